@@ -1,0 +1,66 @@
+# The house rules of the build: one library a folder, the same warnings everywhere, and tests that
+# link only what their folder may use.
+
+add_library(smarthop_flags INTERFACE)
+target_include_directories(smarthop_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/relay)
+target_compile_definitions(smarthop_flags INTERFACE _GNU_SOURCE
+    SMARTHOP_VERSION="${PROJECT_VERSION}")
+target_compile_options(smarthop_flags INTERFACE
+    -Wall -Wextra -Wconversion -Wshadow -Werror -fno-omit-frame-pointer -fstack-protector-strong)
+target_link_options(smarthop_flags INTERFACE -Wl,-z,relro,-z,now)
+
+if(SMARTHOP_ASAN)
+    target_compile_options(smarthop_flags INTERFACE
+        -fsanitize=address,undefined -fno-sanitize-recover=all)
+    target_link_options(smarthop_flags INTERFACE -fsanitize=address,undefined)
+endif()
+if(SMARTHOP_TSAN)
+    target_compile_options(smarthop_flags INTERFACE -fsanitize=thread)
+    target_link_options(smarthop_flags INTERFACE -fsanitize=thread)
+endif()
+if(SMARTHOP_FUZZ)
+    target_compile_options(smarthop_flags INTERFACE
+        -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+    target_link_options(smarthop_flags INTERFACE -fsanitize=address,undefined)
+endif()
+if(SMARTHOP_COVERAGE)
+    target_compile_options(smarthop_flags INTERFACE --coverage)
+    target_link_options(smarthop_flags INTERFACE --coverage)
+endif()
+
+# smarthop_library(NAME SOURCES a.c b.c LINKS other libraries)
+function(smarthop_library name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+    add_library(smarthop_${name} STATIC ${ARG_SOURCES})
+    target_link_libraries(smarthop_${name} PUBLIC smarthop_flags ${ARG_LINKS})
+endfunction()
+
+# smarthop_unit_test(NAME LINKS libraries): tests/unit/test_NAME.c, one CTest entry with a deadline
+function(smarthop_unit_test name)
+    cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})
+    add_executable(test_${name} ${PROJECT_SOURCE_DIR}/tests/unit/test_${name}.c)
+    target_link_libraries(test_${name} PRIVATE smarthop_flags ${ARG_LINKS} PkgConfig::CMOCKA)
+    target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+    add_test(NAME unit/${name} COMMAND test_${name})
+    set_tests_properties(unit/${name} PROPERTIES TIMEOUT 120 LABELS unit)
+endfunction()
+
+# smarthop_fuzz_target(NAME LINKS libraries): tests/fuzz/fuzz_NAME.c over tests/fuzz/corpus/NAME.
+# With the fuzz preset it searches for some seconds; elsewhere it replays the corpus.
+function(smarthop_fuzz_target name)
+    cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})
+    set(corpus ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name})
+    add_executable(fuzz_${name} ${PROJECT_SOURCE_DIR}/tests/fuzz/fuzz_${name}.c)
+    target_link_libraries(fuzz_${name} PRIVATE smarthop_flags ${ARG_LINKS})
+    if(SMARTHOP_FUZZ)
+        target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+        set(found ${CMAKE_CURRENT_BINARY_DIR}/found/${name})
+        file(MAKE_DIRECTORY ${found})
+        add_test(NAME fuzz/${name} COMMAND fuzz_${name} -max_total_time=5 -max_len=65536
+            -timeout=5 -print_final_stats=0 -verbosity=0 ${found} ${corpus})
+    else()
+        target_sources(fuzz_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.c)
+        add_test(NAME fuzz/${name} COMMAND fuzz_${name} ${corpus})
+    endif()
+    set_tests_properties(fuzz/${name} PROPERTIES TIMEOUT 120 LABELS fuzz)
+endfunction()

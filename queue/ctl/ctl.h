@@ -1,0 +1,66 @@
+/*
+ * ctl: smarthopctl, the command line. It reads the store itself, beside a running daemon or
+ * without one; changes go to the daemon over its control socket, or into the store when it is down.
+ *
+ * Results go to stdout, as JSON or for people; what was wrong, and what to do about it, to stderr.
+ */
+#ifndef SMARTHOP_QUEUE_CTL_CTL_H
+#define SMARTHOP_QUEUE_CTL_CTL_H
+
+#include "conf/conf.h"
+#include "queue/queue.h"
+
+enum ctl_exit {
+    CTL_OK = 0,
+    CTL_FAILED = 1, /* also: no such message */
+    CTL_USAGE = 2,
+    CTL_NO_DAEMON = 3, /* it is not running, and the command needs it */
+};
+
+enum ctl_option {
+    CTL_LIMIT = 1 << 0,
+    CTL_SENDER = 1 << 1,
+    CTL_RECIPIENT = 1 << 2,
+    CTL_DESTINATION = 1 << 3,
+    CTL_STATE = 1 << 4,
+    CTL_HEADERS = 1 << 5,
+    CTL_BODY = 1 << 6,
+    CTL_ALL = 1 << 7,
+};
+
+struct ctl {
+    const char *config; /* -c, or NULL */
+    bool json;
+    unsigned options; /* bits of enum ctl_option that were given */
+    uint64_t limit;
+    const char *sender;
+    const char *recipient;
+    const char *destination;
+    const char *state;
+    char **operands;
+    unsigned operand_count;
+    const char *verb;  /* the last word of the command */
+    struct conf *conf; /* for the commands that need it */
+    struct span file;  /* the configuration's name */
+};
+
+/* The commands. */
+enum ctl_exit ctl_list(struct ctl *ctl);
+enum ctl_exit ctl_count(struct ctl *ctl);
+enum ctl_exit ctl_show(struct ctl *ctl);
+enum ctl_exit ctl_change(struct ctl *ctl);
+enum ctl_exit ctl_status(struct ctl *ctl);
+enum ctl_exit ctl_reload(struct ctl *ctl);
+enum ctl_exit ctl_config_check(struct ctl *ctl);
+enum ctl_exit ctl_config_show(struct ctl *ctl);
+
+/* "smarthopctl: ..." on stderr. */
+__attribute__((format(printf, 1, 2))) void ctl_complain(const char *format, ...);
+/* The id of a message; complains where it is none. */
+bool ctl_parse_id(const char *text, uint64_t *id_out);
+/* Opens the configured store, for reading or (the daemon being down) for changes; complains. */
+enum ctl_exit ctl_open_store(const struct ctl *ctl, bool read_only, struct queue **out);
+/* Complains of what the store answered, about a message where id is not 0. */
+enum ctl_exit ctl_store_failed(uint64_t id, struct err e);
+
+#endif

@@ -1,0 +1,285 @@
+/* queue list and queue count: streamed, so that they cost the same memory for any queue. */
+#include "ctl.h"
+
+#include "backoffs.h"
+#include "base/clock.h"
+#include "describe.h"
+#include "json.h"
+#include "output.h"
+#include "proto/base32.h"
+
+#include <stdio.h>
+
+enum {
+    WIDTH_AGE = 8,
+    WIDTH_SIZE = 5,
+    WIDTH_STATE = 7,
+    WIDTH_NEXT = 11,
+    WIDTH_TRIES = 5,
+    WIDTH_FIXED = ID_TEXT_LEN + WIDTH_AGE + WIDTH_SIZE + WIDTH_STATE + WIDTH_NEXT + WIDTH_TRIES + 6,
+    WIDTH_WIDE = 160, /* from here on everything goes into one line */
+    WIDTH_PIPE = 28,  /* of an address where nothing is cut */
+};
+
+struct list {
+    struct ctl *ctl;
+    struct backoffs *backoffs;
+    uint64_t now;
+    enum view_state state; /* with CTL_STATE */
+    uint64_t shown;
+    size_t address_width;
+    bool one_line;
+};
+
+static bool contains(struct span text, const char *part)
+{
+    struct span wanted = span_cstr(part);
+
+    for (size_t at = 0; at + wanted.len <= text.len; at++)
+        if (span_starts_nocase(span_from(text, at), wanted))
+            return true;
+    return false;
+}
+
+static bool any_recipient_contains(const struct queue_group *group, const char *part)
+{
+    for (unsigned i = 0; i < group->recipient_count; i++)
+        if (contains(group->recipients[i].address, part))
+            return true;
+    return false;
+}
+
+/* The group that a message's line tells of: of those that are asked for, the one tried first. */
+static const struct queue_group *choose_group(const struct list *list,
+                                              const struct queue_message *message)
+{
+    const struct ctl *ctl = list->ctl;
+    const struct queue_group *chosen = NULL;
+    uint64_t next, first = UINT64_MAX;
+
+    for (unsigned i = 0; i < message->group_count; i++) {
+        const struct queue_group *group = &message->groups[i];
+        enum view_state state = view_state_of(list->backoffs, group, list->now, &next);
+        if ((ctl->options & CTL_STATE && state != list->state) ||
+            (ctl->options & CTL_DESTINATION && !contains(group->destination, ctl->destination)) ||
+            (ctl->options & CTL_RECIPIENT && !any_recipient_contains(group, ctl->recipient)))
+            continue;
+        if (state == VIEW_HELD)
+            next = UINT64_MAX;
+        if (chosen == NULL || next < first) {
+            chosen = group;
+            first = next;
+        }
+    }
+    return chosen;
+}
+
+static enum output_style style_of(enum view_state state)
+{
+    static const enum output_style styles[VIEW_STATES] = {
+        [VIEW_READY] = OUTPUT_GOOD, [VIEW_WAITING] = OUTPUT_PLAIN, [VIEW_BACKOFF] = OUTPUT_WARN,
+        [VIEW_HELD] = OUTPUT_WARN,  [VIEW_DAMAGED] = OUTPUT_BAD,
+    };
+
+    return styles[state];
+}
+
+static void write_fixed(const struct list *list, const struct queue_message *message,
+                        const struct view *view, uint32_t tries)
+{
+    char text[OUTPUT_DURATION_MAX + 4];
+    char id[ID_TEXT_SIZE];
+    uint64_t age = list->now > message->arrival ? list->now - message->arrival : 0;
+
+    output_cell(span_of(id_format(message->id, id), ID_TEXT_LEN), ID_TEXT_LEN, OUTPUT_PLAIN);
+    output_cell(span_of(text, output_duration(age, text)), WIDTH_AGE, OUTPUT_PLAIN);
+    output_cell(span_of(text, output_size(message->size, text)), WIDTH_SIZE, OUTPUT_PLAIN);
+    output_cell(span_cstr(view_state_name(view->state)), WIDTH_STATE, style_of(view->state));
+    struct span next = SPAN("-");
+    if (view->state == VIEW_READY)
+        next = SPAN("now");
+    else if (view->state == VIEW_WAITING || view->state == VIEW_BACKOFF)
+        next = span_of(memcpy(text, "in ", 3),
+                       3 + output_duration(view->next - list->now, text + 3));
+    output_cell(next, WIDTH_NEXT, OUTPUT_PLAIN);
+    output_cell(span_of(text, (size_t)snprintf(text, sizeof text, "%u", tries)), WIDTH_TRIES,
+                OUTPUT_PLAIN);
+}
+
+static void write_addresses(const struct list *list, const struct queue_message *message,
+                            const struct queue_group *group)
+{
+    char text[1100];
+    unsigned others = 0;
+    struct span sender = message->reverse_path.len ? message->reverse_path : SPAN("<>");
+    struct span first = group ? group->recipients[0].address : SPAN("?");
+
+    for (unsigned i = 0; i < message->group_count; i++)
+        others += message->groups[i].recipient_count;
+    output_cell(sender, list->address_width, OUTPUT_PLAIN);
+    if (others > 1) {
+        int len = snprintf(text, sizeof text, "+%u %.*s", others - 1, SPAN_ARG(span_head(first, 1024)));
+        first = span_of(text, (size_t)len);
+    }
+    output_cell(first, list->address_width, OUTPUT_PLAIN);
+}
+
+static void write_row(const struct list *list, const struct queue_message *message,
+                      const struct queue_group *group, const struct view *view)
+{
+    struct span destination = group ? group->destination : SPAN("?");
+
+    write_fixed(list, message, view, group ? group->tries : 0);
+    write_addresses(list, message, group);
+    if (!list->one_line)
+        fputs("\n    ", stdout);
+    output_cell(destination, list->one_line ? list->address_width : 0, OUTPUT_PLAIN);
+    output_text(span_of(view->reason, view->reason_len));
+    putc_unlocked('\n', stdout);
+}
+
+static void write_heading(const struct list *list)
+{
+    output_cell(SPAN("ID"), ID_TEXT_LEN, OUTPUT_BOLD);
+    output_cell(SPAN("AGE"), WIDTH_AGE, OUTPUT_BOLD);
+    output_cell(SPAN("SIZE"), WIDTH_SIZE, OUTPUT_BOLD);
+    output_cell(SPAN("STATE"), WIDTH_STATE, OUTPUT_BOLD);
+    output_cell(SPAN("NEXT TRY"), WIDTH_NEXT, OUTPUT_BOLD);
+    output_cell(SPAN("TRIES"), WIDTH_TRIES, OUTPUT_BOLD);
+    output_cell(SPAN("SENDER"), list->address_width, OUTPUT_BOLD);
+    output_cell(SPAN("RECIPIENT"), list->address_width, OUTPUT_BOLD);
+    if (list->one_line) {
+        output_cell(SPAN("DESTINATION"), list->address_width, OUTPUT_BOLD);
+        output_cell(SPAN("REASON"), 0, OUTPUT_BOLD);
+    }
+    putc_unlocked('\n', stdout);
+}
+
+static bool visit(void *context, struct queue_message *message)
+{
+    struct list *list = context;
+    const struct ctl *ctl = list->ctl;
+    struct view view;
+
+    if (ctl->options & CTL_SENDER && !contains(message->reverse_path, ctl->sender))
+        return true;
+    const struct queue_group *group = choose_group(list, message);
+    bool damaged = message->flags & QUEUE_DAMAGED;
+    bool wanted = damaged && (!(ctl->options & CTL_STATE) || list->state == VIEW_DAMAGED);
+    if (group == NULL && !wanted)
+        return true;
+    describe_message(list->backoffs, message, group, list->now, &view);
+    if (ctl->json) {
+        json_next_line();
+        json_open(NULL, '{');
+        describe_json(list->backoffs, message, &view, list->now);
+        json_close('}');
+    } else {
+        if (list->shown == 0)
+            write_heading(list);
+        write_row(list, message, group, &view);
+    }
+    list->shown++;
+    return !(ctl->options & CTL_LIMIT) || list->shown < ctl->limit;
+}
+
+static void choose_layout(struct list *list)
+{
+    size_t width = output_width();
+
+    list->one_line = width == 0 || width >= WIDTH_WIDE;
+    if (width == 0)
+        list->address_width = WIDTH_PIPE;
+    else if (list->one_line)
+        list->address_width = (width - WIDTH_FIXED) / 5; /* the reason takes two */
+    else
+        list->address_width = (width - WIDTH_FIXED - 2) / 2;
+}
+
+static struct err write_list(struct queue *queue, struct list *list)
+{
+    struct err e = backoffs_load(queue, list->now, &list->backoffs);
+
+    if (err_is(e))
+        return e;
+    if (list->ctl->json)
+        json_open(NULL, '[');
+    if (!(list->ctl->options & CTL_LIMIT) || list->ctl->limit > 0)
+        e = queue_scan(queue, 0, visit, list);
+    if (list->ctl->json) {
+        json_end_line();
+        json_close(']');
+        json_end_line();
+    } else if (list->shown == 0 && !err_is(e)) {
+        fputs(list->ctl->options & ~(unsigned)CTL_LIMIT ? "No message matches.\n"
+                                                        : "The queue is empty.\n",
+              stdout);
+    }
+    backoffs_free(list->backoffs);
+    return e;
+}
+
+enum ctl_exit ctl_list(struct ctl *ctl)
+{
+    struct list list = {.ctl = ctl, .now = clock_wall_ms()};
+    struct queue *queue;
+
+    if (ctl->options & CTL_STATE && !view_state_parse(ctl->state, &list.state)) {
+        ctl_complain("--state takes ready, waiting, backoff, held or damaged, not \"%s\"",
+                     ctl->state);
+        return CTL_USAGE;
+    }
+    enum ctl_exit opened = ctl_open_store(ctl, true, &queue);
+    if (opened != CTL_OK)
+        return opened;
+    choose_layout(&list);
+    struct err e = write_list(queue, &list);
+    queue_close(queue);
+    return err_is(e) ? ctl_store_failed(0, e) : CTL_OK;
+}
+
+/* ---- count ------------------------------------------------------------------------------------ */
+
+static bool count_destination(void *context, const struct queue_destination *destination)
+{
+    if (destination->has_due)
+        ++*(uint64_t *)context;
+    return true;
+}
+
+enum ctl_exit ctl_count(struct ctl *ctl)
+{
+    struct queue *queue;
+    struct queue_counts counts;
+    struct backoffs *backoffs = NULL;
+    uint64_t destinations = 0;
+    enum ctl_exit opened = ctl_open_store(ctl, true, &queue);
+
+    if (opened != CTL_OK)
+        return opened;
+    struct err e = queue_count(queue, &counts);
+    if (!err_is(e))
+        e = queue_destinations(queue, count_destination, &destinations);
+    if (!err_is(e))
+        e = backoffs_load(queue, clock_wall_ms(), &backoffs);
+    queue_close(queue);
+    if (err_is(e))
+        return ctl_store_failed(0, e);
+    if (ctl->json) {
+        json_open(NULL, '{');
+        json_number("messages", counts.messages);
+        json_number("groups", counts.groups);
+        json_number("destinations", destinations);
+        json_number("backing_off", backoffs_count(backoffs));
+        json_close('}');
+        json_end_line();
+    } else {
+        printf("%llu message%s in %llu group%s for %llu destination%s, %u of them backing off\n",
+               (unsigned long long)counts.messages, counts.messages == 1 ? "" : "s",
+               (unsigned long long)counts.groups, counts.groups == 1 ? "" : "s",
+               (unsigned long long)destinations, destinations == 1 ? "" : "s",
+               backoffs_count(backoffs));
+    }
+    backoffs_free(backoffs);
+    return CTL_OK;
+}

@@ -1,0 +1,88 @@
+#include "view.h"
+
+#include "backoffs.h"
+
+#include <stdio.h>
+
+static const char *const state_names[VIEW_STATES] = {
+    [VIEW_READY] = "ready", [VIEW_WAITING] = "waiting", [VIEW_BACKOFF] = "backoff",
+    [VIEW_HELD] = "held",   [VIEW_DAMAGED] = "damaged",
+};
+
+const char *view_state_name(enum view_state state)
+{
+    return state_names[state];
+}
+
+bool view_state_parse(const char *name, enum view_state *out)
+{
+    for (unsigned i = 0; i < VIEW_STATES; i++) {
+        if (strcmp(name, state_names[i]) == 0) {
+            *out = (enum view_state)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum view_state view_state_of(const struct backoffs *backoffs, const struct queue_group *group,
+                              uint64_t now, uint64_t *next_out)
+{
+    *next_out = group->due;
+    if (group->state == QUEUE_GROUP_HELD)
+        return VIEW_HELD;
+    const struct backoff *backoff = backoffs_find(backoffs, group->destination);
+    if (backoff != NULL && backoff->until > now && backoff->until > group->due) {
+        *next_out = backoff->until;
+        return VIEW_BACKOFF;
+    }
+    return group->due > now ? VIEW_WAITING : VIEW_READY;
+}
+
+const struct status *view_status(const struct queue_group *group)
+{
+    for (unsigned i = 0; i < group->recipient_count; i++)
+        if (group->recipients[i].last.code != 0)
+            return &group->recipients[i].last;
+    return NULL;
+}
+
+static size_t bounded(int len, size_t size)
+{
+    return len < 0 ? 0 : (size_t)len < size ? (size_t)len : size - 1;
+}
+
+size_t view_format_status(const struct status *status, char *text, size_t size)
+{
+    char code[ENHANCED_CODE_TEXT_MAX];
+    bool said = status->by.len > 0;
+
+    enhanced_code_format(status->enhanced, code);
+    return bounded(snprintf(text, size, "%u %s%s%.*s%s%.*s%s", status->code, code,
+                            code[0] ? " " : "", SPAN_ARG(status->text), said ? " (" : "",
+                            SPAN_ARG(status->by), said ? ")" : ""),
+                   size);
+}
+
+static void set_reason(struct view *out, struct span text)
+{
+    text = span_head(text, sizeof out->reason);
+    memcpy(out->reason, text.ptr, text.len);
+    out->reason_len = text.len;
+}
+
+void view_group(const struct backoffs *backoffs, const struct queue_group *group, uint64_t now,
+                struct view *out)
+{
+    const struct status *status = view_status(group);
+
+    out->state = view_state_of(backoffs, group, now, &out->next);
+    if (out->state == VIEW_BACKOFF)
+        set_reason(out, backoffs_find(backoffs, group->destination)->reason);
+    else if (status != NULL)
+        out->reason_len = view_format_status(status, out->reason, sizeof out->reason);
+    else if (out->state == VIEW_HELD)
+        set_reason(out, SPAN("held until it is released"));
+    else
+        set_reason(out, SPAN("not tried yet"));
+}

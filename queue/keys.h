@@ -1,0 +1,123 @@
+/*
+ * keys: the keys of the store's tables. Numbers are big-endian, so that rows lie in the order of
+ * their numbers. Pure; for queue/ only.
+ *
+ *   message      id
+ *   group        id, group number
+ *   body         id, chunk number
+ *   due          destination number, due time, id, group number     (the row has no value)
+ *   destination  destination number
+ */
+#ifndef SMARTHOP_QUEUE_KEYS_H
+#define SMARTHOP_QUEUE_KEYS_H
+
+#include "queue/queue.h"
+
+#include <endian.h>
+
+enum { KEY_MAX = 28 };
+
+struct key {
+    char bytes[KEY_MAX];
+    size_t len;
+};
+
+static inline struct span key_span(const struct key *key)
+{
+    return span_of(key->bytes, key->len);
+}
+
+static inline void wire_put32(char *at, uint32_t value)
+{
+    value = htobe32(value);
+    memcpy(at, &value, sizeof value);
+}
+
+static inline void wire_put64(char *at, uint64_t value)
+{
+    value = htobe64(value);
+    memcpy(at, &value, sizeof value);
+}
+
+static inline uint32_t wire_get32(const char *at)
+{
+    uint32_t value;
+
+    memcpy(&value, at, sizeof value);
+    return be32toh(value);
+}
+
+static inline uint64_t wire_get64(const char *at)
+{
+    uint64_t value;
+
+    memcpy(&value, at, sizeof value);
+    return be64toh(value);
+}
+
+static inline void key_add32(struct key *key, uint32_t value)
+{
+    wire_put32(key->bytes + key->len, value);
+    key->len += sizeof value;
+}
+
+static inline void key_add64(struct key *key, uint64_t value)
+{
+    wire_put64(key->bytes + key->len, value);
+    key->len += sizeof value;
+}
+
+/* A message's row or a destination's, or the prefix of all rows that begin with the number. */
+static inline struct key key_of(uint64_t number)
+{
+    struct key key = {.len = 0};
+
+    key_add64(&key, number);
+    return key;
+}
+
+/* A group's row or a chunk's. */
+static inline struct key key_of_part(uint64_t id, uint32_t part)
+{
+    struct key key = key_of(id);
+
+    key_add32(&key, part);
+    return key;
+}
+
+static inline struct key key_of_due(uint64_t destination, const struct queue_due *due)
+{
+    struct key key = key_of(destination);
+
+    key_add64(&key, due->due);
+    key_add64(&key, due->id);
+    key_add32(&key, due->group);
+    return key;
+}
+
+static inline bool key_is_of(struct span key, uint64_t number)
+{
+    return key.len >= sizeof number && wire_get64(key.ptr) == number;
+}
+
+/* False where the key has not the length of a group's or a chunk's. */
+static inline bool key_read_part(struct span key, uint64_t *id_out, uint32_t *part_out)
+{
+    if (key.len != sizeof *id_out + sizeof *part_out)
+        return false;
+    *id_out = wire_get64(key.ptr);
+    *part_out = wire_get32(key.ptr + sizeof *id_out);
+    return true;
+}
+
+static inline bool key_read_due(struct span key, struct queue_due *out)
+{
+    if (key.len != KEY_MAX)
+        return false;
+    out->due = wire_get64(key.ptr + 8);
+    out->id = wire_get64(key.ptr + 16);
+    out->group = wire_get32(key.ptr + 24);
+    return true;
+}
+
+#endif

@@ -1,0 +1,127 @@
+#include "base/buf.h"
+
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BUF_FIRST = 256 };
+
+void buf_init(struct buf *b, size_t max)
+{
+    *b = (struct buf){.max = max};
+}
+
+void buf_fini(struct buf *b)
+{
+    free(b->data);
+    buf_init(b, b->max);
+}
+
+char *buf_reserve(struct buf *b, size_t len)
+{
+    size_t held = buf_len(b);
+
+    if (b->max != 0 && (len > b->max || held > b->max - len))
+        return NULL;
+    if (b->cap - b->end >= len && b->data != NULL)
+        return b->data + b->end;
+    if (b->start > 0 && b->cap >= held + len) {
+        memmove(b->data, b->data + b->start, held);
+    } else {
+        size_t cap = b->cap ? b->cap : BUF_FIRST;
+        while (cap < held + len)
+            cap *= 2;
+        char *data = mem_alloc(cap);
+        if (held > 0)
+            memcpy(data, b->data + b->start, held);
+        free(b->data);
+        b->data = data;
+        b->cap = cap;
+    }
+    b->start = 0;
+    b->end = held;
+    return b->data + held;
+}
+
+void buf_commit(struct buf *b, size_t len)
+{
+    b->end += len;
+}
+
+bool buf_append(struct buf *b, struct span s)
+{
+    if (s.len == 0)
+        return true;
+    char *room = buf_reserve(b, s.len);
+    if (room == NULL)
+        return false;
+    memcpy(room, s.ptr, s.len);
+    b->end += s.len;
+    return true;
+}
+
+static bool append_formatted(struct buf *b, const char *format, va_list args)
+{
+    char small[512];
+    va_list again;
+
+    va_copy(again, args);
+    int len = vsnprintf(small, sizeof small, format, args);
+    bool done = false;
+    if (len >= 0 && (size_t)len < sizeof small) {
+        done = buf_append(b, span_of(small, (size_t)len));
+    } else if (len >= 0) {
+        char *room = buf_reserve(b, (size_t)len + 1);
+        if (room != NULL) {
+            vsnprintf(room, (size_t)len + 1, format, again);
+            buf_commit(b, (size_t)len);
+            done = true;
+        }
+    }
+    va_end(again);
+    return done;
+}
+
+bool buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    bool done = append_formatted(b, format, args);
+    va_end(args);
+    return done;
+}
+
+void buf_add(struct buf *b, struct span s)
+{
+    if (!buf_append(b, s))
+        abort();
+}
+
+void buf_addf(struct buf *b, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    bool done = append_formatted(b, format, args);
+    va_end(args);
+    if (!done)
+        abort();
+}
+
+void buf_consume(struct buf *b, size_t len)
+{
+    size_t held = buf_len(b);
+
+    if (len < held)
+        b->start += len;
+    else
+        buf_fini(b);
+}
+
+void buf_clear(struct buf *b)
+{
+    b->start = b->end = 0;
+}

@@ -1,0 +1,586 @@
+/*
+ * The environment, its writer thread and the way a batch is committed. The operations within a
+ * transaction are in kv_txn.c.
+ */
+#include "base/kv_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum {
+    BATCH_MOST = 1024,       /* operations taken at a time */
+    BATCH_BYTES = 16 << 20,  /* put in one transaction: they are in memory until its commit */
+    FREE_COUNT_MS = 200,     /* how often the free list is counted while the map is nearly full */
+    IDLE_CHECK_MS = 1000,    /* without load, to notice that room has come back */
+    READER_CHECK_MS = 60000, /* how often slots of killed readers are cleared */
+    READERS_MAX = 512,
+    RESERVE_RETRY_MS = 1000, /* how often a reserve that is missing is asked for */
+    PROBE_SLACK = 1 << 20,
+};
+
+struct err kv_error(int rc, const char *where)
+{
+    switch (rc) {
+    case 0:
+        return ERR_OK;
+    case MDB_NOTFOUND:
+        return err_make(ERR_NOT_FOUND, where);
+    case MDB_MAP_FULL:
+        return err_make(ERR_NO_SPACE, where);
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+        return (struct err){ERR_CORRUPT, rc, where};
+    default:
+        return rc > 0 ? err_system(rc, where) : (struct err){ERR_STORE, rc, where};
+    }
+}
+
+/* ---- room ------------------------------------------------------------------------------- */
+
+static uint64_t free_bytes(const struct statvfs *fs)
+{
+    return (uint64_t)fs->f_bavail * fs->f_frsize;
+}
+
+/* Takes the blocks of a new file, or leaves none of it. */
+static int fill_file(const struct kv *kv, const char *name, uint64_t size)
+{
+    int fd = openat(kv->folder, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return errno;
+    int rc = posix_fallocate(fd, 0, (off_t)size);
+    close(fd);
+    if (rc != 0)
+        unlinkat(kv->folder, name, 0);
+    return rc;
+}
+
+/* One that a former process made is taken over. */
+static void reserve_find(struct kv *kv)
+{
+    struct stat st;
+
+    kv->reserve_held = kv->reserve > 0 &&
+                       fstatat(kv->folder, "reserve", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                       (uint64_t)st.st_size >= kv->reserve;
+}
+
+static void reserve_make(struct kv *kv, uint64_t now, uint64_t disk_free)
+{
+    if (kv->reserve == 0 || kv->reserve_held || disk_free <= kv->low_water + kv->reserve)
+        return;
+    if (kv->reserve_tried != 0 && now - kv->reserve_tried < RESERVE_RETRY_MS)
+        return;
+    kv->reserve_tried = now;
+    kv->reserve_held = fill_file(kv, "reserve", kv->reserve) == 0;
+}
+
+/* Gives the reserve file's blocks back to the disk. False where there were none left. */
+static bool reserve_give_up(struct kv *kv)
+{
+    if (!kv->reserve_held)
+        return false;
+    kv->reserve_held = false;
+    kv->reserve_tried = clock_mono_ms();
+    log_failure(LOG_ERROR, "store-reserve-used", err_make(ERR_NO_SPACE, "disk"), "path", kv->path);
+    return unlinkat(kv->folder, "reserve", 0) == 0;
+}
+
+/* Free pages inside the file, which new data may take. Walks LMDB's own free list, so it is asked
+ * only when the map is nearly used up. */
+static uint64_t free_pages(struct kv *kv)
+{
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    uint64_t pages = 0;
+
+    if (mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &txn) != 0)
+        return 0;
+    if (mdb_cursor_open(txn, 0, &cursor) == 0) {
+        while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+            size_t count;
+            memcpy(&count, value.mv_data, sizeof count);
+            pages += count;
+        }
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_abort(txn);
+    return pages;
+}
+
+static uint64_t map_left(struct kv *kv, uint64_t now)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+
+    mdb_env_info(kv->env, &info);
+    mdb_env_stat(kv->env, &stat);
+    uint64_t used = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+    uint64_t left = used < info.me_mapsize ? info.me_mapsize - used : 0;
+    atomic_store(&kv->map_used, used);
+    if (left >= kv->low_water)
+        return left;
+    if (kv->free_counted == 0 || now - kv->free_counted >= FREE_COUNT_MS) {
+        kv->free_counted = now;
+        kv->free_bytes = free_pages(kv) * stat.ms_psize;
+    }
+    return left + kv->free_bytes;
+}
+
+static bool disk_is_low(struct kv *kv, uint64_t now)
+{
+    struct statvfs fs;
+
+    if (fstatvfs(kv->folder, &fs) != 0)
+        return false;
+    uint64_t bytes = free_bytes(&fs);
+    atomic_store(&kv->disk_free, bytes);
+    reserve_make(kv, now, bytes);
+    return bytes < kv->low_water ||
+           (kv->low_inodes > 0 && fs.f_files > 0 && fs.f_favail < kv->low_inodes);
+}
+
+static void check_room(struct kv *kv)
+{
+    struct log_line line;
+    uint64_t now = clock_mono_ms();
+    bool map_low = map_left(kv, now) < kv->low_water;
+    bool low = disk_is_low(kv, now) || map_low;
+
+    if (low == atomic_exchange(&kv->low, low))
+        return;
+    if (log_begin(&line, low ? LOG_ERROR : LOG_INFO, low ? "store-low" : "store-room")) {
+        log_text(&line, "path", kv->path);
+        log_u64(&line, "disk_free", atomic_load(&kv->disk_free));
+        log_u64(&line, "map_used", atomic_load(&kv->map_used));
+        log_u64(&line, "low_water", kv->low_water);
+        log_text(&line, "text",
+                 low ? "new mail is refused (452) until there is room" : "accepting again");
+        log_end(&line);
+    }
+}
+
+/* ---- batches ---------------------------------------------------------------------------- */
+
+static void complete(struct kv_op *op)
+{
+    if (op->home != NULL)
+        loop_post(op->home, &op->call);
+    else
+        op->call.done(&op->call);
+}
+
+/* Each with the result that it has. */
+static void complete_all(struct list *ops)
+{
+    for (struct list *node; (node = list_pop(ops)) != NULL;)
+        complete(container_of(node, struct kv_op, call.link));
+}
+
+static void fail_all(struct list *ops, struct err result)
+{
+    for (struct list *node = ops->next; node != ops; node = node->next)
+        container_of(node, struct kv_op, call.link)->result = result;
+    complete_all(ops);
+}
+
+/* After a failed sync the kernel may have dropped the pages and marked them clean: a retry would
+ * "succeed" without them. So nothing is promised any more until a new process has read what the
+ * disk really holds. */
+static struct err go_broken(struct kv *kv, int rc)
+{
+    struct err e = kv_error(rc, "commit");
+
+    if (!atomic_exchange(&kv->broken, true)) {
+        log_failure(
+            LOG_ERROR, "store-broken", e, "text",
+            "no mail is accepted or sent until the disk is checked and the daemon restarted");
+    }
+    return e;
+}
+
+/* LMDB calls a short write EIO, and a disk or quota that fills up gives a short write first. Such a
+ * transaction may be tried again: nothing of it is referred to, and the next one writes each of its
+ * pages anew. */
+static bool was_short_write(const struct kv *kv, int rc, size_t bytes)
+{
+    if (rc != EIO)
+        return false;
+    int probe = fill_file(kv, "probe", 2 * bytes + PROBE_SLACK);
+    if (probe == 0)
+        unlinkat(kv->folder, "probe", 0);
+    return probe == ENOSPC || probe == EDQUOT || probe == EFBIG;
+}
+
+/* A transaction is closed early enough that the next look at the room still finds some. */
+static size_t batch_bytes(const struct kv *kv)
+{
+    uint64_t most = kv->low_water / 2;
+
+    return most > 0 && most < BATCH_BYTES ? (size_t)most : BATCH_BYTES;
+}
+
+/* Runs operations and moves them to `applied`, until none is left or the transaction is large
+ * enough. One that fails without having changed anything keeps its error and its place. Returns
+ * the one that failed after a change, which spoils the transaction, or NULL. */
+static struct kv_op *apply_some(struct kv_txn *txn, struct list *ops, struct list *applied)
+{
+    size_t most = batch_bytes(txn->kv);
+
+    for (struct list *node; txn->bytes < most && (node = list_pop(ops)) != NULL;) {
+        struct kv_op *op = container_of(node, struct kv_op, call.link);
+        txn->touched = false;
+        op->result = op->apply(op, txn);
+        list_append(applied, node);
+        if (err_is(op->result) && txn->touched)
+            return op;
+    }
+    return NULL;
+}
+
+/* The reserve helps where the disk is full, not where the map is: LMDB's own code has no errno. */
+static bool may_use_reserve(struct kv *kv, const struct kv_op *op, struct err e)
+{
+    return e.kind == ERR_NO_SPACE && e.sys != 0 && op->kind == KV_SHRINK && reserve_give_up(kv);
+}
+
+static void finish_failed(struct kv_op *op, struct err e)
+{
+    list_remove(&op->call.link);
+    op->result = e;
+    complete(op);
+}
+
+static void put_back(struct list *ops, struct list *applied)
+{
+    list_splice(applied, ops);
+    list_splice(ops, applied);
+}
+
+static void abandon(struct kv *kv)
+{
+    kv->abandoned++;
+    kv->free_counted = 0;
+}
+
+static void commit_ops(struct kv *kv, struct list *ops);
+
+/* The commit found no room. Which operation took too much cannot be told, so each runs alone. */
+static void commit_singly(struct kv *kv, struct list *ops)
+{
+    struct list single;
+
+    list_init(&single);
+    for (struct list *node; (node = list_pop(ops)) != NULL;) {
+        list_append(&single, node);
+        commit_ops(kv, &single);
+    }
+}
+
+/* All of `applied` were in the transaction that could not be committed. */
+static void take_failed_commit(struct kv *kv, int rc, size_t bytes, struct list *ops,
+                               struct list *applied)
+{
+    struct err e = kv_error(rc, "commit");
+
+    abandon(kv);
+    atomic_fetch_add(&kv->failed_commits, 1);
+    if (was_short_write(kv, rc, bytes))
+        e = err_system(ENOSPC, "commit");
+    if (e.kind != ERR_NO_SPACE) {
+        fail_all(applied, go_broken(kv, rc));
+        return;
+    }
+    struct kv_op *first = container_of(applied->next, struct kv_op, call.link);
+    if (applied->next->next != applied)
+        commit_singly(kv, applied);
+    else if (may_use_reserve(kv, first, e))
+        put_back(ops, applied);
+    else
+        finish_failed(first, e);
+}
+
+static void commit_some(struct kv *kv, struct list *ops)
+{
+    struct kv_txn txn = {.kv = kv};
+    struct list applied;
+
+    list_init(&applied);
+    int rc = mdb_txn_begin(kv->env, NULL, 0, &txn.txn);
+    if (rc != 0) {
+        fail_all(ops, go_broken(kv, rc));
+        return;
+    }
+    struct kv_op *failed = apply_some(&txn, ops, &applied);
+    if (failed != NULL) {
+        mdb_txn_abort(txn.txn);
+        abandon(kv);
+        if (!may_use_reserve(kv, failed, failed->result))
+            finish_failed(failed, failed->result);
+        put_back(ops, &applied);
+        return;
+    }
+    rc = mdb_txn_commit(txn.txn);
+    if (rc != 0) {
+        take_failed_commit(kv, rc, txn.bytes, ops, &applied);
+        return;
+    }
+    kv->free_bytes -= txn.bytes < kv->free_bytes ? txn.bytes : kv->free_bytes;
+    atomic_fetch_add(&kv->commits, 1);
+    complete_all(&applied);
+}
+
+/* Takes out what must not be tried: everything in a broken store, growth below the low water. */
+static void refuse(struct kv *kv, struct list *ops)
+{
+    bool broken = atomic_load(&kv->broken);
+    bool low = atomic_load(&kv->low);
+    struct err why =
+        broken ? err_make(ERR_STORE, "store is broken") : err_make(ERR_NO_SPACE, "below low water");
+
+    for (struct list *node = ops->next, *next; node != ops; node = next) {
+        next = node->next;
+        struct kv_op *op = container_of(node, struct kv_op, call.link);
+        if (broken || (low && op->kind == KV_GROW))
+            finish_failed(op, why);
+    }
+}
+
+static void commit_ops(struct kv *kv, struct list *ops)
+{
+    for (;;) {
+        check_room(kv);
+        refuse(kv, ops);
+        if (list_is_empty(ops))
+            return;
+        commit_some(kv, ops);
+    }
+}
+
+static void take_batch(struct kv *kv, struct list *batch)
+{
+    unsigned taken = 0;
+
+    for (struct list *node; taken < BATCH_MOST && (node = list_pop(&kv->pending)) != NULL; taken++)
+        list_append(batch, node);
+    atomic_fetch_add(&kv->operations, taken);
+}
+
+static void clear_dead_readers(struct kv *kv)
+{
+    uint64_t now = clock_mono_ms();
+    int dead;
+
+    if (now - kv->readers_checked < READER_CHECK_MS)
+        return;
+    kv->readers_checked = now;
+    mdb_reader_check(kv->env, &dead);
+}
+
+static void wait_for_work(struct kv *kv)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += IDLE_CHECK_MS / 1000;
+    pthread_cond_timedwait(&kv->wake, &kv->lock, &until);
+}
+
+static void *writer_main(void *arg)
+{
+    struct kv *kv = arg;
+    struct list batch;
+
+    list_init(&batch);
+    pthread_mutex_lock(&kv->lock);
+    for (;;) {
+        if (list_is_empty(&kv->pending) && !kv->closing)
+            wait_for_work(kv);
+        if (list_is_empty(&kv->pending) && kv->closing)
+            break;
+        take_batch(kv, &batch);
+        pthread_mutex_unlock(&kv->lock);
+        clear_dead_readers(kv);
+        commit_ops(kv, &batch);
+        log_flush();
+        pthread_mutex_lock(&kv->lock);
+    }
+    pthread_mutex_unlock(&kv->lock);
+    return NULL;
+}
+
+void kv_submit(struct kv *kv, struct kv_op *op)
+{
+    pthread_mutex_lock(&kv->lock);
+    bool first = list_is_empty(&kv->pending);
+    list_append(&kv->pending, &op->call.link);
+    pthread_mutex_unlock(&kv->lock);
+    if (first)
+        pthread_cond_signal(&kv->wake);
+}
+
+/* ---- opening and closing ---------------------------------------------------------------- */
+
+static struct err open_folder(struct kv *kv, bool read_only)
+{
+    if (!read_only && mkdir(kv->path, 0700) != 0 && errno != EEXIST)
+        return err_system(errno, "mkdir store");
+    kv->folder = open(kv->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return kv->folder < 0 ? err_system(errno, "open store folder") : ERR_OK;
+}
+
+/* LMDB allows several processes; we allow one that writes at will. */
+static struct err lock_folder(struct kv *kv)
+{
+    kv->lock_fd = openat(kv->folder, "owner.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (kv->lock_fd < 0)
+        return err_system(errno, "open owner.lock");
+    if (flock(kv->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return err_make(ERR_CONFLICT, "store is in use by another process");
+    return ERR_OK;
+}
+
+static struct err open_tables(struct kv *kv, const struct kv_options *options)
+{
+    MDB_txn *txn;
+    unsigned flags = options->read_only ? 0 : MDB_CREATE;
+    int rc = mdb_txn_begin(kv->env, NULL, options->read_only ? MDB_RDONLY : 0, &txn);
+
+    if (rc != 0)
+        return kv_error(rc, "begin");
+    for (unsigned i = 0; i < options->table_count; i++) {
+        rc = mdb_dbi_open(txn, options->tables[i], flags, &kv->tables[i]);
+        if (rc != 0) {
+            mdb_txn_abort(txn);
+            return kv_error(rc, "open table");
+        }
+    }
+    return kv_error(mdb_txn_commit(txn), "open tables");
+}
+
+static struct err open_env(struct kv *kv, const struct kv_options *options)
+{
+    int rc = mdb_env_create(&kv->env);
+
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(kv->env, KV_TABLES_MAX);
+    if (rc == 0)
+        rc = mdb_env_set_maxreaders(kv->env, READERS_MAX);
+    if (rc == 0 && options->map_size > 0)
+        rc = mdb_env_set_mapsize(kv->env, options->map_size);
+    if (rc == 0)
+        rc = mdb_env_open(kv->env, kv->path,
+                          MDB_NOTLS | MDB_NORDAHEAD | (options->read_only ? MDB_RDONLY : 0), 0600);
+    if (rc != 0)
+        return kv_error(rc, "open store");
+    /* The names data.mdb and lock.mdb are durable only once their folder is. */
+    if (!options->read_only && fsync(kv->folder) != 0)
+        return err_system(errno, "sync store folder");
+    int dead;
+    mdb_reader_check(kv->env, &dead);
+    return open_tables(kv, options);
+}
+
+static void dispose(struct kv *kv)
+{
+    if (kv->env != NULL)
+        mdb_env_close(kv->env);
+    if (kv->lock_fd >= 0)
+        close(kv->lock_fd);
+    if (kv->folder >= 0)
+        close(kv->folder);
+    pthread_cond_destroy(&kv->wake);
+    pthread_mutex_destroy(&kv->lock);
+    free(kv->path);
+    free(kv);
+}
+
+static struct err start_writer(struct kv *kv)
+{
+    reserve_find(kv);
+    check_room(kv);
+    kv->readers_checked = clock_mono_ms();
+    int rc = pthread_create(&kv->thread, NULL, writer_main, kv);
+    if (rc != 0)
+        return err_system(rc, "start writer");
+    kv->writing = true;
+    pthread_setname_np(kv->thread, "kv-writer");
+    return ERR_OK;
+}
+
+struct err kv_open(const struct kv_options *options, struct kv **out)
+{
+    struct kv *kv = mem_zalloc(sizeof *kv);
+    pthread_condattr_t attr;
+
+    *out = NULL;
+    kv->path = mem_strdup(options->path);
+    kv->folder = kv->lock_fd = -1;
+    kv->low_water = options->low_water;
+    kv->low_inodes = options->low_inodes;
+    kv->reserve = options->reserve;
+    list_init(&kv->pending);
+    pthread_mutex_init(&kv->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&kv->wake, &attr);
+    pthread_condattr_destroy(&attr);
+
+    struct err e = open_folder(kv, options->read_only);
+    if (!err_is(e) && !options->read_only)
+        e = lock_folder(kv);
+    if (!err_is(e))
+        e = open_env(kv, options);
+    if (!err_is(e) && !options->read_only)
+        e = start_writer(kv);
+    if (err_is(e)) {
+        dispose(kv);
+        return e;
+    }
+    *out = kv;
+    return ERR_OK;
+}
+
+void kv_close(struct kv *kv)
+{
+    if (kv == NULL)
+        return;
+    if (kv->writing) {
+        pthread_mutex_lock(&kv->lock);
+        kv->closing = true;
+        pthread_mutex_unlock(&kv->lock);
+        pthread_cond_signal(&kv->wake);
+        pthread_join(kv->thread, NULL);
+    }
+    dispose(kv);
+}
+
+void kv_stats(struct kv *kv, struct kv_stats *out)
+{
+    MDB_envinfo info;
+
+    mdb_env_info(kv->env, &info);
+    *out = (struct kv_stats){
+        .commits = atomic_load(&kv->commits),
+        .operations = atomic_load(&kv->operations),
+        .failed_commits = atomic_load(&kv->failed_commits),
+        .map_used = atomic_load(&kv->map_used),
+        .map_size = info.me_mapsize,
+        .disk_free = atomic_load(&kv->disk_free),
+        .low = atomic_load(&kv->low),
+        .broken = atomic_load(&kv->broken),
+    };
+}

@@ -1,0 +1,54 @@
+/* What kv.c and kv_txn.c share; nobody else includes it. */
+#ifndef SMARTHOP_BASE_KV_PRIVATE_H
+#define SMARTHOP_BASE_KV_PRIVATE_H
+
+#include "base/kv.h"
+
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct kv {
+    MDB_env *env;
+    MDB_dbi tables[KV_TABLES_MAX];
+    char *path;
+    int folder;
+    int lock_fd;
+    uint64_t low_water;
+    uint64_t low_inodes;
+    uint64_t reserve;
+
+    pthread_t thread;
+    bool writing;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct list pending; /* under lock */
+    bool closing;        /* under lock */
+
+    /* The writer's own. */
+    bool reserve_held;
+    uint64_t reserve_tried; /* when it was last asked for or given up; 0 = never */
+    uint64_t abandoned;     /* write transactions that came to nothing */
+    uint64_t free_counted;  /* when; 0 = the count is stale */
+    uint64_t free_bytes;    /* inside the file, as counted, less what was put since */
+    uint64_t readers_checked;
+
+    _Atomic uint64_t commits;
+    _Atomic uint64_t operations;
+    _Atomic uint64_t failed_commits;
+    _Atomic uint64_t map_used;
+    _Atomic uint64_t disk_free;
+    atomic_bool low;
+    atomic_bool broken;
+};
+
+struct kv_txn {
+    struct kv *kv;
+    MDB_txn *txn;
+    bool touched; /* the operation that runs has changed something, or may have */
+    size_t bytes; /* put so far */
+};
+
+struct err kv_error(int rc, const char *where);
+
+#endif

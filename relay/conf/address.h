@@ -1,0 +1,24 @@
+/*
+ * address: networks, socket addresses and next hops as they are written in relay.conf, and back.
+ * Each parse function answers false with the reason in `why`.
+ */
+#ifndef SMARTHOP_CONF_ADDRESS_H
+#define SMARTHOP_CONF_ADDRESS_H
+
+#include "conf/conf.h"
+
+bool conf_network_parse(struct span text, struct conf_network *out, struct buf *why);
+/* `default_port` 0: the port must be written, and may be 0. */
+bool conf_address_parse(struct span text, uint16_t default_port, struct conf_address *out,
+                        struct buf *why);
+/* out->port is 0 where none was written. */
+bool conf_hop_parse(struct span text, struct conf_hop *out, struct buf *why);
+
+void conf_network_print(const struct conf_network *network, struct buf *out);
+void conf_address_print(const struct conf_address *address, struct buf *out);
+void conf_hop_print(const struct conf_hop *hop, struct buf *out);
+
+/* Letters, digits and inner hyphens in labels of at most 63, 253 in all. */
+bool conf_is_domain(struct span text);
+
+#endif

@@ -1,0 +1,208 @@
+#include "conf/load.h"
+
+#include "base/memory.h"
+#include "conf/address.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { LISTENER_NAME_MAX = 64 };
+
+static unsigned line_of(const struct conf_loading *loading, const char *name)
+{
+    const struct conf_key *key = conf_key_find(&conf_globals, span_cstr(name));
+
+    return loading->key_lines[key - conf_globals.keys];
+}
+
+static unsigned place_of(const struct conf_loading *loading, unsigned type, unsigned i)
+{
+    return loading->places.items[type][i].line;
+}
+
+/* For a rule between two globals: the line of whichever the file gives, the first one rather. */
+static unsigned line_of_either(const struct conf_loading *loading, const char *a, const char *b)
+{
+    unsigned line = line_of(loading, a);
+
+    return line != 0 ? line : line_of(loading, b);
+}
+
+static void check_globals(struct conf_loading *loading)
+{
+    const struct conf *conf = loading->conf;
+    struct conf_source *source = &loading->source;
+
+    if (conf->retry_first > conf->retry_max)
+        conf_source_problem(source, line_of_either(loading, "retry_first", "retry_max"),
+                            "retry_first is longer than retry_max");
+    if (conf->store_low_water >= conf->store_map_size)
+        conf_source_problem(source, line_of_either(loading, "store_low_water", "store_map_size"),
+                            "store_low_water is not less than store_map_size");
+    if ((conf->tls_certificate == NULL) != (conf->tls_key == NULL))
+        conf_source_problem(source, line_of_either(loading, "tls_certificate", "tls_key"),
+                            "tls_certificate and tls_key go together; one of them is missing");
+}
+
+static bool is_plain_name(struct span name)
+{
+    if (name.len == 0 || name.len > LISTENER_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        if (!ascii_is_alnum(name.ptr[i]) && strchr("-_.", name.ptr[i]) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static bool same_address(const struct conf_address *a, const struct conf_address *b)
+{
+    if (a->any.sa_family != b->any.sa_family)
+        return false;
+    if (a->any.sa_family == AF_INET)
+        return a->in4.sin_port == b->in4.sin_port && a->in4.sin_port != 0 &&
+               a->in4.sin_addr.s_addr == b->in4.sin_addr.s_addr;
+    return a->in6.sin6_port == b->in6.sin6_port && a->in6.sin6_port != 0 &&
+           memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0;
+}
+
+static bool uses_address(const struct conf_listener *listener, unsigned count,
+                         const struct conf_address *address)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (same_address(&listener->addresses[i], address))
+            return true;
+    }
+    return false;
+}
+
+/* Each address must be new among those of the listeners before and its own before it. */
+static void check_addresses(struct conf_loading *loading, unsigned at)
+{
+    const struct conf_listener *listeners = loading->conf->listeners;
+
+    for (unsigned i = 0; i < listeners[at].address_count; i++) {
+        const struct conf_address *address = &listeners[at].addresses[i];
+        for (unsigned other = 0; other <= at; other++) {
+            unsigned count = other == at ? i : listeners[other].address_count;
+            if (!uses_address(&listeners[other], count, address))
+                continue;
+            struct buf text;
+            buf_init(&text, 0);
+            conf_address_print(address, &text);
+            conf_source_problem(&loading->source, place_of(loading, CONF_LISTENER, at),
+                                "listener \"%s\" has the address %.*s, which listener \"%s\" "
+                                "has already",
+                                listeners[at].name, SPAN_ARG(buf_span(&text)),
+                                listeners[other].name);
+            buf_fini(&text);
+        }
+    }
+}
+
+static void check_listeners(struct conf_loading *loading)
+{
+    const struct conf *conf = loading->conf;
+    struct conf_source *source = &loading->source;
+
+    if (conf->listener_count == 0)
+        conf_source_problem(source, 0, "there is no listener section; at least one is needed");
+    for (unsigned i = 0; i < conf->listener_count; i++) {
+        const struct conf_listener *listener = &conf->listeners[i];
+        unsigned line = place_of(loading, CONF_LISTENER, i);
+        if (!is_plain_name(span_cstr(listener->name)))
+            conf_source_problem(source, line,
+                                "\"%.64s\" does not name a listener; expected up to %d letters, "
+                                "digits and -_.",
+                                listener->name, LISTENER_NAME_MAX);
+        if (listener->tls != CONF_TLS_NONE &&
+            (conf->tls_certificate == NULL || conf->tls_key == NULL))
+            conf_source_problem(source, line,
+                                "listener \"%s\" has TLS; tls_certificate and tls_key are needed",
+                                listener->name);
+        check_addresses(loading, i);
+    }
+}
+
+static void check_certificates(struct conf_loading *loading)
+{
+    for (unsigned i = 0; i < loading->conf->certificate_count; i++) {
+        struct span name = span_cstr(loading->conf->certificates[i].server_name);
+        if (span_starts_nocase(name, SPAN("*.")))
+            name = span_from(name, 2);
+        if (!conf_is_domain(name))
+            conf_source_problem(&loading->source, place_of(loading, CONF_CERTIFICATE, i),
+                                "\"%.100s\" is not a server name; expected a domain or *.domain",
+                                loading->conf->certificates[i].server_name);
+    }
+}
+
+static bool is_pattern(struct span text)
+{
+    if (span_equal(text, SPAN("*")))
+        return true;
+    return conf_is_domain(text.len > 0 && text.ptr[0] == '.' ? span_from(text, 1) : text);
+}
+
+/* "5.7.1 text": the receiver puts 550 before it. */
+static bool is_rejection(struct span text)
+{
+    struct span words;
+    struct span detail;
+    struct span rest = span_split(text, ' ', &words);
+    struct span class = span_split(rest, '.', &rest);
+    struct span subject = span_split(rest, '.', &detail);
+    uint64_t number;
+
+    return span_equal(class, SPAN("5")) && subject.len <= 3 && detail.len <= 3 &&
+           span_parse_u64(subject, &number) && span_parse_u64(detail, &number) &&
+           span_trim(words).len > 0;
+}
+
+static void check_routes(struct conf_loading *loading)
+{
+    for (unsigned i = 0; i < loading->conf->route_count; i++) {
+        struct conf_route *route = &loading->conf->routes[i];
+        unsigned line = place_of(loading, CONF_ROUTE, i);
+        if (!is_pattern(span_cstr(route->pattern)))
+            conf_source_problem(&loading->source, line,
+                                "\"%.100s\" is not a pattern; expected a domain, .domain or *",
+                                route->pattern);
+        if (route->action == CONF_ROUTE_REJECT && route->text != NULL &&
+            !is_rejection(span_cstr(route->text)))
+            conf_source_problem(&loading->source, line,
+                                "route \"%s\": reject is not like \"5.7.1 text\"", route->pattern);
+        for (unsigned hop = 0; hop < route->host_count; hop++) {
+            if (route->hosts[hop].port == 0)
+                route->hosts[hop].port = route->port;
+        }
+    }
+}
+
+void conf_check(struct conf_loading *loading)
+{
+    check_globals(loading);
+    check_listeners(loading);
+    check_certificates(loading);
+    check_routes(loading);
+}
+
+char *conf_own_hostname(void)
+{
+    char name[256] = "";
+    struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+
+    if (gethostname(name, sizeof name - 1) != 0)
+        return NULL;
+    const char *best = name;
+    if (strchr(name, '.') == NULL && getaddrinfo(name, NULL, &hints, &found) == 0 &&
+        found->ai_canonname != NULL && conf_is_domain(span_cstr(found->ai_canonname)))
+        best = found->ai_canonname;
+    char *result = conf_is_domain(span_cstr(best)) ? mem_strdup(best) : NULL;
+    if (found != NULL)
+        freeaddrinfo(found);
+    return result;
+}

@@ -1,0 +1,195 @@
+/*
+ * conf: relay.conf as an immutable, reference-counted snapshot.
+ *
+ * The keys are rows of one table (schema.c): name, type, unit, default, range, reloadable, help.
+ * The loader, `smarthopd -t`, the sample file's check and relay.conf(5) come from it. A reload
+ * makes a new snapshot; whoever holds the old one keeps it until it lets go. A snapshot never
+ * changes, so any thread may read it.
+ */
+#ifndef SMARTHOP_CONF_CONF_H
+#define SMARTHOP_CONF_CONF_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/span.h"
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+
+/* A socket address with its length, for bind and connect. */
+struct conf_address {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+    };
+};
+
+struct conf_network {
+    uint8_t bytes[16]; /* v4 in the first four */
+    uint8_t prefix;
+    uint8_t family; /* AF_INET or AF_INET6 */
+};
+
+struct conf_strings {
+    char **items;
+    unsigned count;
+};
+
+struct conf_networks {
+    struct conf_network *items;
+    unsigned count;
+};
+
+enum conf_listener_tls { CONF_TLS_NONE, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
+
+struct conf_listener {
+    char *name;
+    struct conf_address *addresses; /* port 0 = a free one, shown in the log */
+    unsigned address_count;
+    enum conf_listener_tls tls;
+};
+
+/* A certificate for one server name (SNI); the global pair serves all others. */
+struct conf_certificate {
+    char *server_name; /* or "*.domain" */
+    char *certificate;
+    char *key;
+};
+
+struct conf_hop {
+    char *host; /* name, or address, without brackets */
+    uint16_t port;
+    bool is_address; /* a numeric address: nothing is looked up */
+    bool use_mx;     /* look up the MX of `host` rather than its addresses */
+};
+
+enum conf_route_tls { CONF_ROUTE_TLS_NONE, CONF_ROUTE_TLS_OPPORTUNISTIC, CONF_ROUTE_TLS_REQUIRED };
+
+enum conf_route_action {
+    CONF_ROUTE_HOSTS,
+    CONF_ROUTE_MX,
+    CONF_ROUTE_REJECT,
+    CONF_ROUTE_DISCARD,
+    CONF_ROUTE_HOLD
+};
+
+/* route "PATTERN" { }: an exact domain, ".domain" (it and its subdomains), or "*". */
+struct conf_route {
+    char *pattern;
+    enum conf_route_action action;
+    struct conf_hop *hosts; /* CONF_ROUTE_HOSTS: tried in this order */
+    unsigned host_count;
+    char *mx_domain; /* CONF_ROUTE_MX: the MX of this domain; NULL = of the recipient's own */
+    uint16_t port;   /* for MX */
+    enum conf_route_tls tls;
+    char *text; /* CONF_ROUTE_REJECT, CONF_ROUTE_HOLD: the reason */
+};
+
+struct conf {
+    atomic_uint references;
+    char *file; /* where it was read from */
+
+    char *hostname;
+    unsigned workers; /* 0 = one a processor */
+    char *user;       /* to become after binding; NULL = stay */
+
+    char *store_path;
+    uint64_t store_map_size;
+    uint64_t store_low_water;
+    uint64_t store_low_inodes;
+    uint64_t store_reserve;
+
+    char *control_socket;
+    char *log_target;
+    enum log_level log_level;
+
+    struct conf_listener *listeners;
+    unsigned listener_count;
+    struct conf_certificate *certificates;
+    unsigned certificate_count;
+    char *tls_certificate; /* NULL = no TLS */
+    char *tls_key;
+    uint64_t tls_handshake_timeout; /* all times in milliseconds */
+
+    struct conf_networks relay_networks;
+    struct conf_networks limit_exempt_networks; /* not counted by sessions_per_client */
+    unsigned sessions_max;                      /* of the whole process */
+    unsigned sessions_per_client;
+    uint64_t command_line_max; /* bytes with CRLF */
+    uint64_t text_line_max;
+    uint64_t header_size_max;
+    unsigned header_fields_max;
+    unsigned hops_max; /* Received fields */
+    unsigned recipients_max;
+    uint64_t message_size_max;
+    uint64_t memory_body_max; /* larger bodies are staged in the store while they arrive */
+    unsigned commands_without_mail_max;
+    unsigned errors_max;
+    uint64_t command_timeout;
+    uint64_t data_timeout;
+    uint64_t session_timeout; /* the whole session; 0 = no bound */
+
+    struct conf_route *routes;
+    unsigned route_count;
+
+    struct conf_address *dns_servers; /* none = those of resolv.conf */
+    unsigned dns_server_count;
+    uint64_t dns_timeout;
+    unsigned dns_tries;
+    unsigned dns_cache_max; /* names, in each worker */
+    uint64_t dns_negative_ttl_max;
+    uint64_t dns_ttl_max;
+
+    uint64_t connect_timeout;
+    uint64_t greeting_timeout;
+    uint64_t hello_timeout;
+    uint64_t mail_timeout;
+    uint64_t rcpt_timeout;
+    uint64_t data_init_timeout;
+    uint64_t data_block_timeout;
+    uint64_t data_final_timeout;
+    uint64_t quit_timeout;
+    uint64_t connection_idle_timeout; /* how long a connection waits for a next message */
+    unsigned connections_per_destination;
+    unsigned messages_per_connection;
+    unsigned recipients_per_transaction;
+    unsigned window_per_destination; /* messages held in memory */
+    uint64_t
+        queue_memory_max; /* bodies that wait in memory for their delivery, all workers together */
+    char *ip_preference;  /* "any", "ipv4", "ipv6" */
+
+    uint64_t retry_first;
+    uint64_t retry_max;
+    uint64_t expire_after;
+    uint64_t bounce_expire_after; /* messages with a null reverse-path */
+    uint64_t delay_warning_after; /* 0 = none */
+    uint64_t dsn_return_max;      /* bytes of the message returned in a DSN */
+    bool dsn_return_headers_only;
+};
+
+/* Reads and checks `file`. On failure *out is NULL and `messages` has one line a problem:
+ * "file:line: what was wrong; what was expected; the nearest known key". Relative paths become
+ * absolute ones from the folder of `file`. Blocks on files and, where hostname is not given, maybe
+ * on the name server; one call at a time in the process, as libConfuse's lexer is global. */
+struct err conf_load(const char *file, struct buf *messages, struct conf **out);
+
+struct conf *conf_ref(struct conf *conf);
+void conf_unref(struct conf *conf);
+
+/* Tells what of `next` cannot take effect without a restart, one line a key, into `messages`. */
+void conf_restart_needed(const struct conf *now, const struct conf *next, struct buf *messages);
+
+/* Every key with its effective value, as a relay.conf that would be read back the same. */
+void conf_print(const struct conf *conf, struct buf *out);
+/* The KEYS section of relay.conf(5), in roff. */
+void conf_print_manual(struct buf *out);
+/* relay.conf.sample's key reference: every key commented out with its default and help. */
+void conf_print_reference(struct buf *out);
+
+bool conf_networks_contain(const struct conf_networks *networks, const struct sockaddr *addr);
+/* The first matching route: the exact domain, then the longest ".domain", then "*"; NULL = none. */
+const struct conf_route *conf_route_find(const struct conf *conf, struct span domain);
+
+#endif

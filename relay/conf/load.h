@@ -1,0 +1,30 @@
+/*
+ * load: what the steps of one conf_load hand to each other.
+ */
+#ifndef SMARTHOP_CONF_LOAD_H
+#define SMARTHOP_CONF_LOAD_H
+
+#include "conf/names.h"
+
+struct conf_loading {
+    struct conf_source source;
+    struct conf_places places;
+    struct conf *conf;
+    char *folder;                      /* of the file; relative paths start here */
+    unsigned key_lines[CONF_KEYS_MAX]; /* of the globals that the file gives; 0 = it does not */
+};
+
+/* Has libConfuse read the source's text into the conf; false where that failed, with a problem. */
+bool conf_fill(struct conf_loading *loading);
+
+/* What no single row of the schema can tell. */
+void conf_check(struct conf_loading *loading);
+
+/* The machine's own name, fully qualified where it has such a name; the caller frees it. NULL
+ * where it is not a domain name. May ask the name server. */
+char *conf_own_hostname(void);
+
+/* Sorts the routes for conf_route_find; their patterns become lower case. */
+void conf_routes_sort(struct conf *conf);
+
+#endif

@@ -1,0 +1,379 @@
+#include "conf/schema.h"
+
+#define MS        1ULL
+#define SECONDS   (1000 * MS)
+#define MINUTES   (60 * SECONDS)
+#define HOURS     (60 * MINUTES)
+#define DAYS      (24 * HOURS)
+#define KIB       1024ULL
+#define MIB       (1024 * KIB)
+#define GIB       (1024 * MIB)
+#define TIB       (1024 * GIB)
+#define MILLION   1000000ULL
+#define COUNT(of) (sizeof(of) / sizeof((of)[0]))
+
+#define FIELD(owner, field)                                                                        \
+    .name = #field, .offset = offsetof(struct owner, field),                                       \
+    .width = sizeof(((struct owner *)0)->field)
+#define LIST(owner, list, length)                                                                  \
+    .offset = offsetof(struct owner, list), .count_offset = offsetof(struct owner, length)
+
+static const char *const log_targets[] = {"stderr", "journal", NULL};
+static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const ip_preferences[] = {"any", "ipv4", "ipv6", NULL};
+static const char *const listener_tls[] = {"none", "starttls", "implicit", NULL};
+static const char *const route_tls[] = {"none", "opportunistic", "required", NULL};
+
+enum { PATH_LENGTH_MAX = 4095, SOCKET_PATH_MAX = 107, DOMAIN_MAX = 253, LIST_MAX = 65536 };
+
+static const struct conf_key global_keys[] = {
+    {FIELD(conf, hostname), .type = CONF_DOMAIN, .standard = "", .max = DOMAIN_MAX,
+     .reloadable = true,
+     .help = "The name by which this relay greets and signs its trace fields. "
+             "Empty: the machine's own name, fully qualified where it has such a name."},
+    {FIELD(conf, workers), .type = CONF_NUMBER, .unit = "threads", .standard = "0", .max = 256,
+     .help = "Threads that serve connections. 0: one for each processor."},
+    {FIELD(conf, user), .type = CONF_STRING, .standard = "", .max = 256,
+     .help = "The user to become once the ports are bound. Empty: stay."},
+
+    {FIELD(conf, store_path), .type = CONF_PATH, .standard = "var/queue", .min = 1,
+     .max = PATH_LENGTH_MAX, .help = "The folder of the queue."},
+    {FIELD(conf, store_map_size), .type = CONF_SIZE, .standard = "256GiB", .min = MIB,
+     .max = 64 * TIB,
+     .help = "The most that the queue may ever hold. Address space, not disk: the file is sparse."},
+    {FIELD(conf, store_low_water), .type = CONF_SIZE, .standard = "64MiB", .max = TIB,
+     .help = "New mail is refused with 452 while less disk or map than this is free."},
+    {FIELD(conf, store_low_inodes), .type = CONF_NUMBER, .unit = "inodes", .standard = "200",
+     .max = 1000 * MILLION,
+     .help = "New mail is refused with 452 while fewer inodes than this are free."},
+    {FIELD(conf, store_reserve), .type = CONF_SIZE, .standard = "8MiB", .max = GIB,
+     .help = "A file kept allocated, to be given up when a full disk stops even deleting."},
+
+    {FIELD(conf, control_socket), .type = CONF_PATH, .standard = "var/control.sock", .min = 1,
+     .max = SOCKET_PATH_MAX, .help = "The socket by which smarthopctl talks to the daemon."},
+    {FIELD(conf, log_target), .type = CONF_PATH, .standard = "stderr", .words = log_targets,
+     .min = 1, .max = PATH_LENGTH_MAX,
+     .help = "Where the log goes: stderr, journal (systemd), or a file to append to."},
+    {FIELD(conf, log_level), .type = CONF_ENUM, .standard = "info", .words = log_levels,
+     .reloadable = true,
+     .help = "The least important lines that are written. error: an operator must act; "
+             "warn: odd; info: mail flow; debug: everything."},
+
+    {FIELD(conf, tls_certificate), .type = CONF_PATH, .standard = "", .max = PATH_LENGTH_MAX,
+     .example = "var/tls/cert.pem", .reloadable = true,
+     .help = "The certificate chain, PEM, for listeners with TLS. Empty: none."},
+    {FIELD(conf, tls_key), .type = CONF_PATH, .standard = "", .max = PATH_LENGTH_MAX,
+     .example = "var/tls/key.pem", .reloadable = true,
+     .help = "The private key, PEM, that goes with tls_certificate."},
+    {FIELD(conf, tls_handshake_timeout), .type = CONF_DURATION, .standard = "30s", .min = 10 * MS,
+     .max = 10 * MINUTES, .reloadable = true,
+     .help = "How long a TLS handshake may take, on either side."},
+
+    {.name = "relay_networks",
+     LIST(conf, relay_networks.items, relay_networks.count),
+     .type = CONF_NETWORKS,
+     .standard = "127.0.0.0/8, ::1",
+     .max = LIST_MAX,
+     .reloadable = true,
+     .help = "Clients that may send mail to any domain."},
+    {.name = "limit_exempt_networks",
+     LIST(conf, limit_exempt_networks.items, limit_exempt_networks.count),
+     .type = CONF_NETWORKS,
+     .standard = "127.0.0.0/8, ::1",
+     .max = LIST_MAX,
+     .reloadable = true,
+     .help = "Clients that sessions_per_client does not bind."},
+    {FIELD(conf, sessions_max), .type = CONF_NUMBER, .unit = "sessions", .standard = "20000",
+     .min = 1, .max = MILLION, .reloadable = true,
+     .help = "Sessions at a time, of all clients together."},
+    {FIELD(conf, sessions_per_client), .type = CONF_NUMBER, .unit = "sessions", .standard = "100",
+     .min = 1, .max = MILLION, .reloadable = true,
+     .help = "Sessions at a time of one client address."},
+    {FIELD(conf, command_line_max), .type = CONF_SIZE, .standard = "4KiB", .min = 512,
+     .max = 64 * KIB, .reloadable = true,
+     .help = "The longest SMTP command line, with its line end."},
+    {FIELD(conf, text_line_max), .type = CONF_SIZE, .standard = "1MiB", .min = 1000,
+     .max = 64 * MIB, .reloadable = true,
+     .help = "The longest line of a message, with its line end."},
+    {FIELD(conf, header_size_max), .type = CONF_SIZE, .standard = "1MiB", .min = KIB,
+     .max = 16 * MIB, .reloadable = true, .help = "The largest header section of a message."},
+    {FIELD(conf, header_fields_max), .type = CONF_NUMBER, .unit = "fields", .standard = "5000",
+     .min = 10, .max = 100000, .reloadable = true, .help = "The most header fields of a message."},
+    {FIELD(conf, hops_max), .type = CONF_NUMBER, .unit = "fields", .standard = "100", .min = 1,
+     .max = 1000, .reloadable = true,
+     .help = "The most Received fields of a message; one with more is caught in a loop."},
+    {FIELD(conf, recipients_max), .type = CONF_NUMBER, .unit = "recipients", .standard = "1000",
+     .min = 100, .max = 100000, .reloadable = true,
+     .help = "The most recipients of one transaction. RFC 5321 asks for at least 100."},
+    {FIELD(conf, message_size_max), .type = CONF_SIZE, .standard = "100MiB", .min = KIB,
+     .max = 4 * GIB, .reloadable = true, .help = "The largest message."},
+    {FIELD(conf, memory_body_max), .type = CONF_SIZE, .standard = "128KiB", .min = 4 * KIB,
+     .max = 16 * MIB, .reloadable = true,
+     .help = "The largest message kept in memory while it arrives; a larger one is written to "
+             "the store piece by piece."},
+    {FIELD(conf, commands_without_mail_max), .type = CONF_NUMBER, .unit = "commands",
+     .standard = "1000", .min = 1, .max = MILLION, .reloadable = true,
+     .help = "Commands a client may send without sending mail before it is shown the door."},
+    {FIELD(conf, errors_max), .type = CONF_NUMBER, .unit = "errors", .standard = "20", .min = 1,
+     .max = 10000, .reloadable = true,
+     .help = "Errors a client may make in one session before it is shown the door."},
+    {FIELD(conf, command_timeout), .type = CONF_DURATION, .standard = "5m", .min = 10 * MS,
+     .max = HOURS, .reloadable = true, .help = "How long a session waits for a command."},
+    {FIELD(conf, data_timeout), .type = CONF_DURATION, .standard = "3m", .min = 10 * MS,
+     .max = HOURS, .reloadable = true,
+     .help = "How long a session waits for the next piece of a message."},
+    {FIELD(conf, session_timeout), .type = CONF_DURATION, .standard = "2h", .max = 7 * DAYS,
+     .reloadable = true, .help = "How long a session may last in all. 0: no bound."},
+
+    {.name = "dns_servers",
+     LIST(conf, dns_servers, dns_server_count),
+     .type = CONF_ADDRESSES,
+     .standard = "",
+     .max = 16,
+     .default_port = 53,
+     .example = "\"127.0.0.1:53\"",
+     .help = "The name servers to ask. None: those of resolv.conf(5)."},
+    {FIELD(conf, dns_timeout), .type = CONF_DURATION, .standard = "5s", .min = 10 * MS,
+     .max = MINUTES, .help = "How long one try of a look-up waits for its answer."},
+    {FIELD(conf, dns_tries), .type = CONF_NUMBER, .unit = "tries", .standard = "3", .min = 1,
+     .max = 10, .help = "Tries of a look-up, each at the next server."},
+    {FIELD(conf, dns_cache_max), .type = CONF_NUMBER, .unit = "names", .standard = "10000",
+     .min = 1, .max = 10 * MILLION, .help = "Answers kept, in each worker."},
+    {FIELD(conf, dns_negative_ttl_max), .type = CONF_DURATION, .standard = "15m", .max = DAYS,
+     .help = "The longest that the absence of a name is remembered."},
+    {FIELD(conf, dns_ttl_max), .type = CONF_DURATION, .standard = "1d", .max = 7 * DAYS,
+     .help = "The longest that an answer is remembered."},
+
+    {FIELD(conf, connect_timeout), .type = CONF_DURATION, .standard = "30s", .min = 10 * MS,
+     .max = 10 * MINUTES, .reloadable = true,
+     .help = "How long connecting to one address may take."},
+    {FIELD(conf, greeting_timeout), .type = CONF_DURATION, .standard = "5m", .min = 10 * MS,
+     .max = HOURS, .reloadable = true, .help = "How long a peer may take to greet."},
+    {FIELD(conf, hello_timeout), .type = CONF_DURATION, .standard = "5m", .min = 10 * MS,
+     .max = HOURS, .reloadable = true, .help = "How long a peer may take to answer EHLO."},
+    {FIELD(conf, mail_timeout), .type = CONF_DURATION, .standard = "5m", .min = 10 * MS,
+     .max = HOURS, .reloadable = true, .help = "How long a peer may take to answer MAIL."},
+    {FIELD(conf, rcpt_timeout), .type = CONF_DURATION, .standard = "5m", .min = 10 * MS,
+     .max = HOURS, .reloadable = true, .help = "How long a peer may take to answer RCPT."},
+    {FIELD(conf, data_init_timeout), .type = CONF_DURATION, .standard = "2m", .min = 10 * MS,
+     .max = HOURS, .reloadable = true, .help = "How long a peer may take to answer DATA."},
+    {FIELD(conf, data_block_timeout), .type = CONF_DURATION, .standard = "3m", .min = 10 * MS,
+     .max = HOURS, .reloadable = true,
+     .help = "How long a peer may take to accept a piece of a message."},
+    {FIELD(conf, data_final_timeout), .type = CONF_DURATION, .standard = "10m", .min = 10 * MS,
+     .max = HOURS, .reloadable = true,
+     .help = "How long a peer may take to answer the end of a message. Giving up early means "
+             "sending twice."},
+    {FIELD(conf, quit_timeout), .type = CONF_DURATION, .standard = "10s", .min = 10 * MS,
+     .max = HOURS, .reloadable = true, .help = "How long a peer may take to answer QUIT."},
+    {FIELD(conf, connection_idle_timeout), .type = CONF_DURATION, .standard = "5s",
+     .max = 10 * MINUTES, .reloadable = true,
+     .help = "How long an open connection waits for a next message. 0: not at all."},
+    {FIELD(conf, connections_per_destination), .type = CONF_NUMBER, .unit = "connections",
+     .standard = "20", .min = 1, .max = 10000, .reloadable = true,
+     .help = "Connections at a time to one destination."},
+    {FIELD(conf, messages_per_connection), .type = CONF_NUMBER, .unit = "messages",
+     .standard = "1000", .min = 1, .max = MILLION, .reloadable = true,
+     .help = "Messages sent through one connection before it is closed."},
+    {FIELD(conf, recipients_per_transaction), .type = CONF_NUMBER, .unit = "recipients",
+     .standard = "100", .min = 1, .max = 10000, .reloadable = true,
+     .help = "Recipients named in one transaction; a message with more goes out in several."},
+    {FIELD(conf, window_per_destination), .type = CONF_NUMBER, .unit = "messages",
+     .standard = "1000", .min = 1, .max = MILLION, .reloadable = true,
+     .help = "Messages of one destination held in memory; the others wait in the store."},
+    {FIELD(conf, queue_memory_max), .type = CONF_SIZE, .standard = "256MiB", .max = TIB,
+     .reloadable = true,
+     .help = "Message bodies held in memory until their first delivery, all workers together; "
+             "the others are read back from the store."},
+    {FIELD(conf, ip_preference), .type = CONF_STRING, .standard = "any", .words = ip_preferences,
+     .max = 8, .help = "Which addresses of a host are tried first."},
+
+    {FIELD(conf, retry_first), .type = CONF_DURATION, .standard = "1m", .min = 10 * MS, .max = DAYS,
+     .reloadable = true, .help = "The wait before the second try of a delivery."},
+    {FIELD(conf, retry_max), .type = CONF_DURATION, .standard = "1h", .min = 10 * MS,
+     .max = 7 * DAYS, .reloadable = true,
+     .help = "The longest wait between two tries; waits grow from retry_first to this."},
+    {FIELD(conf, expire_after), .type = CONF_DURATION, .standard = "5d", .min = 10 * MS,
+     .max = 100 * DAYS, .reloadable = true,
+     .help = "The age at which an undelivered message is returned to its sender."},
+    {FIELD(conf, bounce_expire_after), .type = CONF_DURATION, .standard = "1d", .min = 10 * MS,
+     .max = 100 * DAYS, .reloadable = true,
+     .help = "The same for messages with a null reverse-path, which are dropped."},
+    {FIELD(conf, delay_warning_after), .type = CONF_DURATION, .standard = "4h", .max = 100 * DAYS,
+     .reloadable = true,
+     .help = "The age at which the sender is told that a message is late. 0: never."},
+    {FIELD(conf, dsn_return_max), .type = CONF_SIZE, .standard = "64KiB", .max = 10 * MIB,
+     .reloadable = true,
+     .help = "The largest message that comes back whole in a delivery report; of a larger one "
+             "only the header does."},
+    {FIELD(conf, dsn_return_headers_only), .type = CONF_BOOL, .standard = "no", .reloadable = true,
+     .help = "Whether delivery reports never hold more than the header."},
+};
+
+static const struct conf_key listener_keys[] = {
+    {.name = "address",
+     LIST(conf_listener, addresses, address_count),
+     .type = CONF_ADDRESSES,
+     .standard = "",
+     .example = "\"127.0.0.1:25\", \"[::1]:25\"",
+     .min = 1,
+     .max = 256,
+     .is_required = true,
+     .help = "Where to listen: \"127.0.0.1:25\" or \"[::1]:25\". Port 0: any free port; the log "
+             "tells which."},
+    {FIELD(conf_listener, tls), .type = CONF_ENUM, .standard = "none", .words = listener_tls,
+     .help = "none; starttls: offered; implicit: from the first byte."},
+};
+
+static const struct conf_key certificate_keys[] = {
+    {FIELD(conf_certificate, certificate), .type = CONF_PATH, .standard = "",
+     .example = "var/tls/mail.pem", .min = 1, .max = PATH_LENGTH_MAX, .is_required = true,
+     .reloadable = true, .help = "The certificate chain, PEM."},
+    {FIELD(conf_certificate, key), .type = CONF_PATH, .standard = "", .example = "var/tls/mail.key",
+     .min = 1, .max = PATH_LENGTH_MAX, .is_required = true, .reloadable = true,
+     .help = "Its private key, PEM."},
+};
+
+static const struct conf_key route_keys[] = {
+    {.name = "hosts",
+     LIST(conf_route, hosts, host_count),
+     .type = CONF_HOPS,
+     .standard = "",
+     .example = "\"[192.0.2.1]:25\", \"relay.example\"",
+     .min = 1,
+     .max = 256,
+     .is_choice = true,
+     .choice = CONF_ROUTE_HOSTS,
+     .reloadable = true,
+     .help = "Hosts tried in this order: \"host\", \"host:port\", \"[192.0.2.1]:port\", "
+             "\"[2001:db8::1]:port\". Their addresses are looked up, never their MX; brackets "
+             "around a name change nothing."},
+    {.name = "mx",
+     .offset = offsetof(struct conf_route, mx_domain),
+     .type = CONF_DOMAIN,
+     .standard = "",
+     .example = "example.org",
+     .min = 1,
+     .max = DOMAIN_MAX,
+     .is_choice = true,
+     .choice = CONF_ROUTE_MX,
+     .reloadable = true,
+     .help = "Deliver to the MX hosts of this domain."},
+    {.name = "use_mx",
+     .type = CONF_MARK,
+     .standard = "",
+     .example = "yes",
+     .is_choice = true,
+     .choice = CONF_ROUTE_MX,
+     .reloadable = true,
+     .help = "Deliver to the MX hosts of the recipient's own domain."},
+    {.name = "reject",
+     .offset = offsetof(struct conf_route, text),
+     .type = CONF_STRING,
+     .standard = "",
+     .example = "5.7.1 no mail for this domain",
+     .min = 1,
+     .max = 400,
+     .is_choice = true,
+     .choice = CONF_ROUTE_REJECT,
+     .reloadable = true,
+     .help = "Refuse the recipient for good, with this enhanced status code and text."},
+    {.name = "discard",
+     .type = CONF_MARK,
+     .standard = "",
+     .example = "yes",
+     .is_choice = true,
+     .choice = CONF_ROUTE_DISCARD,
+     .reloadable = true,
+     .help = "Accept the mail and drop it."},
+    {.name = "hold",
+     .offset = offsetof(struct conf_route, text),
+     .type = CONF_STRING,
+     .standard = "",
+     .example = "moving house",
+     .min = 1,
+     .max = 400,
+     .is_choice = true,
+     .choice = CONF_ROUTE_HOLD,
+     .reloadable = true,
+     .help = "Keep the mail in the queue, for this reason, until an operator releases it."},
+    {FIELD(conf_route, port), .type = CONF_NUMBER, .standard = "25", .min = 1, .max = 65535,
+     .reloadable = true, .help = "The port of MX hosts, and of hosts written without one."},
+    {FIELD(conf_route, tls), .type = CONF_ENUM, .standard = "opportunistic", .words = route_tls,
+     .reloadable = true,
+     .help = "none: in clear; opportunistic: encrypted where the host offers it; required: "
+             "encrypted or not at all."},
+};
+
+const struct conf_section conf_globals = {
+    .name = "globals",
+    .keys = global_keys,
+    .key_count = COUNT(global_keys),
+};
+_Static_assert(COUNT(global_keys) <= CONF_KEYS_MAX, "raise CONF_KEYS_MAX");
+
+const struct conf_section conf_sections[CONF_SECTIONS] = {
+    [CONF_LISTENER] = {.name = "listener",
+                       .title = "name",
+                       .keys = listener_keys,
+                       .help = "One place where mail comes in. At least one is needed.",
+                       .key_count = COUNT(listener_keys),
+                       .item_size = sizeof(struct conf_listener),
+                       .title_offset = offsetof(struct conf_listener, name),
+                       .items_offset = offsetof(struct conf, listeners),
+                       .count_offset = offsetof(struct conf, listener_count)},
+    [CONF_CERTIFICATE] = {.name = "certificate",
+                          .title = "server.name",
+                          .keys = certificate_keys,
+                          .help = "A certificate for clients that ask for this server name, or "
+                                  "for any name in the domain where it is \"*.domain\". "
+                                  "All others see tls_certificate.",
+                          .key_count = COUNT(certificate_keys),
+                          .item_size = sizeof(struct conf_certificate),
+                          .title_offset = offsetof(struct conf_certificate, server_name),
+                          .items_offset = offsetof(struct conf, certificates),
+                          .count_offset = offsetof(struct conf, certificate_count)},
+    [CONF_ROUTE] = {.name = "route",
+                    .title = "pattern",
+                    .keys = route_keys,
+                    .help = "Where mail for a domain goes. The pattern is a domain, \".domain\" "
+                            "for a domain with its subdomains, or \"*\". The exact domain wins, "
+                            "then the longest \".domain\", then \"*\"; the order in the file does "
+                            "not matter. Each route has exactly one of hosts, mx, use_mx, "
+                            "reject, discard and hold.",
+                    .key_count = COUNT(route_keys),
+                    .item_size = sizeof(struct conf_route),
+                    .title_offset = offsetof(struct conf_route, pattern),
+                    .items_offset = offsetof(struct conf, routes),
+                    .count_offset = offsetof(struct conf, route_count)},
+};
+
+const struct conf_key *conf_key_find(const struct conf_section *section, struct span name)
+{
+    for (unsigned i = 0; i < section->key_count; i++) {
+        if (span_equal(span_cstr(section->keys[i].name), name))
+            return &section->keys[i];
+    }
+    return NULL;
+}
+
+const struct conf_section *conf_section_find(struct span name)
+{
+    for (unsigned i = 0; i < CONF_SECTIONS; i++) {
+        if (span_equal(span_cstr(conf_sections[i].name), name))
+            return &conf_sections[i];
+    }
+    return NULL;
+}
+
+unsigned conf_section_count(const struct conf *conf, const struct conf_section *section)
+{
+    return *(const unsigned *)(const void *)((const char *)conf + section->count_offset);
+}
+
+void *conf_section_item(const struct conf *conf, const struct conf_section *section, unsigned i)
+{
+    char *items = *(char *const *)(const void *)((const char *)conf + section->items_offset);
+
+    return items + i * section->item_size;
+}

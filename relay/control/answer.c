@@ -1,0 +1,106 @@
+#include "control/answer.h"
+
+#include "proto/utf8.h"
+
+#include <stdlib.h>
+
+static void set_integer(json_t *object, const char *name, uint64_t value)
+{
+    json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+static void set_bool(json_t *object, const char *name, bool value)
+{
+    json_object_set_new(object, name, json_boolean(value));
+}
+
+static json_t *text(struct span bytes)
+{
+    if (utf8_is_valid(bytes))
+        return json_stringn(bytes.ptr ? bytes.ptr : "", bytes.len);
+    char *ascii = mem_alloc(bytes.len + 1);
+    for (size_t i = 0; i < bytes.len; i++)
+        ascii[i] = (unsigned char)bytes.ptr[i] < 0x80 ? bytes.ptr[i] : '?';
+    json_t *string = json_stringn(ascii, bytes.len);
+    free(ascii);
+    return string;
+}
+
+json_t *answer_ok(void)
+{
+    json_t *answer = json_object();
+
+    set_bool(answer, "ok", true);
+    return answer;
+}
+
+json_t *answer_error(const char *why)
+{
+    json_t *answer = json_object();
+
+    set_bool(answer, "ok", false);
+    json_object_set_new(answer, "error", text(span_cstr(why)));
+    return answer;
+}
+
+json_t *answer_operation(const struct control_operation *operation)
+{
+    char why[ERR_TEXT_MAX];
+
+    switch (operation->result.kind) {
+    case ERR_NONE:
+        break;
+    case ERR_NOT_FOUND:
+        return answer_error("there is no such message in the queue");
+    case ERR_CONFLICT:
+        return answer_error("it is being delivered at this moment; try again when that is over");
+    default:
+        return answer_error(err_text(operation->result, why));
+    }
+    json_t *answer = answer_ok();
+    set_integer(answer, "affected", operation->affected);
+    return answer;
+}
+
+json_t *answer_status(const struct control_status *status)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {
+        {"started", status->started_wall_ms},   {"workers", status->workers},
+        {"messages", status->messages},         {"groups", status->groups},
+        {"sessions", status->sessions},         {"accepted", status->accepted},
+        {"rejected", status->rejected},         {"delivered", status->delivered},
+        {"deferred", status->deferred},         {"failed", status->failed},
+        {"destinations", status->destinations}, {"connections", status->connections},
+        {"commits", status->commits},           {"store_operations", status->store_operations},
+        {"map_used", status->map_used},         {"map_size", status->map_size},
+        {"disk_free", status->disk_free},
+    };
+    json_t *answer = answer_ok();
+    size_t len = strnlen(status->configuration, sizeof status->configuration);
+
+    json_object_set_new(answer, "version", json_string(SMARTHOP_VERSION));
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        set_integer(answer, numbers[i].name, numbers[i].value);
+    set_bool(answer, "store_low", status->store_low);
+    set_bool(answer, "store_broken", status->store_broken);
+    json_object_set_new(answer, "configuration", text(span_of(status->configuration, len)));
+    return answer;
+}
+
+json_t *answer_reload(bool accepted, struct span messages)
+{
+    json_t *answer = accepted ? answer_ok()
+                              : answer_error("the new configuration is refused; the old one stays");
+    json_t *lines = json_array();
+
+    while (messages.len > 0) {
+        struct span line = span_split(messages, '\n', &messages);
+        if (line.len > 0)
+            json_array_append_new(lines, text(line));
+    }
+    json_object_set_new(answer, "messages", lines);
+    return answer;
+}

@@ -1,0 +1,222 @@
+#include "control/control.h"
+
+#include "control/answer.h"
+#include "net/local.h"
+#include "proto/base32.h"
+
+#include <stdlib.h>
+
+enum { IDLE_MS = 60000 };
+
+struct control {
+    struct loop *loop;
+    struct control_actions actions;
+    struct local_server *server;
+};
+
+/* A command whose answer comes later. The server is not gone before it is answered. */
+struct request {
+    struct local_peer *peer;
+    union {
+        struct control_operation operation;
+        struct control_status status;
+    };
+};
+
+static void answer(struct local_peer *peer, json_t *object)
+{
+    char *text = json_dumps(object, JSON_COMPACT);
+    struct buf line;
+
+    buf_init(&line, 0);
+    buf_addf(&line, "%s\n", text);
+    local_answer(peer, buf_span(&line));
+    buf_fini(&line);
+    free(text);
+    json_decref(object);
+}
+
+/* ---- commands about messages ---------------------------------------------------------------- */
+
+static void on_operated(struct call *call)
+{
+    struct control_operation *operation = container_of(call, struct control_operation, call);
+    struct request *request = container_of(operation, struct request, operation);
+
+    answer(request->peer, answer_operation(operation));
+    free(request);
+}
+
+/* Either an id or, said in so many words, all: a forgotten id must not mean the whole queue. */
+static const char *read_id(const json_t *command, uint64_t *id_out)
+{
+    json_t *id = json_object_get(command, "id");
+    json_t *all = json_object_get(command, "all");
+
+    *id_out = 0;
+    if (id == NULL && json_is_true(all))
+        return NULL;
+    if (id == NULL || all != NULL)
+        return "either \"id\" or \"all\": true is needed";
+    if (!json_is_string(id) ||
+        !id_parse(span_of(json_string_value(id), json_string_length(id)), id_out) || *id_out == 0)
+        return "that is not a message id";
+    return NULL;
+}
+
+static void operate(struct control *control, struct local_peer *peer, const json_t *command,
+                    enum control_verb verb)
+{
+    uint64_t id;
+    const char *problem = read_id(command, &id);
+
+    if (problem != NULL) {
+        answer(peer, answer_error(problem));
+        return;
+    }
+    struct request *request = mem_zalloc(sizeof *request);
+    request->peer = peer;
+    request->operation = (struct control_operation){
+        .call.done = on_operated, .home = control->loop, .verb = verb, .id = id};
+    list_init(&request->operation.call.link);
+    control->actions.operate(control->actions.context, &request->operation);
+}
+
+/* ---- the others ------------------------------------------------------------------------------ */
+
+static void on_status(struct call *call)
+{
+    struct control_status *status = container_of(call, struct control_status, call);
+    struct request *request = container_of(status, struct request, status);
+
+    answer(request->peer, answer_status(status));
+    free(request);
+}
+
+static void do_status(struct control *control, struct local_peer *peer)
+{
+    struct request *request = mem_zalloc(sizeof *request);
+
+    request->peer = peer;
+    request->status.home = control->loop;
+    request->status.call.done = on_status;
+    list_init(&request->status.call.link);
+    control->actions.status(control->actions.context, &request->status);
+}
+
+static void do_reload(struct control *control, struct local_peer *peer)
+{
+    struct buf messages;
+
+    buf_init(&messages, 0);
+    bool accepted = control->actions.reload(control->actions.context, &messages);
+    answer(peer, answer_reload(accepted, buf_span(&messages)));
+    buf_fini(&messages);
+}
+
+static void do_reopen_log(struct control *control, struct local_peer *peer)
+{
+    control->actions.reopen_log(control->actions.context);
+    answer(peer, answer_ok());
+}
+
+static void do_stop(struct control *control, struct local_peer *peer)
+{
+    answer(peer, answer_ok()); /* first: stopping closes the peer */
+    control->actions.stop(control->actions.context);
+}
+
+static void do_ping(struct control *control, struct local_peer *peer)
+{
+    (void)control;
+    answer(peer, answer_ok());
+}
+
+/* ---- lines ------------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name;
+    enum control_verb verb;
+} operations[] = {
+    {"retry", CONTROL_RETRY},     {"remove", CONTROL_REMOVE}, {"hold", CONTROL_HOLD},
+    {"release", CONTROL_RELEASE}, {"bounce", CONTROL_BOUNCE},
+};
+
+static const struct {
+    const char *name;
+    void (*run)(struct control *control, struct local_peer *peer);
+} commands[] = {
+    {"status", do_status}, {"reload", do_reload}, {"reopen-log", do_reopen_log},
+    {"stop", do_stop},     {"ping", do_ping},
+};
+
+static void run(struct control *control, struct local_peer *peer, const json_t *command)
+{
+    const char *name = json_string_value(json_object_get(command, "command"));
+
+    if (name == NULL) {
+        answer(peer, answer_error("an object with a \"command\" is needed"));
+        return;
+    }
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
+        if (strcmp(name, operations[i].name) == 0) {
+            operate(control, peer, command, operations[i].verb);
+            return;
+        }
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            commands[i].run(control, peer);
+            return;
+        }
+    }
+    answer(peer, answer_error("there is no such command"));
+}
+
+static void on_line(struct local_peer *peer, struct span line, void *owner)
+{
+    json_error_t problem;
+    json_t *command = json_loadb(line.ptr, line.len, JSON_REJECT_DUPLICATES, &problem);
+
+    if (command == NULL)
+        answer(peer, answer_error(problem.text));
+    else
+        run(owner, peer, command);
+    json_decref(command);
+}
+
+static void on_server_closed(void *owner)
+{
+    free(owner);
+}
+
+struct err control_create(struct loop *loop, const char *path,
+                          const struct control_actions *actions, struct control **out)
+{
+    struct control *control = mem_zalloc(sizeof *control);
+    struct local_options options = {
+        .line = on_line,
+        .closed = on_server_closed,
+        .too_long = SPAN("{\"ok\":false,\"error\":\"the line is too long\"}\n"),
+        .idle_ms = IDLE_MS,
+        .owner = control,
+    };
+
+    *out = NULL;
+    control->loop = loop;
+    control->actions = *actions;
+    struct err e = local_listen(loop, path, &options, &control->server);
+    if (err_is(e)) {
+        free(control);
+        return e;
+    }
+    *out = control;
+    return ERR_OK;
+}
+
+void control_close(struct control *control)
+{
+    if (control != NULL)
+        local_close(control->server);
+}

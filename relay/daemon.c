@@ -1,0 +1,605 @@
+#include "daemon.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "control/control.h"
+#include "proto/ip.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { STOP_MOST_MS = 10000 }; /* what is not done by then is cut; nothing that was promised is */
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1 };
+
+enum phase { PHASE_RUNNING, PHASE_STOP_RECEIVING, PHASE_STOP_DELIVERING, PHASE_STOPPED };
+
+/* A bound socket that waits for its worker. */
+struct bound {
+    int fd;
+    unsigned worker;
+    enum conf_listener_tls mode;
+};
+
+struct phase_call {
+    struct call call;
+    struct daemon *daemon;
+};
+
+struct daemon {
+    struct conf *conf;
+    struct loop *loop;
+    struct tls_server *tls;
+    struct control *control;
+    struct worker_shared shared;
+    struct schedule_set set;
+    struct worker *workers;
+    unsigned worker_count;
+    struct bound *bound;
+    unsigned bound_count;
+    uint64_t started;
+
+    enum phase phase;
+    unsigned phase_left;
+    struct phase_call *phase_calls; /* one a worker */
+    struct timer stop_timer;
+    bool cut;
+    struct loop_signal term, interrupt, hangup, reopen;
+};
+
+static bool fail(const char *what, struct err e)
+{
+    char text[ERR_TEXT_MAX];
+
+    fprintf(stderr, "smarthopd: %s: %s\n", what, err_text(e, text));
+    return false;
+}
+
+/* ---- configuration ------------------------------------------------------------------------ */
+
+/* *out is NULL where no certificate is configured. */
+static bool load_tls(const struct conf *conf, const struct tls_server *old, char *problem,
+                     size_t problem_size, struct tls_server **out)
+{
+    *out = NULL;
+    if (conf->tls_certificate == NULL)
+        return true;
+    unsigned count = conf->certificate_count + 1;
+    struct tls_certificate_files *files = mem_zalloc(count * sizeof *files);
+    files[0].certificate = conf->tls_certificate;
+    files[0].key = conf->tls_key;
+    for (unsigned i = 0; i < conf->certificate_count; i++) {
+        files[i + 1].server_name = conf->certificates[i].server_name;
+        files[i + 1].certificate = conf->certificates[i].certificate;
+        files[i + 1].key = conf->certificates[i].key;
+    }
+    struct err e = tls_server_create(files, count, old, problem, problem_size, out);
+    free(files);
+    return !err_is(e);
+}
+
+static void log_lines(enum log_level level, const char *event, const struct buf *messages)
+{
+    struct span rest = buf_span(messages);
+    struct log_line line;
+
+    while (rest.len > 0) {
+        struct span text = span_split(rest, '\n', &rest);
+        if (text.len > 0 && log_begin(&line, level, event)) {
+            log_span(&line, "text", text);
+            log_end(&line);
+        }
+    }
+}
+
+/* A new snapshot is taken whole or not at all. */
+static bool reload(void *context, struct buf *messages)
+{
+    struct daemon *d = context;
+    struct conf *next;
+    struct tls_server *tls;
+    char problem[512];
+
+    if (err_is(conf_load(d->conf->file, messages, &next))) {
+        log_lines(LOG_ERROR, "reload-refused", messages);
+        return false;
+    }
+    if (!load_tls(next, d->tls, problem, sizeof problem, &tls)) {
+        buf_addf(messages, "%s\n", problem);
+        log_lines(LOG_ERROR, "reload-refused", messages);
+        conf_unref(next);
+        return false;
+    }
+    conf_restart_needed(d->conf, next, messages);
+    log_lines(LOG_WARN, "reload-note", messages);
+    for (unsigned i = 0; i < d->worker_count; i++)
+        worker_reconfigure(&d->workers[i], next, tls);
+    log_set_level(next->log_level);
+    conf_unref(d->conf);
+    tls_server_unref(d->tls);
+    d->conf = next;
+    d->tls = tls;
+    struct log_line line;
+    if (log_begin(&line, LOG_INFO, "reloaded")) {
+        log_text(&line, "file", next->file);
+        log_end(&line);
+    }
+    return true;
+}
+
+/* ---- stopping ----------------------------------------------------------------------------- */
+
+static void end(struct daemon *d)
+{
+    d->phase = PHASE_STOPPED;
+    timer_stop(d->loop, &d->stop_timer);
+    control_close(d->control);
+    d->control = NULL;
+    loop_stop(d->loop);
+}
+
+static void next_phase(struct daemon *d);
+
+static void on_phase_told(struct call *call)
+{
+    struct daemon *d = container_of(call, struct phase_call, call)->daemon;
+
+    if (--d->phase_left == 0 && d->phase != PHASE_STOPPED)
+        next_phase(d);
+}
+
+static void next_phase(struct daemon *d)
+{
+    d->phase++;
+    if (d->phase == PHASE_STOPPED) {
+        end(d);
+        return;
+    }
+    d->phase_left = d->worker_count;
+    for (unsigned i = 0; i < d->worker_count; i++) {
+        struct phase_call *told = &d->phase_calls[i];
+        list_init(&told->call.link);
+        told->call.done = on_phase_told;
+        told->daemon = d;
+        if (d->phase == PHASE_STOP_RECEIVING)
+            worker_stop_receiving(&d->workers[i], &told->call);
+        else
+            worker_stop_delivering(&d->workers[i], &told->call);
+    }
+}
+
+static void on_stop_timer(struct timer *timer)
+{
+    struct daemon *d = container_of(timer, struct daemon, stop_timer);
+    struct log_line line;
+
+    if (log_begin(&line, LOG_WARN, "stop-cut")) {
+        log_text(&line, "text", "sessions or deliveries were still busy and have been cut");
+        log_end(&line);
+    }
+    d->cut = true;
+    end(d);
+}
+
+static void stop(void *context)
+{
+    struct daemon *d = context;
+    struct log_line line;
+
+    if (d->phase != PHASE_RUNNING)
+        return;
+    if (log_begin(&line, LOG_INFO, "stopping"))
+        log_end(&line);
+    timer_start(d->loop, &d->stop_timer, STOP_MOST_MS, on_stop_timer);
+    next_phase(d);
+}
+
+/* ---- control ------------------------------------------------------------------------------ */
+
+struct relayed_operation {
+    struct schedule_operation inner;
+    struct control_operation *outer;
+};
+
+static void on_operated(struct call *call)
+{
+    struct relayed_operation *op = container_of(call, struct relayed_operation, inner.call);
+    struct control_operation *outer = op->outer;
+
+    outer->affected = op->inner.affected;
+    outer->result = op->inner.result;
+    free(op);
+    outer->call.done(&outer->call);
+}
+
+static void operate(void *context, struct control_operation *operation)
+{
+    static const enum schedule_verb verbs[] = {
+        [CONTROL_RETRY] = SCHEDULE_RETRY,     [CONTROL_REMOVE] = SCHEDULE_REMOVE,
+        [CONTROL_HOLD] = SCHEDULE_HOLD,       [CONTROL_RELEASE] = SCHEDULE_RELEASE,
+        [CONTROL_BOUNCE] = SCHEDULE_BOUNCE,
+    };
+    struct daemon *d = context;
+    struct relayed_operation *op = mem_zalloc(sizeof *op);
+
+    op->outer = operation;
+    op->inner.home = operation->home;
+    op->inner.verb = verbs[operation->verb];
+    op->inner.id = operation->id;
+    list_init(&op->inner.call.link);
+    op->inner.call.done = on_operated;
+    schedule_operate(&d->set, d->shared.queue, &op->inner);
+}
+
+struct relayed_status {
+    struct work work;
+    struct daemon *daemon;
+    struct control_status *status;
+};
+
+static void count_workers(const struct daemon *d, struct control_status *status)
+{
+    for (unsigned i = 0; i < d->worker_count; i++) {
+        const struct receive_counters *in = receive_server_counters(d->workers[i].receive);
+        const struct schedule_counters *out = schedule_counters(d->workers[i].scheduler);
+        status->accepted += atomic_load(&in->accepted);
+        status->rejected += atomic_load(&in->rejected);
+        status->delivered += atomic_load(&out->delivered);
+        status->deferred += atomic_load(&out->deferred);
+        status->failed += atomic_load(&out->failed);
+        status->destinations += atomic_load(&out->destinations);
+        status->connections += atomic_load(&out->connections);
+    }
+}
+
+/* On a pool thread: counting rows may touch the disk. */
+static void collect_status(struct work *work)
+{
+    struct relayed_status *r = container_of(work, struct relayed_status, work);
+    struct control_status *status = r->status;
+    struct queue_counts counts = {0};
+
+    queue_count(r->daemon->shared.queue, &counts);
+    status->messages = counts.messages;
+    status->groups = counts.groups;
+    status->commits = counts.store.commits;
+    status->store_operations = counts.store.operations;
+    status->map_used = counts.store.map_used;
+    status->map_size = counts.store.map_size;
+    status->disk_free = counts.store.disk_free;
+    status->store_low = counts.store.low;
+    status->store_broken = counts.store.broken;
+}
+
+static void on_collected(struct call *call)
+{
+    struct relayed_status *r = container_of(call, struct relayed_status, work.call);
+    struct control_status *status = r->status;
+
+    free(r);
+    status->call.done(&status->call);
+}
+
+static void tell_status(void *context, struct control_status *status)
+{
+    struct daemon *d = context;
+    struct relayed_status *r = mem_zalloc(sizeof *r);
+
+    status->started_wall_ms = d->started;
+    status->workers = d->worker_count;
+    status->sessions = receive_limits_sessions(d->shared.limits);
+    snprintf(status->configuration, sizeof status->configuration, "%s", d->conf->file);
+    count_workers(d, status);
+    r->daemon = d;
+    r->status = status;
+    list_init(&r->work.call.link);
+    r->work.run = collect_status;
+    r->work.call.done = on_collected;
+    loop_work(d->loop, &r->work);
+}
+
+static void reopen_log(void *context)
+{
+    (void)context;
+    struct err e = log_reopen();
+    if (err_is(e))
+        log_failure(LOG_ERROR, "log-reopen-failed", e, NULL, NULL);
+}
+
+/* ---- signals ------------------------------------------------------------------------------ */
+
+static void on_term(struct loop_signal *signal)
+{
+    stop(container_of(signal, struct daemon, term));
+}
+
+static void on_interrupt(struct loop_signal *signal)
+{
+    stop(container_of(signal, struct daemon, interrupt));
+}
+
+static void on_hangup(struct loop_signal *signal)
+{
+    struct daemon *d = container_of(signal, struct daemon, hangup);
+    struct buf messages;
+
+    buf_init(&messages, 0);
+    reopen_log(d);
+    reload(d, &messages);
+    buf_fini(&messages);
+}
+
+static void on_reopen(struct loop_signal *signal)
+{
+    reopen_log(container_of(signal, struct daemon, reopen));
+}
+
+static bool catch_signals(struct daemon *d)
+{
+    d->term.caught = on_term;
+    d->interrupt.caught = on_interrupt;
+    d->hangup.caught = on_hangup;
+    d->reopen.caught = on_reopen;
+    signal(SIGPIPE, SIG_IGN);
+    struct err e = loop_catch(d->loop, &d->term, SIGTERM);
+    if (!err_is(e))
+        e = loop_catch(d->loop, &d->interrupt, SIGINT);
+    if (!err_is(e))
+        e = loop_catch(d->loop, &d->hangup, SIGHUP);
+    if (!err_is(e))
+        e = loop_catch(d->loop, &d->reopen, SIGUSR1);
+    return !err_is(e) || fail("signals", e);
+}
+
+/* ---- starting ----------------------------------------------------------------------------- */
+
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool open_store(struct daemon *d)
+{
+    const struct conf *conf = d->conf;
+    struct queue_options options = {
+        .path = conf->store_path,
+        .map_size = conf->store_map_size,
+        .low_water = conf->store_low_water,
+        .low_inodes = conf->store_low_inodes,
+        .reserve = conf->store_reserve,
+    };
+    struct err e = queue_open(&options, &d->shared.queue);
+
+    return !err_is(e) || fail(conf->store_path, e);
+}
+
+static void log_listening(const struct conf_listener *listener, int fd)
+{
+    struct sockaddr_storage address;
+    char text[IP_PORT_TEXT_MAX];
+    struct log_line line;
+
+    if (err_is(listener_address(fd, &address)) || !log_begin(&line, LOG_INFO, "listening"))
+        return;
+    sockaddr_format((struct sockaddr *)&address, text);
+    log_text(&line, "listener", listener->name);
+    log_text(&line, "address", text);
+    log_end(&line);
+}
+
+static bool fail_bind(const struct conf_listener *listener, const struct sockaddr *address,
+                      struct err e)
+{
+    char what[IP_PORT_TEXT_MAX + 64], text[IP_PORT_TEXT_MAX];
+
+    sockaddr_format(address, text);
+    snprintf(what, sizeof what, "listener \"%.32s\" on %s", listener->name, text);
+    return fail(what, e);
+}
+
+/* One socket for each worker. The first chooses the port where that is 0; the others take it. */
+static bool bind_address(struct daemon *d, const struct conf_listener *listener,
+                         const struct sockaddr *wanted)
+{
+    struct sockaddr_storage actual;
+
+    d->bound = mem_realloc(d->bound, (d->bound_count + d->worker_count) * sizeof *d->bound);
+    for (unsigned i = 0; i < d->worker_count; i++) {
+        struct bound *bound = &d->bound[d->bound_count];
+        *bound = (struct bound){.worker = i, .mode = listener->tls};
+        struct err e = listener_bind(wanted, &bound->fd);
+        if (err_is(e))
+            return fail_bind(listener, wanted, e);
+        d->bound_count++;
+        if (i == 0) {
+            log_listening(listener, bound->fd);
+            e = listener_address(bound->fd, &actual);
+            if (err_is(e))
+                return fail_bind(listener, wanted, e);
+            wanted = (struct sockaddr *)&actual;
+        }
+    }
+    return true;
+}
+
+static bool bind_all(struct daemon *d)
+{
+    for (unsigned i = 0; i < d->conf->listener_count; i++) {
+        const struct conf_listener *listener = &d->conf->listeners[i];
+        for (unsigned a = 0; a < listener->address_count; a++)
+            if (!bind_address(d, listener, &listener->addresses[a].any))
+                return false;
+    }
+    return true;
+}
+
+static bool listen_all(struct daemon *d)
+{
+    for (unsigned i = 0; i < d->bound_count; i++) {
+        const struct bound *bound = &d->bound[i];
+        struct err e = worker_listen(&d->workers[bound->worker], bound->fd, bound->mode);
+        if (err_is(e))
+            return fail("listen", e);
+    }
+    return true;
+}
+
+static bool make_workers(struct daemon *d)
+{
+    d->workers = mem_zalloc(d->worker_count * sizeof *d->workers);
+    d->phase_calls = mem_zalloc(d->worker_count * sizeof *d->phase_calls);
+    d->set.count = d->worker_count;
+    d->set.members = mem_zalloc(d->worker_count * sizeof(struct scheduler *));
+    d->shared.set = &d->set;
+    d->shared.main = d->loop;
+    for (unsigned i = 0; i < d->worker_count; i++) {
+        struct err e = worker_init(&d->workers[i], &d->shared, i, d->conf);
+        if (err_is(e))
+            return fail("worker", e);
+        worker_configure(&d->workers[i], d->conf, d->tls);
+    }
+    return true;
+}
+
+/* After the listeners are bound, before anything of the store is made: its files belong to the
+ * user that the daemon runs as. */
+static bool become_user(const struct conf *conf)
+{
+    if (conf->user == NULL || geteuid() != 0)
+        return true;
+    struct passwd *pw = getpwnam(conf->user);
+    if (pw == NULL) {
+        fprintf(stderr, "smarthopd: user \"%s\" does not exist\n", conf->user);
+        return false;
+    }
+    if (initgroups(conf->user, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
+        setuid(pw->pw_uid) != 0)
+        return fail(conf->user, err_system(errno, "become user"));
+    return true;
+}
+
+static bool open_control(struct daemon *d)
+{
+    struct control_actions actions = {
+        .context = d,
+        .operate = operate,
+        .status = tell_status,
+        .reload = reload,
+        .reopen_log = reopen_log,
+        .stop = stop,
+    };
+    struct err e = control_create(d->loop, d->conf->control_socket, &actions, &d->control);
+
+    return !err_is(e) || fail(d->conf->control_socket, e);
+}
+
+static bool start_workers(struct daemon *d)
+{
+    struct err e = schedule_restore(&d->set, d->shared.queue);
+
+    if (err_is(e))
+        return fail("reading the queue", e);
+    for (unsigned i = 0; i < d->worker_count; i++) {
+        e = worker_start(&d->workers[i]);
+        if (err_is(e))
+            return fail("worker", e);
+    }
+    return true;
+}
+
+static bool make_tls(struct daemon *d)
+{
+    char problem[512];
+
+    if (!load_tls(d->conf, NULL, problem, sizeof problem, &d->tls)) {
+        fprintf(stderr, "smarthopd: %s\n", problem);
+        return false;
+    }
+    struct err e = tls_client_create(&d->shared.tls_client);
+    return !err_is(e) || fail("TLS", e);
+}
+
+static unsigned count_of_workers(const struct conf *conf)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (conf->workers > 0)
+        return conf->workers;
+    return processors > 0 ? (unsigned)processors : 1;
+}
+
+static bool start(struct daemon *d)
+{
+    struct err e = log_open(d->conf->log_target, d->conf->log_level);
+
+    if (err_is(e))
+        return fail(d->conf->log_target, e);
+    e = loop_create("main", &d->loop);
+    if (err_is(e))
+        return fail("main loop", e);
+    d->shared.limits = receive_limits_create();
+    d->worker_count = count_of_workers(d->conf);
+    /* Keys are read and ports bound while it may still be root; the store is opened after. */
+    if (!make_tls(d) || !bind_all(d) || !become_user(d->conf) || !open_store(d) ||
+        !make_workers(d) || !listen_all(d) || !catch_signals(d) || !open_control(d) ||
+        !start_workers(d))
+        return false;
+    struct log_line line;
+    if (log_begin(&line, LOG_INFO, "started")) {
+        log_text(&line, "version", SMARTHOP_VERSION);
+        log_text(&line, "file", d->conf->file);
+        log_u64(&line, "workers", d->worker_count);
+        log_end(&line);
+    }
+    return true;
+}
+
+static void dispose(struct daemon *d)
+{
+    for (unsigned i = 0; d->workers != NULL && i < d->worker_count; i++)
+        worker_join(&d->workers[i]);
+    queue_close(d->shared.queue); /* commits what is pending */
+    if (d->cut) {
+        log_flush();
+        _exit(EXIT_OK); /* what still points into each other is left to the kernel */
+    }
+    for (unsigned i = 0; d->workers != NULL && i < d->worker_count; i++)
+        worker_fini(&d->workers[i]);
+    control_close(d->control);
+    loop_free(d->loop);
+    tls_server_unref(d->tls);
+    tls_client_unref(d->shared.tls_client);
+    receive_limits_free(d->shared.limits);
+    free(d->set.members);
+    free(d->phase_calls);
+    free(d->bound);
+    free(d->workers);
+    conf_unref(d->conf);
+}
+
+int daemon_run(struct conf *conf)
+{
+    struct daemon d = {.conf = conf, .started = clock_wall_ms()};
+
+    umask(077);
+    raise_descriptors();
+    clock_steady_ms(); /* fixes its base */
+    bool started = start(&d);
+    if (started)
+        loop_run(d.loop);
+    dispose(&d);
+    return started ? EXIT_OK : EXIT_FAILED;
+}

@@ -1,0 +1,85 @@
+/*
+ * deliver: the SMTP client. A session is one connection to one host of a next hop; it carries one
+ * transaction after another, each for one group of recipients of one message.
+ *
+ * The owner (schedule/) opens a session, gives it an attempt when it is ready, and gets every
+ * recipient's status back. deliver/ never decides about retries: verdict.c says how far a failure
+ * reaches (recipient, message, host, session) and the owner acts on that. Everything runs on the
+ * loop of the owner.
+ */
+#ifndef SMARTHOP_DELIVER_DELIVER_H
+#define SMARTHOP_DELIVER_DELIVER_H
+
+#include "base/loop.h"
+#include "net/conn.h"
+#include "proto/status.h"
+#include "queue/queue.h"
+
+enum deliver_tls {
+    DELIVER_TLS_NONE,
+    DELIVER_TLS_OPPORTUNISTIC, /* where offered; a failed handshake is tried again without */
+    DELIVER_TLS_REQUIRED,      /* verified, or the host is not used */
+};
+
+/* Deadlines in milliseconds, RFC 5321 section 4.5.3.2. */
+struct deliver_deadlines {
+    uint64_t connect, greeting, hello, mail, rcpt, data_init, data_block, data_final, quit;
+};
+
+struct deliver_options {
+    struct loop *loop;
+    struct queue *queue; /* bodies that are not in memory are read through it, on the pool */
+    const char *hello;   /* our host name */
+    const struct sockaddr *peer;
+    const char *host; /* name of the peer, for TLS and for statuses; an address where it has none */
+    enum deliver_tls tls;
+    struct tls_client *tls_client;
+    struct ssl_session_st *resume; /* NULL = none; the owner's, until DELIVER_READY or _CLOSED */
+    struct deliver_deadlines deadlines;
+};
+
+struct deliver_session;
+
+/* One transaction. Embedded in its owner, which fills the upper part. */
+struct deliver_attempt {
+    struct queue_message *message;
+    const struct queue_group *group;
+    const uint32_t *recipients; /* indexes into group->recipients: those to send */
+    unsigned recipient_count;
+
+    struct status *statuses; /* one a recipient, the owner's array; filled at the end */
+    struct arena *arena;     /* where the statuses' texts go */
+    enum status_scope scope; /* how far the worst failure reaches; RECIPIENT where none does */
+    bool sent;               /* the end of data has left: a lost reply may mean a duplicate */
+    bool damaged;            /* the stored body is not what was accepted: hold it for an operator */
+    uint64_t started_ms, finished_ms; /* loop time */
+};
+
+enum deliver_event {
+    DELIVER_READY,    /* the session can take an attempt */
+    DELIVER_FINISHED, /* the attempt has its statuses; DELIVER_READY or DELIVER_CLOSED follows */
+    DELIVER_CLOSED,   /* the session is gone; deliver_session_failure says why */
+};
+typedef void deliver_handler(struct deliver_session *session, enum deliver_event event,
+                             struct deliver_attempt *attempt, void *owner);
+
+/* Connects, greets, secures. DELIVER_READY or DELIVER_CLOSED follows; never from within. */
+struct deliver_session *deliver_open(const struct deliver_options *options,
+                                     deliver_handler *handler, void *owner);
+/* Only when the last event was DELIVER_READY. The attempt is the session's until
+ * DELIVER_FINISHED, which comes exactly once. */
+void deliver_send(struct deliver_session *session, struct deliver_attempt *attempt);
+/* Ends an idle session with QUIT, any other at once; DELIVER_CLOSED follows, after
+ * DELIVER_FINISHED for an attempt under way. */
+void deliver_close(struct deliver_session *session);
+
+/* During DELIVER_CLOSED: why the session ended, with its scope (HOST: try another host of the next
+ * hop, or later; SESSION: this connection only). code 0 = it was closed in the normal way. */
+const struct status *deliver_session_failure(const struct deliver_session *session);
+/* TLS for the log: "TLSv1.3 cipher", or "" */
+const char *deliver_session_tls(const struct deliver_session *session);
+/* A TLS session for the next connection to this host, or NULL; the caller's. */
+struct ssl_session_st *deliver_session_resume(const struct deliver_session *session);
+unsigned deliver_session_messages(const struct deliver_session *session);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * What session.c (the connection) and transaction.c (one attempt over it) share; nobody else
+ * includes it.
+ */
+#ifndef SMARTHOP_DELIVER_SESSION_H
+#define SMARTHOP_DELIVER_SESSION_H
+
+#include "deliver/body.h"
+#include "deliver/deliver.h"
+#include "deliver/state.h"
+#include "deliver/verdict.h"
+#include "proto/dot.h"
+
+/* Two cursors over MAIL, one RCPT a recipient, then DATA or BDAT: 0, 1 .. n, n + 1. */
+struct deliver_transaction {
+    unsigned sent;              /* commands that have left */
+    unsigned received;          /* replies that have come */
+    unsigned accepted;          /* recipients */
+    bool chunking;              /* BDAT, not DATA */
+    bool at_once;               /* BDAT and all of the message leave together with the envelope */
+    struct span by;             /* in the attempt's arena */
+    struct dot_encoder encoder; /* with BDAT only its line checker is used */
+};
+
+struct deliver_session {
+    struct deliver_options options; /* what it points to is ours, but for queue, loop, resume */
+    struct sockaddr_storage peer;
+    deliver_handler *handler;
+    void *owner;
+    struct arena arena;
+    struct conn *conn; /* NULL when it is gone */
+    enum deliver_state state;
+    bool plain_only; /* a handshake has failed before */
+    struct buf reply_text;
+    struct smtp_reply_parser parser;
+    unsigned extensions; /* of the latest EHLO */
+    uint64_t size_max;
+    uint64_t mail_max;
+    struct span by;
+    char tls[64];
+    struct status failure;
+    unsigned messages; /* transactions that are over */
+
+    struct deliver_attempt *attempt;
+    struct deliver_transaction transaction;
+    struct deliver_body body;
+    enum verdict_own objection; /* in state DECLINED */
+    struct call decline;
+    bool declining; /* the call is pending */
+};
+
+/* The one way into a state: logs it and arms its deadline. */
+void deliver_enter(struct deliver_session *s, enum deliver_state state);
+/* Ends the connection for this reason, which becomes the outcome of recipients without one. */
+void deliver_fail(struct deliver_session *s, const struct status *why);
+/* Ends the connection; it is not the host's fault. The attempt has its statuses. */
+void deliver_end(struct deliver_session *s);
+/* The attempt has its statuses. `clean`: the next one may follow without RSET. */
+void deliver_conclude(struct deliver_session *s, bool clean);
+
+/* True, and why in s->objection, where this host cannot take the message. */
+bool deliver_transaction_is_declined(struct deliver_session *s);
+void deliver_transaction_prepare(struct deliver_session *s, struct deliver_attempt *attempt);
+void deliver_transaction_begin(struct deliver_session *s);
+/* Gives the status to every recipient of the attempt that has none. */
+void deliver_transaction_settle(struct deliver_session *s, const struct status *status);
+/* Goes on sending message data, as far as the connection takes it. */
+void deliver_transaction_pump(struct deliver_session *s);
+
+void deliver_on_mail_reply(struct deliver_session *s, const struct smtp_reply *reply);
+void deliver_on_rcpt_reply(struct deliver_session *s, const struct smtp_reply *reply);
+void deliver_on_data_reply(struct deliver_session *s, const struct smtp_reply *reply);
+void deliver_on_early_reply(struct deliver_session *s, const struct smtp_reply *reply);
+void deliver_on_final_reply(struct deliver_session *s, const struct smtp_reply *reply);
+
+#endif

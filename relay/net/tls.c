@@ -1,0 +1,303 @@
+#include "net/tls.h"
+
+#include "base/memory.h"
+#include "net/tls_io.h"
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TICKET_KEYS = 80 }; /* OpenSSL's name, HMAC and AES key together */
+
+struct tls_identity {
+    char *server_name; /* NULL for the default */
+    SSL_CTX *ctx;
+};
+
+struct tls_server {
+    atomic_uint references;
+    unsigned count;
+    struct tls_identity identities[];
+};
+
+struct tls_client {
+    atomic_uint references;
+    SSL_CTX *ctx;
+};
+
+void tls_error_text(char *text, size_t size)
+{
+    unsigned long code = ERR_get_error();
+    const char *reason = code ? ERR_reason_error_string(code) : NULL;
+
+    snprintf(text, size, "%s", reason ? reason : "TLS failure");
+    ERR_clear_error();
+}
+
+/* ---- the BIO between OpenSSL and a conn --------------------------------------------------- */
+
+static int io_read(BIO *bio, char *data, int len)
+{
+    struct tls_io *io = BIO_get_data(bio);
+    size_t n = io->input.len < (size_t)len ? io->input.len : (size_t)len;
+
+    BIO_clear_retry_flags(bio);
+    if (n == 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    memcpy(data, io->input.ptr, n);
+    io->input = span_from(io->input, n);
+    return (int)n;
+}
+
+static int io_write(BIO *bio, const char *data, int len)
+{
+    struct tls_io *io = BIO_get_data(bio);
+
+    BIO_clear_retry_flags(bio);
+    buf_add(io->output, span_of(data, (size_t)len));
+    return len;
+}
+
+static long io_ctrl(BIO *bio, int command, long number, void *ptr)
+{
+    (void)bio, (void)number, (void)ptr;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *io_method;
+
+static void make_io_method(void)
+{
+    io_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "smarthop conn");
+    if (io_method == NULL)
+        abort();
+    BIO_meth_set_read(io_method, io_read);
+    BIO_meth_set_write(io_method, io_write);
+    BIO_meth_set_ctrl(io_method, io_ctrl);
+}
+
+void tls_io_attach(SSL *ssl, struct tls_io *io)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, make_io_method);
+    BIO *bio = BIO_new(io_method);
+    if (bio == NULL)
+        abort();
+    BIO_set_data(bio, io);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl, bio, bio);
+}
+
+/* ---- server ------------------------------------------------------------------------------- */
+
+static struct err make_ctx(const SSL_METHOD *method, SSL_CTX **out)
+{
+    SSL_CTX *ctx = SSL_CTX_new(method);
+
+    *out = ctx;
+    if (ctx == NULL)
+        return err_make(ERR_TLS, "SSL_CTX_new");
+    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    return ERR_OK;
+}
+
+static struct err load_identity(const struct tls_certificate_files *files, char *problem,
+                                size_t problem_size, struct tls_identity *out)
+{
+    char why[160];
+    const char *file = files->certificate;
+    struct err e = make_ctx(TLS_server_method(), &out->ctx);
+
+    if (err_is(e))
+        return e;
+    static const unsigned char context[] = "smarthop";
+    SSL_CTX_set_session_id_context(out->ctx, context, sizeof context - 1);
+    SSL_CTX_set_num_tickets(out->ctx, 1);
+    out->server_name = files->server_name ? mem_strdup(files->server_name) : NULL;
+    bool good = SSL_CTX_use_certificate_chain_file(out->ctx, files->certificate) == 1;
+    if (good) {
+        file = files->key;
+        good = SSL_CTX_use_PrivateKey_file(out->ctx, files->key, SSL_FILETYPE_PEM) == 1 &&
+               SSL_CTX_check_private_key(out->ctx) == 1;
+    }
+    if (good)
+        return ERR_OK;
+    tls_error_text(why, sizeof why);
+    snprintf(problem, problem_size, "%s: %s", file, why);
+    return err_make(ERR_TLS, "load certificate");
+}
+
+static bool identity_matches(const struct tls_identity *identity, struct span name)
+{
+    if (identity->server_name == NULL)
+        return false;
+    struct span pattern = span_cstr(identity->server_name);
+    if (pattern.len > 2 && pattern.ptr[0] == '*') {
+        size_t dot = span_index(name, '.');
+        return span_equal_nocase(span_from(name, dot), span_from(pattern, 1));
+    }
+    return span_equal_nocase(pattern, name);
+}
+
+static int on_server_name(SSL *ssl, int *alert, void *arg)
+{
+    struct tls_server *server = arg;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+    (void)alert;
+    for (unsigned i = 0; name != NULL && i < server->count; i++) {
+        if (identity_matches(&server->identities[i], span_cstr(name))) {
+            SSL_set_SSL_CTX(ssl, server->identities[i].ctx);
+            break;
+        }
+    }
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* All identities share one set of ticket keys, so that a resumed session fits whichever is first
+ * asked; they live as long as the process unless it is started anew. */
+static void share_ticket_keys(struct tls_server *server, const struct tls_server *old)
+{
+    unsigned char keys[TICKET_KEYS];
+
+    if (old != NULL)
+        SSL_CTX_get_tlsext_ticket_keys(old->identities[0].ctx, keys, sizeof keys);
+    else if (RAND_bytes(keys, sizeof keys) != 1)
+        return; /* each context keeps its own random keys */
+    for (unsigned i = 0; i < server->count; i++)
+        SSL_CTX_set_tlsext_ticket_keys(server->identities[i].ctx, keys, sizeof keys);
+    OPENSSL_cleanse(keys, sizeof keys);
+}
+
+struct err tls_server_create(const struct tls_certificate_files *files, unsigned count,
+                             const struct tls_server *old, char *problem, size_t problem_size,
+                             struct tls_server **out)
+{
+    struct tls_server *server = mem_zalloc(sizeof *server + count * sizeof(struct tls_identity));
+
+    *out = NULL;
+    atomic_init(&server->references, 1);
+    server->count = count;
+    for (unsigned i = 0; i < count; i++) {
+        struct err e = load_identity(&files[i], problem, problem_size, &server->identities[i]);
+        if (err_is(e)) {
+            tls_server_unref(server);
+            return e;
+        }
+    }
+    share_ticket_keys(server, old);
+    SSL_CTX_set_tlsext_servername_callback(server->identities[0].ctx, on_server_name);
+    SSL_CTX_set_tlsext_servername_arg(server->identities[0].ctx, server);
+    *out = server;
+    return ERR_OK;
+}
+
+struct tls_server *tls_server_ref(struct tls_server *server)
+{
+    if (server != NULL)
+        atomic_fetch_add(&server->references, 1);
+    return server;
+}
+
+void tls_server_unref(struct tls_server *server)
+{
+    if (server == NULL || atomic_fetch_sub(&server->references, 1) != 1)
+        return;
+    for (unsigned i = 0; i < server->count; i++) {
+        SSL_CTX_free(server->identities[i].ctx);
+        free(server->identities[i].server_name);
+    }
+    free(server);
+}
+
+SSL *tls_server_new_ssl(struct tls_server *server)
+{
+    SSL *ssl = SSL_new(server->identities[0].ctx);
+
+    if (ssl == NULL)
+        abort();
+    SSL_set_accept_state(ssl);
+    return ssl;
+}
+
+/* ---- client ------------------------------------------------------------------------------- */
+
+struct err tls_client_create(struct tls_client **out)
+{
+    struct tls_client *client = mem_zalloc(sizeof *client);
+    struct err e = make_ctx(TLS_client_method(), &client->ctx);
+
+    *out = NULL;
+    if (err_is(e)) {
+        free(client);
+        return e;
+    }
+    atomic_init(&client->references, 1);
+    SSL_CTX_set_default_verify_paths(client->ctx);
+    ERR_clear_error(); /* a host without root certificates can still do opportunistic TLS */
+    *out = client;
+    return ERR_OK;
+}
+
+struct tls_client *tls_client_ref(struct tls_client *client)
+{
+    if (client != NULL)
+        atomic_fetch_add(&client->references, 1);
+    return client;
+}
+
+void tls_client_unref(struct tls_client *client)
+{
+    if (client == NULL || atomic_fetch_sub(&client->references, 1) != 1)
+        return;
+    SSL_CTX_free(client->ctx);
+    free(client);
+}
+
+static bool is_address(const char *host)
+{
+    unsigned char bytes[16];
+
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
+SSL *tls_client_new_ssl(struct tls_client *client, const char *host, enum tls_verify verify,
+                        SSL_SESSION *resume)
+{
+    SSL *ssl = SSL_new(client->ctx);
+
+    if (ssl == NULL)
+        abort();
+    SSL_set_connect_state(ssl);
+    if (!is_address(host))
+        SSL_set_tlsext_host_name(ssl, host);
+    if (verify == TLS_VERIFY_NAME) {
+        SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+        if (is_address(host))
+            X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
+        else
+            SSL_set1_host(ssl, host);
+    }
+    if (resume != NULL)
+        SSL_set_session(ssl, resume);
+    return ssl;
+}
+
+void tls_session_free(SSL_SESSION *session)
+{
+    SSL_SESSION_free(session);
+}

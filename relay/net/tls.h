@@ -1,0 +1,56 @@
+/*
+ * tls: OpenSSL contexts for both sides. A context is made once per configuration snapshot, is
+ * immutable and reference-counted, and may be used by every worker at the same time.
+ *
+ * TLS 1.2 is the floor. Renegotiation is off. Server sessions are resumed by tickets only; their
+ * keys survive a reload (tls_server_create takes them over from the old context).
+ */
+#ifndef SMARTHOP_NET_TLS_H
+#define SMARTHOP_NET_TLS_H
+
+#include "base/err.h"
+#include "base/span.h"
+
+struct ssl_ctx_st;
+struct ssl_st;
+struct ssl_session_st;
+
+struct tls_certificate_files {
+    const char *server_name; /* exact, or "*.domain"; NULL = for all others */
+    const char *certificate; /* PEM, with its chain */
+    const char *key;         /* PEM */
+};
+
+struct tls_server;
+
+/* The first entry is the default certificate. On failure `problem` (a few hundred bytes at most)
+ * says which file and why. `old` may be NULL; its ticket keys go on being used. */
+struct err tls_server_create(const struct tls_certificate_files *files, unsigned count,
+                             const struct tls_server *old, char *problem, size_t problem_size,
+                             struct tls_server **out);
+struct tls_server *tls_server_ref(struct tls_server *server);
+void tls_server_unref(struct tls_server *server);
+
+enum tls_verify {
+    TLS_VERIFY_NONE, /* opportunistic: any certificate will do */
+    TLS_VERIFY_NAME, /* a valid chain to a known root, and the host's name in the certificate */
+};
+
+struct tls_client;
+
+struct err tls_client_create(struct tls_client **out);
+struct tls_client *tls_client_ref(struct tls_client *client);
+void tls_client_unref(struct tls_client *client);
+
+/* For net/conn.c: one connection's SSL object. */
+struct ssl_st *tls_server_new_ssl(struct tls_server *server);
+struct ssl_st *tls_client_new_ssl(struct tls_client *client, const char *host,
+                                  enum tls_verify verify, struct ssl_session_st *resume);
+
+/* A session to resume later, kept by whoever owns the destination. */
+void tls_session_free(struct ssl_session_st *session);
+
+/* Takes OpenSSL's error queue apart into one line; leaves the queue empty. */
+void tls_error_text(char *text, size_t size);
+
+#endif

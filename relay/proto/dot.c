@@ -1,0 +1,205 @@
+#include "proto/dot.h"
+
+void line_checker_init(struct line_checker *c, size_t max_line)
+{
+    *c = (struct line_checker){.max_line = max_line, .line_start = true};
+}
+
+static size_t fault_index(enum body_fault fault)
+{
+    return (size_t)__builtin_ctz((unsigned)fault);
+}
+
+static void note_fault(struct line_checker *c, enum body_fault fault, uint64_t at)
+{
+    if ((c->faults & fault) != 0)
+        return;
+    c->faults |= fault;
+    c->fault_at[fault_index(fault)] = at;
+}
+
+/* `s` without its LF: a CR in it is bare, but for a last one, which the next byte decides on. */
+static void check_bare_cr(struct line_checker *c, struct span s)
+{
+    bool cr_end = s.len > 0 && s.ptr[s.len - 1] == '\r';
+    struct span inner = span_head(s, s.len - (cr_end ? 1 : 0));
+    size_t cr = span_index(inner, '\r');
+
+    if (cr < inner.len)
+        note_fault(c, BODY_BARE_CR, c->offset + cr);
+}
+
+/* Takes the bytes up to and with the first LF, or all there are, of a span that is not empty. */
+static size_t scan_line(struct line_checker *c, struct span s)
+{
+    size_t lf = span_index(s, '\n');
+    bool ends = lf < s.len;
+    bool cr_before = lf > 0 ? s.ptr[lf - 1] == '\r' : c->cr_last;
+    size_t taken = ends ? lf + 1 : s.len;
+
+    if (c->cr_last && lf > 0)
+        note_fault(c, BODY_BARE_CR, c->offset - 1);
+    check_bare_cr(c, span_head(s, lf));
+    if (ends && !cr_before)
+        note_fault(c, BODY_BARE_LF, c->offset + lf);
+    c->offset += taken;
+    c->line_len += taken;
+    if (c->max_line != 0 && c->line_len > c->max_line)
+        note_fault(c, BODY_LONG_LINE, c->offset - (c->line_len - c->max_line));
+    c->line_start = ends && cr_before;
+    c->cr_last = !ends && cr_before;
+    if (c->line_start)
+        c->line_len = 0;
+    return taken;
+}
+
+/* Takes whole lines up to one that begins with a dot; the first may begin with anything. One search
+ * for NULs in the whole run is cheaper than one for each line. */
+static size_t scan_run(struct line_checker *c, struct span s)
+{
+    uint64_t start = c->offset;
+    size_t len = 0;
+
+    do
+        len += scan_line(c, span_from(s, len));
+    while (len < s.len && !(c->line_start && s.ptr[len] == '.'));
+    if ((c->faults & BODY_NUL) == 0) {
+        size_t nul = span_index(span_head(s, len), '\0');
+        if (nul < len)
+            note_fault(c, BODY_NUL, start + nul);
+    }
+    return len;
+}
+
+void line_checker_feed(struct line_checker *c, struct span input)
+{
+    while (input.len > 0)
+        input = span_from(input, scan_run(c, input));
+}
+
+unsigned line_checker_end(struct line_checker *c)
+{
+    if (c->cr_last)
+        note_fault(c, BODY_BARE_CR, c->offset - 1);
+    c->cr_last = false;
+    return c->faults;
+}
+
+uint64_t line_checker_fault_at(const struct line_checker *c, enum body_fault fault)
+{
+    return c->fault_at[fault_index(fault)];
+}
+
+const char *body_fault_text(unsigned faults)
+{
+    if ((faults & BODY_BARE_CR) != 0)
+        return "bare CR";
+    if ((faults & BODY_BARE_LF) != 0)
+        return "bare LF";
+    if ((faults & BODY_NUL) != 0)
+        return "NUL";
+    if ((faults & BODY_LONG_LINE) != 0)
+        return "line too long";
+    return "none";
+}
+
+void dot_decoder_init(struct dot_decoder *d, size_t max_line)
+{
+    *d = (struct dot_decoder){.state = DOT_STATE_TEXT};
+    line_checker_init(&d->lines, max_line);
+}
+
+static void take_byte(struct span *input)
+{
+    *input = span_from(*input, 1);
+}
+
+/* RFC 5321 4.5.2: the leading dot goes, whatever follows it but CRLF, which ends the data. */
+static struct span step_text(struct dot_decoder *d, struct span *input)
+{
+    if (d->lines.line_start && input->ptr[0] == '.') {
+        take_byte(input);
+        d->lines.offset++;
+        d->lines.line_start = false;
+        d->state = DOT_STATE_DOT;
+        return SPAN_NONE;
+    }
+    size_t len = scan_run(&d->lines, *input);
+    struct span run = span_head(*input, len);
+    *input = span_from(*input, len);
+    return run;
+}
+
+static void step_dot(struct dot_decoder *d, struct span *input)
+{
+    if (input->ptr[0] != '\r') {
+        d->state = DOT_STATE_TEXT;
+        return;
+    }
+    take_byte(input);
+    d->state = DOT_STATE_DOT_CR;
+}
+
+/* The CR was withheld; where no LF follows it is data, and may be gone from the input. */
+static struct span step_dot_cr(struct dot_decoder *d, struct span *input)
+{
+    const struct span cr = SPAN("\r");
+
+    if (input->ptr[0] == '\n') {
+        take_byte(input);
+        d->lines.offset += 2;
+        d->state = DOT_STATE_END;
+        return SPAN_NONE;
+    }
+    d->state = DOT_STATE_TEXT;
+    scan_line(&d->lines, cr);
+    return cr;
+}
+
+enum parse_result dot_decode(struct dot_decoder *d, struct span *input, struct span *output_out)
+{
+    struct span run = SPAN_NONE;
+
+    while (run.len == 0 && input->len > 0 && d->state != DOT_STATE_END) {
+        if (d->state == DOT_STATE_DOT)
+            step_dot(d, input);
+        else if (d->state == DOT_STATE_DOT_CR)
+            run = step_dot_cr(d, input);
+        else
+            run = step_text(d, input);
+    }
+    *output_out = run;
+    d->output += run.len;
+    return d->state == DOT_STATE_END ? PARSE_DONE : PARSE_MORE;
+}
+
+void dot_encoder_init(struct dot_encoder *e)
+{
+    line_checker_init(&e->lines, 0);
+}
+
+void dot_encode(struct dot_encoder *e, struct span *input, struct buf *out, size_t max)
+{
+    if (out->max != 0 && out->max < max)
+        max = out->max;
+    while (input->len > 0 && buf_len(out) < max) {
+        size_t room = max - buf_len(out);
+        size_t dot = e->lines.line_start && input->ptr[0] == '.' ? 1 : 0;
+        if (room <= dot)
+            return;
+        struct span part = span_head(*input, room - dot);
+        char *to = buf_reserve(out, part.len + dot);
+        if (to == NULL)
+            return;
+        size_t len = scan_run(&e->lines, part);
+        to[0] = '.';
+        memcpy(to + dot, part.ptr, len);
+        buf_commit(out, len + dot);
+        *input = span_from(*input, len);
+    }
+}
+
+bool dot_encode_end(struct dot_encoder *e, struct buf *out)
+{
+    return buf_append(out, e->lines.line_start ? SPAN(".\r\n") : SPAN("\r\n.\r\n"));
+}

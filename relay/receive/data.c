@@ -1,0 +1,160 @@
+/* DATA: from the 354 to the reply that the end of data gets. */
+#include "receive/session.h"
+
+#include "base/log.h"
+#include "proto/base32.h"
+
+#include <stdio.h>
+
+static const struct span wanted_fields[] = {
+    {"Message-ID", 10},
+    {"Subject", 7},
+    {"From", 4},
+};
+enum { FIELD_MESSAGE_ID, FIELD_SUBJECT, FIELD_FROM, FIELD_COUNT };
+
+void data_begin(struct session *s)
+{
+    struct transaction *tx = s->tx;
+
+    dot_decoder_init(&tx->dot, s->conf->text_line_max);
+    header_scanner_init(&tx->header, &tx->message->arena, wanted_fields, FIELD_COUNT,
+                        s->conf->header_size_max, s->conf->header_fields_max);
+    session_reply(s, 354, ESC_NONE, "End data with <CR><LF>.<CR><LF>");
+    session_enter(s, SESSION_DATA);
+}
+
+/* What makes a whole message unfit, in the order in which it is told. `status_out` is what is
+ * answered; its text lives in the message's arena. */
+static bool is_unfit(struct transaction *tx, struct status *status_out)
+{
+    struct arena *arena = &tx->message->arena;
+    const struct line_checker *lines = &tx->dot.lines;
+
+    if (lines->faults & (BODY_BARE_CR | BODY_BARE_LF | BODY_NUL)) {
+        enum body_fault first = (enum body_fault)(lines->faults & -lines->faults);
+        *status_out = STATUS(554, 5, 6, 0, "");
+        status_out->text = arena_printf(
+            arena, "Message refused: %s at byte %llu; lines must end with CRLF and hold no NUL",
+            body_fault_text(lines->faults),
+            (unsigned long long)line_checker_fault_at(lines, first));
+    } else if (tx->too_large) {
+        *status_out = STATUS(552, 5, 3, 4, "");
+        status_out->text = arena_printf(arena, "Message is larger than %llu bytes",
+                                        (unsigned long long)tx->conf->message_size_max);
+    } else if (lines->faults & BODY_LONG_LINE) {
+        *status_out = STATUS(554, 5, 6, 0, "");
+        status_out->text = arena_printf(arena, "A line is longer than %llu bytes",
+                                        (unsigned long long)tx->conf->text_line_max);
+    } else if (tx->header.flags & (HEADER_TOO_LARGE | HEADER_TOO_MANY)) {
+        *status_out = STATUS(554, 5, 6, 0, "The header is too large or has too many fields");
+    } else if (tx->header.received > tx->conf->hops_max) {
+        *status_out = STATUS(554, 5, 4, 6, "");
+        status_out->text = arena_printf(arena, "Too many hops (%llu Received fields): mail loop",
+                                        (unsigned long long)tx->header.received);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static struct span field(const struct transaction *tx, size_t index)
+{
+    struct span value = SPAN_NONE;
+
+    header_value(&tx->header, index, &value);
+    return value;
+}
+
+static void end_of_data(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    struct status status;
+
+    header_scan_end(&tx->header);
+    if (is_unfit(tx, &status)) {
+        count(&s->server->counters.rejected);
+        session_reply_span(s, status.code, status.enhanced, status.text);
+        s->errors++;
+        transaction_drop(tx);
+        session_enter(s, SESSION_COMMAND);
+        return;
+    }
+    tx->message->message_id = field(tx, FIELD_MESSAGE_ID);
+    tx->message->subject = field(tx, FIELD_SUBJECT);
+    tx->message->from = field(tx, FIELD_FROM);
+    trace_make(s, tx);
+    transaction_make_groups(tx);
+    session_enter(s, SESSION_COMMIT);
+    transaction_commit(tx);
+}
+
+bool data_take(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    struct span input = conn_input(s->conn), run;
+    size_t before = input.len;
+    enum parse_result result;
+
+    while ((result = dot_decode(&tx->dot, &input, &run)) == PARSE_MORE && run.len > 0) {
+        header_scan(&tx->header, run);
+        transaction_append(tx, run);
+    }
+    conn_consume(s->conn, before - input.len);
+    if (result == PARSE_DONE) {
+        end_of_data(s);
+        return true;
+    }
+    bool wait = transaction_must_wait(tx);
+    session_enter(s, wait ? SESSION_STAGE : SESSION_DATA); /* the deadline starts anew */
+    return false;
+}
+
+void data_staged(struct session *s)
+{
+    if (s->state != SESSION_STAGE)
+        return;
+    session_enter(s, SESSION_DATA);
+    session_run(s);
+}
+
+static void log_accepted(const struct session *s, const struct transaction *tx)
+{
+    struct log_line line;
+    char id[ID_TEXT_SIZE];
+
+    if (!log_begin(&line, LOG_INFO, "accepted"))
+        return;
+    log_text(&line, "id", id_format(tx->message->id, id));
+    log_u64(&line, "sid", s->id);
+    log_text(&line, "client", s->client);
+    log_span(&line, "from", tx->message->reverse_path);
+    log_span(&line, "to", tx->recipients[0].address);
+    log_u64(&line, "recipients", tx->recipient_count);
+    log_u64(&line, "size", tx->message->size);
+    log_span(&line, "message_id", tx->message->message_id);
+    log_end(&line);
+}
+
+void data_committed(struct session *s, struct transaction *tx)
+{
+    char text[64], id[ID_TEXT_SIZE];
+    struct err e = tx->insert.op.result;
+
+    if (!err_is(e)) {
+        snprintf(text, sizeof text, "OK queued as %s", id_format(tx->message->id, id));
+        session_reply(s, 250, ESC(2, 0, 0), text);
+        log_accepted(s, tx);
+        s->messages++;
+        s->idle_commands = 0;
+    } else if (e.kind == ERR_NO_SPACE) {
+        session_reply(s, 452, ESC(4, 3, 1), "No room to store mail, try again later");
+    } else {
+        log_failure(LOG_ERROR, "insert-failed", e, "client", s->client);
+        session_reply(s, 451, ESC(4, 3, 0), "Mail cannot be stored, try again later");
+    }
+    tx->complete = false;
+    transaction_drop(tx);
+    session_enter(s, SESSION_COMMAND);
+    session_run(s);
+}

@@ -1,0 +1,316 @@
+/*
+ * The session's states and what moves it between them. Commands are executed one after the other,
+ * so replies leave in their order; while a command waits (for a route, for the disk) input stays
+ * in the conn, which stops reading when it has enough.
+ */
+#include "receive/session.h"
+
+#include "base/log.h"
+#include "proto/base32.h"
+#include "proto/smtp_reply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static uint64_t next_session_id(void)
+{
+    static _Atomic uint64_t last;
+
+    return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+}
+
+static uint64_t deadline_of(const struct session *s, enum session_state state)
+{
+    switch (state) {
+    case SESSION_HANDSHAKE:
+        return s->conf->tls_handshake_timeout;
+    case SESSION_COMMAND:
+        return s->conf->command_timeout;
+    case SESSION_DATA:
+        return s->conf->data_timeout;
+    case SESSION_NEW:
+    case SESSION_ROUTE: /* the router and the store answer for themselves */
+    case SESSION_STAGE:
+    case SESSION_COMMIT:
+    case SESSION_CLOSED:
+        return 0;
+    }
+    return 0;
+}
+
+static const char *const state_names[] = {
+    [SESSION_NEW] = "new",     [SESSION_HANDSHAKE] = "handshake", [SESSION_COMMAND] = "command",
+    [SESSION_ROUTE] = "route", [SESSION_DATA] = "data",           [SESSION_STAGE] = "stage",
+    [SESSION_COMMIT] = "commit", [SESSION_CLOSED] = "closed",
+};
+
+static void log_session(const struct session *s, enum log_level level, const char *event,
+                        const char *key, const char *value)
+{
+    struct log_line line;
+
+    if (!log_begin(&line, level, event))
+        return;
+    log_u64(&line, "sid", s->id);
+    log_text(&line, key, value);
+    log_end(&line);
+}
+
+void session_enter(struct session *s, enum session_state state)
+{
+    if (s->state == SESSION_CLOSED)
+        return;
+    log_session(s, LOG_DEBUG, "session-state", "state", state_names[state]);
+    s->state = state;
+    if (state != SESSION_CLOSED)
+        conn_deadline(s->conn, deadline_of(s, state));
+}
+
+void session_reply_span(struct session *s, uint16_t code, struct enhanced_code enhanced,
+                        struct span text)
+{
+    if (s->state == SESSION_CLOSED)
+        return;
+    /* The output buffer has no bound of its own, so this cannot be refused; what a client can
+     * make us gather is bounded by its being congested. */
+    if (!smtp_reply_write(conn_output(s->conn), code, enhanced, text))
+        abort();
+    conn_written(s->conn);
+}
+
+void session_reply(struct session *s, uint16_t code, struct enhanced_code enhanced,
+                   const char *text)
+{
+    session_reply_span(s, code, enhanced, span_cstr(text));
+}
+
+void session_end(struct session *s, const char *reason)
+{
+    if (s->state == SESSION_CLOSED)
+        return;
+    s->close_reason = reason;
+    session_enter(s, SESSION_CLOSED);
+    conn_finish(s->conn);
+}
+
+void session_refuse(struct session *s, uint16_t code, struct enhanced_code enhanced,
+                    const char *text)
+{
+    session_reply(s, code, enhanced, text);
+    if (++s->errors < s->conf->errors_max || s->state == SESSION_CLOSED)
+        return;
+    session_reply(s, 421, ESC(4, 7, 0), "Too many errors");
+    session_end(s, "too many errors");
+}
+
+static void greet(struct session *s)
+{
+    char text[320];
+
+    snprintf(text, sizeof text, "%s ESMTP Smarthop", s->conf->hostname);
+    session_reply(s, 220, ESC_NONE, text);
+    session_enter(s, SESSION_COMMAND);
+}
+
+static void log_close(const struct session *s)
+{
+    struct log_line line;
+    struct conn_tls_info tls;
+
+    if (!log_begin(&line, LOG_INFO, "session"))
+        return;
+    conn_tls_info(s->conn, &tls);
+    log_u64(&line, "sid", s->id);
+    log_text(&line, "client", s->client);
+    log_text(&line, "hello", s->hello ? s->hello : "");
+    log_u64(&line, "messages", s->messages);
+    log_u64(&line, "recipients", s->recipients_total);
+    log_u64(&line, "errors", s->errors);
+    if (tls.active)
+        log_text(&line, "tls", tls.version);
+    log_u64(&line, "ms", loop_now(s->server->loop) - s->began);
+    log_text(&line, "closed", s->close_reason ? s->close_reason : "by us");
+    log_end(&line);
+}
+
+static void session_free(struct session *s)
+{
+    struct receive_server *server = s->server;
+
+    log_close(s);
+    timer_stop(server->loop, &s->lifetime);
+    receive_limits_leave(server->limits, conn_peer(s->conn));
+    if (s->tx != NULL)
+        transaction_drop(s->tx);
+    server_forget_session(s);
+    conf_unref(s->conf);
+    tls_server_unref(s->tls);
+    free(s->hello);
+    free(s);
+}
+
+static void on_deadline(struct session *s)
+{
+    if (s->state == SESSION_HANDSHAKE) {
+        s->close_reason = "TLS handshake timed out";
+        session_enter(s, SESSION_CLOSED);
+        conn_close(s->conn);
+        return;
+    }
+    session_reply(s, 421, ESC(4, 4, 2), "Timed out waiting for you");
+    session_end(s, s->state == SESSION_DATA ? "timed out in data" : "timed out between commands");
+}
+
+static void cut(struct session *s, const char *reason)
+{
+    if (s->state != SESSION_CLOSED) {
+        s->close_reason = reason;
+        session_enter(s, SESSION_CLOSED);
+    }
+    conn_close(s->conn);
+}
+
+static void on_secured(struct session *s)
+{
+    s->secured = true;
+    if (s->mode == CONF_TLS_IMPLICIT)
+        greet(s);
+    else
+        session_enter(s, SESSION_COMMAND); /* RFC 3207 4.2: everything is as at the start */
+}
+
+static void on_failed(struct session *s)
+{
+    bool tls = s->state == SESSION_HANDSHAKE;
+
+    log_session(s, tls ? LOG_INFO : LOG_DEBUG, tls ? "tls-failed" : "session-lost", "error",
+                conn_error_text(s->conn));
+    cut(s, tls ? "TLS handshake failed" : "connection lost");
+}
+
+static void on_event(struct conn *conn, enum conn_event event, void *owner)
+{
+    struct session *s = owner;
+
+    (void)conn;
+    switch (event) {
+    case CONN_INPUT:
+    case CONN_DRAINED:
+        session_run(s);
+        break;
+    case CONN_SECURED:
+        on_secured(s);
+        break;
+    case CONN_EOF:
+        cut(s, s->tx && s->state == SESSION_DATA ? "client left in data" : "client left");
+        break;
+    case CONN_DEADLINE:
+        on_deadline(s);
+        break;
+    case CONN_FAILED:
+        on_failed(s);
+        break;
+    case CONN_CLOSED:
+        session_free(s);
+        break;
+    case CONN_CONNECTED:
+        break;
+    }
+}
+
+/* A broken line: RFC 5321 2.3.8 and 4.1.1 allow no other line end. Nothing behind it is to be
+ * trusted to be what the client meant, so a bare LF ends the session. */
+static void refuse_line(struct session *s, const struct smtp_command *command)
+{
+    char text[96];
+
+    snprintf(text, sizeof text, "Command refused: %s",
+             smtp_command_error_text(command->error));
+    if (command->error == SMTP_COMMAND_BARE_LF) {
+        session_reply(s, 521, ESC(5, 5, 2), text);
+        session_end(s, "bare LF in a command");
+        return;
+    }
+    session_refuse(s, 500, ESC(5, 5, 2), text);
+}
+
+static bool take_command(struct session *s)
+{
+    struct smtp_command command;
+    size_t consumed = 0;
+
+    enum parse_result result =
+        smtp_command_parse(&s->parser, conn_input(s->conn), &consumed, &command);
+    if (result == PARSE_DONE) {
+        if (command.error != SMTP_COMMAND_OK)
+            refuse_line(s, &command);
+        else
+            command_execute(s, &command);
+    }
+    /* A STARTTLS has dropped its input already. */
+    if (s->state != SESSION_HANDSHAKE)
+        conn_consume(s->conn, consumed);
+    return result == PARSE_DONE;
+}
+
+static bool stop_here(struct session *s)
+{
+    if (!s->stopping || s->state != SESSION_COMMAND || s->tx != NULL)
+        return false;
+    session_reply(s, 421, ESC(4, 3, 2), "The service is shutting down, try again later");
+    session_end(s, "shutdown");
+    return true;
+}
+
+void session_run(struct session *s)
+{
+    while (!stop_here(s)) {
+        if (conn_is_congested(s->conn))
+            return; /* a client that does not read gets no further replies to read */
+        bool went_on = false;
+        if (s->state == SESSION_COMMAND && conn_input(s->conn).len > 0)
+            went_on = take_command(s);
+        else if (s->state == SESSION_DATA && conn_input(s->conn).len > 0)
+            went_on = data_take(s);
+        if (!went_on)
+            return;
+    }
+}
+
+static void on_lifetime(struct timer *timer)
+{
+    struct session *s = container_of(timer, struct session, lifetime);
+
+    s->stopping = true;
+    session_run(s);
+    /* One that is busy with a message gets the time of one more data deadline. */
+    if (s->state != SESSION_CLOSED)
+        timer_start(s->server->loop, &s->lifetime, s->conf->data_timeout, on_lifetime);
+}
+
+void session_start(struct receive_server *server, struct conn *conn, enum conf_listener_tls mode)
+{
+    struct session *s = mem_zalloc(sizeof *s);
+
+    s->server = server;
+    s->conn = conn;
+    s->conf = conf_ref(server->conf);
+    s->tls = tls_server_ref(server->tls);
+    s->mode = s->tls != NULL ? mode : CONF_TLS_NONE;
+    s->id = next_session_id();
+    s->began = loop_now(server->loop);
+    s->may_relay = conf_networks_contain(&s->conf->relay_networks, conn_peer(conn));
+    sockaddr_format_literal(conn_peer(conn), s->client);
+    smtp_command_parser_init(&s->parser, s->conf->command_line_max);
+    list_append(&server->sessions, &s->link);
+    count(&server->counters.sessions);
+    conn_set_owner(conn, on_event, s);
+    if (s->conf->session_timeout > 0)
+        timer_start(server->loop, &s->lifetime, s->conf->session_timeout, on_lifetime);
+    if (s->mode == CONF_TLS_IMPLICIT) {
+        session_enter(s, SESSION_HANDSHAKE);
+        conn_start_tls_server(conn, s->tls);
+    } else {
+        greet(s);
+    }
+}

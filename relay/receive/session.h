@@ -1,0 +1,177 @@
+/*
+ * session: one client's dialogue, and the transaction under way in it. Shared by the files of
+ * receive/ only.
+ *
+ * A session lives and dies on one loop. A transaction may outlive its session: once a message is
+ * being committed it is ours, and if the client has gone meanwhile it is accepted all the same.
+ */
+#ifndef SMARTHOP_RECEIVE_SESSION_H
+#define SMARTHOP_RECEIVE_SESSION_H
+
+#include "proto/dot.h"
+#include "proto/header.h"
+#include "proto/ip.h"
+#include "proto/smtp_command.h"
+#include "proto/smtp_path.h"
+#include "receive/receive.h"
+#include "route/route.h"
+
+enum session_state {
+    SESSION_NEW,       /* accepted; nothing said yet */
+    SESSION_HANDSHAKE, /* TLS is being negotiated */
+    SESSION_COMMAND,   /* between commands */
+    SESSION_ROUTE,     /* RCPT: the route is being asked for */
+    SESSION_DATA,      /* the message is arriving */
+    SESSION_STAGE,     /* it arrives faster than the store takes it: input waits */
+    SESSION_COMMIT,    /* the end of data has come; the 250 waits for the disk */
+    SESSION_CLOSED,    /* said goodbye or cut; waiting for the conn to go */
+};
+
+enum { STAGES = 2 }; /* pieces of a large body on their way to the store at the same time */
+
+struct stage {
+    struct queue_stage op;
+    struct buf piece;
+    struct transaction *tx;
+    bool busy;
+};
+
+struct tx_recipient {
+    struct span address;
+    struct span destination;
+    struct span next_hop;
+    struct status status; /* of a held one */
+    enum route_verdict verdict;
+};
+
+struct transaction {
+    struct session *session; /* NULL when the client has gone */
+    struct receive_server *server;
+    struct conf *conf;
+    struct queue_message *message;
+    struct tx_recipient *recipients;
+    unsigned recipient_count;
+    unsigned recipient_cap;
+    uint64_t declared_size; /* SIZE=, 0 = not told */
+
+    struct route_query route;
+    bool routing;
+    struct dot_decoder dot;
+    struct header_scanner header;
+    struct stage *stages; /* STAGES of them, once the body has outgrown memory */
+    unsigned stages_busy;
+    uint32_t chunks_staged;
+    bool too_large;
+    bool stage_failed; /* the store took no more: answered at the end of data */
+    struct err stage_error;
+    bool complete; /* the end of data has come */
+
+    struct queue_insert insert;
+    struct queue_discard discard;
+};
+
+struct session {
+    struct list link; /* the server's */
+    struct receive_server *server;
+    struct conn *conn;
+    struct conf *conf;
+    struct tls_server *tls;
+    enum session_state state;
+    enum conf_listener_tls mode;
+    struct smtp_command_parser parser;
+    struct transaction *tx;
+    struct timer lifetime;
+    uint64_t id;
+    uint64_t began; /* loop time */
+    char *hello;    /* NULL before EHLO or HELO */
+    const char *close_reason;
+    bool esmtp;
+    bool secured;
+    bool may_relay;
+    bool stopping; /* 421 at the next chance */
+    unsigned messages;
+    unsigned recipients_total;
+    unsigned errors;
+    unsigned idle_commands; /* since the last message */
+    char client[IP_LITERAL_MAX];
+};
+
+struct receive_server {
+    struct loop *loop;
+    struct queue *queue;
+    struct receive_limits *limits;
+    void (*accepted)(struct queue_message *message, void *context);
+    void *context;
+    struct conf *conf;
+    struct tls_server *tls;
+    struct list sessions;
+    unsigned transactions_detached; /* being committed for clients that have gone */
+    struct call *stopped;
+    bool is_stopping;
+    struct receive_counters counters;
+};
+
+/* server.c */
+void server_forget_session(struct session *s);
+void server_check_stopped(struct receive_server *server);
+
+/* session.c */
+void session_start(struct receive_server *server, struct conn *conn, enum conf_listener_tls mode);
+void session_enter(struct session *s, enum session_state state);
+/* Goes on with what has arrived, as far as the state allows. */
+void session_run(struct session *s);
+/* Appends a reply; `enhanced` all zero leaves it out (greeting, EHLO, 354; RFC 2034 section 4). */
+void session_reply(struct session *s, uint16_t code, struct enhanced_code enhanced,
+                   const char *text);
+void session_reply_span(struct session *s, uint16_t code, struct enhanced_code enhanced,
+                        struct span text);
+/* A reply that counts as the client's error; ends the session when there are too many. */
+void session_refuse(struct session *s, uint16_t code, struct enhanced_code enhanced,
+                    const char *text);
+/* Sends what was gathered and closes. `reason` is static, for the log. */
+void session_end(struct session *s, const char *reason);
+
+#define ESC(klass_, subject_, detail_)                                                             \
+    ((struct enhanced_code){(klass_), (subject_), (detail_)})
+#define ESC_NONE ((struct enhanced_code){0, 0, 0})
+
+/* commands.c */
+void command_execute(struct session *s, const struct smtp_command *command);
+void command_routed(struct session *s);
+
+/* data.c: takes input while in SESSION_DATA; false when it has to wait. */
+bool data_take(struct session *s);
+void data_begin(struct session *s);
+
+/* transaction.c */
+struct transaction *transaction_create(struct session *s);
+/* Lets go of it; what is under way in the store ends first. Its session forgets it. */
+void transaction_drop(struct transaction *tx);
+struct tx_recipient *transaction_add_recipient(struct transaction *tx);
+/* Asks tx->route; command_routed follows, if the session is still there. */
+void transaction_route(struct transaction *tx);
+/* Makes message->groups of the recipients. */
+void transaction_make_groups(struct transaction *tx);
+/* Appends to the body; pieces go to the store once it has outgrown memory. */
+void transaction_append(struct transaction *tx, struct span run);
+bool transaction_must_wait(const struct transaction *tx);
+/* Starts committing; session (if it is still there) or nobody is told by data_committed. */
+void transaction_commit(struct transaction *tx);
+void data_committed(struct session *s, struct transaction *tx);
+void data_staged(struct session *s);
+
+/* trace.c: the Received field (RFC 5321 4.4, RFC 3848, RFC 6531 4.3). */
+void trace_make(struct session *s, struct transaction *tx);
+
+/* limits.c */
+enum limit_result { LIMIT_OK, LIMIT_SESSIONS, LIMIT_CLIENT };
+enum limit_result receive_limits_enter(struct receive_limits *limits, const struct conf *conf,
+                                       const struct sockaddr *address);
+void receive_limits_leave(struct receive_limits *limits, const struct sockaddr *address);
+
+static inline void count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,38 @@
+#include "receive/session.h"
+
+#include "base/clock.h"
+#include "proto/base32.h"
+
+#include <time.h>
+
+/* RFC 3848; RFC 6531 4.3 for the UTF8 forms. */
+static const char *protocol_of(const struct session *s, const struct transaction *tx)
+{
+    if (tx->message->flags & QUEUE_SMTPUTF8)
+        return s->secured ? "UTF8SMTPS" : "UTF8SMTP";
+    if (!s->esmtp)
+        return "SMTP";
+    return s->secured ? "ESMTPS" : "ESMTP";
+}
+
+void trace_make(struct session *s, struct transaction *tx)
+{
+    struct queue_message *message = tx->message;
+    char date[RFC5322_DATE_MAX], id[ID_TEXT_SIZE];
+    struct conn_tls_info tls;
+    struct span cipher = SPAN(""), recipient = SPAN("");
+
+    conn_tls_info(s->conn, &tls);
+    if (tls.active)
+        cipher = arena_printf(&message->arena, "\r\n\t(using %s with cipher %s (%d bits))",
+                              tls.version, tls.cipher, tls.bits);
+    /* With several recipients it would tell each of the others. */
+    if (tx->recipient_count == 1)
+        recipient = arena_printf(&message->arena, "\r\n\tfor <%.*s>",
+                                 SPAN_ARG(tx->recipients[0].address));
+    rfc5322_date((time_t)(clock_wall_ms() / 1000), 0, date);
+    message->trace = arena_printf(
+        &message->arena, "Received: from %s (%s)\r\n\tby %s with %s id %s%.*s%.*s;\r\n\t%s\r\n",
+        s->hello, s->client, s->conf->hostname, protocol_of(s, tx), id_format(message->id, id),
+        SPAN_ARG(cipher), SPAN_ARG(recipient), date);
+}

@@ -1,0 +1,265 @@
+/*
+ * A message on its way in: its recipients, its body, and its commit. A body that outgrows
+ * memory_body_max goes to the store in pieces while it arrives, two at a time.
+ */
+#include "receive/session.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+enum { BODY_FIRST = 4096 + 512 };
+
+struct transaction *transaction_create(struct session *s)
+{
+    struct transaction *tx = mem_zalloc(sizeof *tx);
+
+    tx->session = s;
+    tx->server = s->server;
+    tx->conf = conf_ref(s->conf);
+    tx->message = queue_message_create();
+    return tx;
+}
+
+static void transaction_free(struct transaction *tx)
+{
+    struct receive_server *server = tx->server;
+
+    if (tx->session == NULL) {
+        server->transactions_detached--;
+        server_check_stopped(server);
+    }
+    queue_message_unref(tx->message);
+    conf_unref(tx->conf);
+    free(tx->recipients);
+    free(tx->stages);
+    free(tx);
+}
+
+static void on_discarded(struct call *call)
+{
+    /* Whatever came of it: recovery removes what is left. */
+    transaction_free(container_of(call, struct transaction, discard.op.call));
+}
+
+/* Nothing of it is under way any more. */
+static void dispose(struct transaction *tx)
+{
+    if (tx->chunks_staged == 0) {
+        transaction_free(tx);
+        return;
+    }
+    tx->discard.id = tx->message->id;
+    tx->discard.op.home = tx->server->loop;
+    tx->discard.op.call.done = on_discarded;
+    queue_discard(tx->server->queue, &tx->discard);
+}
+
+void transaction_drop(struct transaction *tx)
+{
+    tx->session->tx = NULL;
+    tx->session = NULL;
+    tx->server->transactions_detached++;
+    if (tx->stages_busy == 0 && !tx->complete && !tx->routing)
+        dispose(tx);
+}
+
+static void on_routed(struct call *call)
+{
+    struct transaction *tx = container_of(call, struct transaction, route.call);
+
+    tx->routing = false;
+    if (tx->session != NULL)
+        command_routed(tx->session);
+    else
+        dispose(tx);
+}
+
+void transaction_route(struct transaction *tx)
+{
+    tx->routing = true;
+    list_init(&tx->route.call.link);
+    tx->route.call.done = on_routed;
+    route_recipient(tx->server->loop, &tx->route);
+}
+
+struct tx_recipient *transaction_add_recipient(struct transaction *tx)
+{
+    if (tx->recipient_count == tx->recipient_cap) {
+        tx->recipient_cap = tx->recipient_cap ? tx->recipient_cap * 2 : 4;
+        tx->recipients =
+            mem_realloc(tx->recipients, tx->recipient_cap * sizeof(struct tx_recipient));
+    }
+    struct tx_recipient *recipient = &tx->recipients[tx->recipient_count++];
+    *recipient = (struct tx_recipient){0};
+    return recipient;
+}
+
+/* ---- groups ------------------------------------------------------------------------------- */
+
+static bool fits(const struct queue_group *group, const struct tx_recipient *recipient)
+{
+    bool held = recipient->verdict == ROUTE_HOLD;
+
+    return group->recipient_count < QUEUE_GROUP_MAX &&
+           (group->state == QUEUE_GROUP_HELD) == held &&
+           span_equal(group->destination, recipient->destination);
+}
+
+static struct queue_group *group_for(struct transaction *tx, const struct tx_recipient *recipient)
+{
+    struct queue_message *message = tx->message;
+
+    /* From the newest: recipients of one domain mostly come one after the other. */
+    for (unsigned i = message->group_count; i > 0; i--)
+        if (fits(&message->groups[i - 1], recipient))
+            return &message->groups[i - 1];
+    struct queue_group *group = &message->groups[message->group_count];
+    unsigned room = tx->recipient_count < QUEUE_GROUP_MAX ? tx->recipient_count : QUEUE_GROUP_MAX;
+    *group = (struct queue_group){
+        .number = message->group_count++,
+        .state = recipient->verdict == ROUTE_HOLD ? QUEUE_GROUP_HELD : QUEUE_GROUP_WAITING,
+        .due = message->arrival,
+        .destination = recipient->destination,
+        .next_hop = recipient->next_hop,
+        .recipients = arena_alloc(&message->arena, room * sizeof(struct queue_recipient)),
+    };
+    return group;
+}
+
+void transaction_make_groups(struct transaction *tx)
+{
+    struct queue_message *message = tx->message;
+
+    message->groups =
+        arena_alloc(&message->arena, tx->recipient_count * sizeof(struct queue_group));
+    for (unsigned i = 0; i < tx->recipient_count; i++) {
+        const struct tx_recipient *recipient = &tx->recipients[i];
+        if (recipient->verdict == ROUTE_DISCARD)
+            continue;
+        struct queue_group *group = group_for(tx, recipient);
+        group->recipients[group->recipient_count++] = (struct queue_recipient){
+            .address = recipient->address, .index = i, .last = recipient->status};
+    }
+}
+
+/* ---- the body ----------------------------------------------------------------------------- */
+
+static void on_staged(struct call *call)
+{
+    struct stage *stage = container_of(call, struct stage, op.op.call);
+    struct transaction *tx = stage->tx;
+
+    buf_fini(&stage->piece);
+    stage->busy = false;
+    tx->stages_busy--;
+    if (err_is(stage->op.op.result) && !tx->stage_failed) {
+        tx->stage_failed = true;
+        tx->stage_error = stage->op.op.result;
+    }
+    if (tx->complete)
+        transaction_commit(tx);
+    else if (tx->session != NULL)
+        data_staged(tx->session);
+    else if (tx->stages_busy == 0)
+        dispose(tx);
+}
+
+bool transaction_must_wait(const struct transaction *tx)
+{
+    return tx->stages_busy == STAGES;
+}
+
+/* Whole chunks go to the store; what is left begins the next piece. */
+static void stage_body(struct transaction *tx)
+{
+    struct buf *body = &tx->message->body;
+    size_t whole = buf_len(body) / QUEUE_CHUNK * QUEUE_CHUNK;
+
+    if (tx->stages == NULL)
+        tx->stages = mem_zalloc(STAGES * sizeof *tx->stages);
+    struct stage *stage = tx->stages[0].busy ? &tx->stages[1] : &tx->stages[0];
+    struct span rest = span_from(buf_span(body), whole);
+    stage->piece = *body;
+    buf_init(body, 0);
+    buf_reserve(body, tx->conf->memory_body_max + LOOP_SCRATCH);
+    buf_add(body, rest);
+    stage->tx = tx;
+    stage->busy = true;
+    tx->stages_busy++;
+    stage->op = (struct queue_stage){.id = tx->message->id,
+                                     .first_chunk = tx->chunks_staged,
+                                     .data = span_head(buf_span(&stage->piece), whole)};
+    stage->op.op.home = tx->server->loop;
+    stage->op.op.call.done = on_staged;
+    tx->chunks_staged += (uint32_t)(whole / QUEUE_CHUNK);
+    queue_stage(tx->server->queue, &stage->op);
+}
+
+void transaction_append(struct transaction *tx, struct span run)
+{
+    struct buf *body = &tx->message->body;
+
+    tx->message->size += run.len;
+    if (tx->message->size > tx->conf->message_size_max)
+        tx->too_large = true;
+    if (tx->too_large || tx->stage_failed) {
+        buf_fini(body); /* it will be refused: only its end is waited for */
+        return;
+    }
+    if (buf_len(body) == 0 && body->cap == 0) {
+        uint64_t expected = tx->declared_size ? tx->declared_size + 64 : BODY_FIRST;
+        if (expected > tx->conf->memory_body_max)
+            expected = tx->conf->memory_body_max;
+        buf_reserve(body, expected > run.len ? (size_t)expected : run.len);
+    }
+    buf_add(body, run);
+    if (buf_len(body) >= tx->conf->memory_body_max && !transaction_must_wait(tx))
+        stage_body(tx);
+}
+
+/* ---- commit ------------------------------------------------------------------------------- */
+
+static void finish(struct transaction *tx)
+{
+    if (tx->session != NULL) {
+        data_committed(tx->session, tx);
+        return;
+    }
+    if (err_is(tx->insert.op.result))
+        dispose(tx);
+    else
+        transaction_free(tx);
+}
+
+static void on_inserted(struct call *call)
+{
+    struct transaction *tx = container_of(call, struct transaction, insert.op.call);
+
+    if (!err_is(tx->insert.op.result)) {
+        count(&tx->server->counters.accepted);
+        tx->chunks_staged = 0; /* they belong to the message now */
+        if (tx->message->group_count > 0)
+            tx->server->accepted(tx->message, tx->server->context);
+    }
+    finish(tx);
+}
+
+void transaction_commit(struct transaction *tx)
+{
+    tx->complete = true;
+    if (tx->stages_busy > 0)
+        return; /* on_staged comes here again */
+    tx->insert.op.home = tx->server->loop;
+    tx->insert.op.call.done = on_inserted;
+    if (tx->stage_failed || tx->message->group_count == 0) {
+        /* Nothing to store: the store failed already, or every recipient was to be discarded. */
+        tx->insert.op.result = tx->stage_error;
+        loop_defer(tx->server->loop, &tx->insert.op.call);
+        return;
+    }
+    tx->insert.message = tx->message;
+    tx->insert.staged_chunks = tx->chunks_staged;
+    tx->message->body_in_memory = tx->chunks_staged == 0;
+    queue_insert(tx->server->queue, &tx->insert);
+}

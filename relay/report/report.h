@@ -1,0 +1,40 @@
+/*
+ * report: what is told to senders. Builds delivery status notifications (RFC 3464 in the
+ * multipart/report of RFC 6522) as messages that are ready for the queue.
+ *
+ * Pure but for reading the returned message through the queue: blocking, for a pool thread.
+ */
+#ifndef SMARTHOP_REPORT_REPORT_H
+#define SMARTHOP_REPORT_REPORT_H
+
+#include "conf/conf.h"
+#include "queue/queue.h"
+
+enum report_action {
+    REPORT_FAILED,  /* permanent, or given up */
+    REPORT_DELAYED, /* still being tried */
+};
+
+struct report_recipient {
+    const struct queue_recipient *recipient; /* its address and last status */
+    struct span final_text; /* why it was given up where that is not the last status, or empty */
+};
+
+struct report_options {
+    const struct conf *conf; /* hostname, dsn_return_max, dsn_return_headers_only, expire_after */
+    struct queue *queue;     /* to read the returned message where it is not in memory */
+    uint64_t id;             /* of the notification, from queue_new_id */
+    uint64_t now;            /* wall clock ms */
+    enum report_action action;
+    const struct queue_message *message; /* what it is about; reverse_path is not empty */
+    const struct report_recipient *recipients;
+    unsigned recipient_count;
+    uint64_t retry_until; /* REPORT_DELAYED: wall clock ms until which it is tried */
+};
+
+/* One reference, body in memory, flags, reverse-path empty, no groups: the caller routes it to
+ * message->reverse_path and adds them. Never NULL: what cannot be read of the returned message is
+ * left out and said so. */
+struct queue_message *report_dsn(const struct report_options *options);
+
+#endif

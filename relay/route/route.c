@@ -1,0 +1,125 @@
+#include "route/route.h"
+
+#include "proto/domain.h"
+#include "proto/ip.h"
+
+enum { SMTP_PORT = 25 };
+
+static void reject(struct route_query *query, struct status status)
+{
+    query->verdict = ROUTE_REJECT;
+    query->status = status;
+}
+
+static void send_to(struct route_query *query, const struct route_next_hop *hop)
+{
+    query->next_hop = route_next_hop_format(query->arena, hop);
+    if (query->next_hop.len == 0) {
+        query->verdict = ROUTE_DEFER;
+        query->status = STATUS(451, 4, 3, 5, "The route's host list is too long");
+        return;
+    }
+    query->verdict = ROUTE_SEND;
+    query->destination = route_destination(query->arena, query->next_hop);
+}
+
+/* user@[192.0.2.1]: that host, whatever its name (RFC 5321 4.1.3, 5.1). */
+static bool to_literal(struct route_query *query, struct span domain, uint16_t port,
+                       enum conf_route_tls tls)
+{
+    struct ip_address ip;
+    char text[IP_TEXT_MAX];
+
+    if (domain.len == 0 || domain.ptr[0] != '[' || !ip_parse_literal(domain, &ip))
+        return false;
+    size_t len = ip_format(&ip, text);
+    struct route_next_hop hop = {
+        .host_count = 1,
+        .hosts = {{.name = span_of(text, len), .port = port, .is_address = true}},
+        .tls = tls,
+    };
+    send_to(query, &hop);
+    return true;
+}
+
+static void to_mx(struct route_query *query, struct span domain, uint16_t port,
+                  enum conf_route_tls tls)
+{
+    if (to_literal(query, domain, port, tls))
+        return;
+    if (!domain_is_valid_with(domain, DOMAIN_ALLOW_UNDERSCORE)) {
+        reject(query, STATUS(550, 5, 1, 2, "The recipient's domain is not a valid name"));
+        return;
+    }
+    struct route_next_hop hop = {
+        .use_mx = true,
+        .host_count = 1,
+        .hosts = {{.name = domain, .port = port}},
+        .tls = tls,
+    };
+    send_to(query, &hop);
+}
+
+static void to_hosts(struct route_query *query, const struct conf_route *route)
+{
+    struct route_next_hop hop = {.tls = route->tls};
+
+    /* One host that is to be asked for its MX is the MX form; conf allows it only alone. */
+    if (route->host_count == 1 && route->hosts[0].use_mx) {
+        to_mx(query, span_cstr(route->hosts[0].host), route->hosts[0].port, route->tls);
+        return;
+    }
+    for (unsigned i = 0; i < route->host_count && i < ROUTE_HOSTS_MAX; i++) {
+        hop.hosts[hop.host_count++] = (struct route_host){
+            .name = span_cstr(route->hosts[i].host),
+            .port = route->hosts[i].port,
+            .is_address = route->hosts[i].is_address,
+        };
+    }
+    send_to(query, &hop);
+}
+
+static void follow(struct route_query *query, const struct conf_route *route, struct span domain)
+{
+    struct span own = route->mx_domain ? span_cstr(route->mx_domain) : domain;
+
+    switch (route->action) {
+    case CONF_ROUTE_HOSTS:
+        to_hosts(query, route);
+        break;
+    case CONF_ROUTE_MX:
+        to_mx(query, own, route->port, route->tls);
+        break;
+    case CONF_ROUTE_REJECT:
+        reject(query, (struct status){.code = 550, .enhanced = {5, 7, 1},
+                                      .text = route->text ? span_cstr(route->text)
+                                                          : SPAN("Refused by local policy")});
+        break;
+    case CONF_ROUTE_DISCARD:
+        query->verdict = ROUTE_DISCARD;
+        break;
+    case CONF_ROUTE_HOLD:
+        to_mx(query, domain, SMTP_PORT, CONF_ROUTE_TLS_OPPORTUNISTIC);
+        if (query->verdict == ROUTE_SEND) {
+            query->verdict = ROUTE_HOLD;
+            query->status = (struct status){.code = 450, .enhanced = {4, 7, 1},
+                                            .text = route->text ? span_cstr(route->text)
+                                                                : SPAN("Held by a route")};
+        }
+        break;
+    }
+}
+
+void route_recipient(struct loop *loop, struct route_query *query)
+{
+    struct span domain = query->domain.len ? query->domain : span_cstr(query->conf->hostname);
+    const struct conf_route *route = conf_route_find(query->conf, domain);
+
+    query->next_hop = query->destination = SPAN_NONE;
+    query->status = (struct status){0};
+    if (route != NULL)
+        follow(query, route, domain);
+    else
+        to_mx(query, domain, SMTP_PORT, CONF_ROUTE_TLS_OPPORTUNISTIC);
+    loop_defer(loop, &query->call);
+}

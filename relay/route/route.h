@@ -1,0 +1,65 @@
+/*
+ * route: where each recipient goes. The one call that every router answers: today the routes of
+ * relay.conf, with plugins in front of them later. Also the text form of a next hop, in which the
+ * queue keeps it and people read it.
+ */
+#ifndef SMARTHOP_ROUTE_ROUTE_H
+#define SMARTHOP_ROUTE_ROUTE_H
+
+#include "base/arena.h"
+#include "base/call.h"
+#include "base/loop.h"
+#include "conf/conf.h"
+#include "proto/status.h"
+
+enum route_verdict {
+    ROUTE_SEND,    /* to next_hop */
+    ROUTE_DEFER,   /* nothing is known for now; status tells why */
+    ROUTE_REJECT,  /* status tells why */
+    ROUTE_DISCARD, /* taken, and dropped without a word */
+    ROUTE_HOLD,    /* to next_hop, once an operator releases it */
+};
+
+/* Embedded in its owner, which fills the upper part and sets call.done. */
+struct route_query {
+    struct call call;
+    const struct conf *conf; /* stays in place until the completion */
+    struct span reverse_path;
+    struct span recipient; /* mailbox, without brackets */
+    struct span domain;    /* its domain in ASCII form; "" for Postmaster without one */
+    struct arena *arena;   /* where the answer's texts go */
+
+    enum route_verdict verdict;
+    struct span next_hop;    /* text form; for ROUTE_SEND and ROUTE_HOLD */
+    struct span destination; /* the scheduler's key, at most 255 bytes */
+    struct status status;
+};
+
+/* On the owner's loop; completes there. */
+void route_recipient(struct loop *loop, struct route_query *query);
+
+enum { ROUTE_HOSTS_MAX = 16, ROUTE_NEXT_HOP_MAX = 1024, ROUTE_DESTINATION_MAX = 255 };
+
+struct route_host {
+    struct span name; /* host name or address, without brackets */
+    uint16_t port;
+    bool is_address;
+};
+
+/* A next hop as it is acted on. Text form: "mx:DOMAIN:PORT;tls=WORD" or
+ * "hosts:HOST:PORT,...;tls=WORD", addresses in brackets. */
+struct route_next_hop {
+    bool use_mx; /* then hosts[0] names the domain and the port */
+    unsigned host_count;
+    struct route_host hosts[ROUTE_HOSTS_MAX];
+    enum conf_route_tls tls;
+};
+
+/* False where the text is none of ours. The spans point into `text`. */
+bool route_next_hop_parse(struct span text, struct route_next_hop *out);
+struct span route_next_hop_format(struct arena *arena, const struct route_next_hop *hop);
+/* The key for a next hop's text: the text itself, or where that is too long, its beginning with a
+ * hash of all of it. */
+struct span route_destination(struct arena *arena, struct span next_hop);
+
+#endif

@@ -1,0 +1,276 @@
+/* What is done to groups from outside their destination's course: by an operator, or the sweep. */
+#include "schedule/private.h"
+
+#include <stdlib.h>
+
+/* The actions of one operation. It ends when all have been told. */
+struct schedule_batch {
+    struct schedule_operation *operation;
+    const struct schedule_set *set;
+    struct queue *queue;
+    struct work work; /* the reading, on the pool */
+    atomic_uint untold;
+    _Atomic uint64_t affected;
+    _Atomic uint64_t busy;
+    struct call end; /* on the operation's home */
+};
+
+struct action {
+    struct call call;
+    struct schedule_batch *batch;
+    enum schedule_verb verb;
+    struct scheduler *owner;
+    struct queue_message *message;
+    uint32_t group;
+};
+
+static void on_end(struct call *call)
+{
+    struct schedule_batch *batch = container_of(call, struct schedule_batch, end);
+    struct schedule_operation *operation = batch->operation;
+
+    operation->affected = atomic_load(&batch->affected);
+    operation->busy = atomic_load(&batch->busy);
+    if (!err_is(operation->result) && operation->id != 0 && operation->affected == 0)
+        operation->result = err_make(operation->busy ? ERR_CONFLICT : ERR_NOT_FOUND, "message");
+    free(batch);
+    operation->call.done(&operation->call);
+}
+
+static void release(struct schedule_batch *batch)
+{
+    if (atomic_fetch_sub(&batch->untold, 1) == 1)
+        loop_post(batch->operation->home, &batch->end);
+}
+
+void batch_told(struct schedule_batch *batch, bool done)
+{
+    atomic_fetch_add(done ? &batch->affected : &batch->busy, 1);
+    release(batch);
+}
+
+/* ---- on the owner's loop ------------------------------------------------------------------ */
+
+static void tell(struct schedule_batch *batch, bool done)
+{
+    if (batch != NULL)
+        batch_told(batch, done);
+}
+
+/* Every recipient of the group alike. */
+static void settle_all(struct job *job, struct settle_plan *plan, enum settle_fate fate)
+{
+    enum settle_fate fates[QUEUE_GROUP_MAX];
+
+    for (uint32_t i = 0; i < job->group->recipient_count; i++)
+        fates[i] = fate;
+    plan->fates = fates;
+    settle_start(job, plan);
+}
+
+/* Recipients that were never tried have only their destination's trouble to tell of. */
+static void explain(struct job *job)
+{
+    const struct status *why = &job->destination->failure;
+
+    for (uint32_t i = 0; why->code != 0 && i < job->group->recipient_count; i++)
+        if (job->group->recipients[i].last.code == 0)
+            job->group->recipients[i].last = status_dup(&job->arena, why);
+}
+
+static void log_action(const struct job *job, const char *event)
+{
+    struct log_line line;
+    char id[ID_TEXT_SIZE];
+
+    if (!log_begin(&line, LOG_INFO, event))
+        return;
+    log_text(&line, "id", id_format(job->message->id, id));
+    log_span(&line, "from", job->message->reverse_path);
+    log_span(&line, "to", job->group->recipients[0].address);
+    log_u64(&line, "recipients", job->group->recipient_count);
+    log_span(&line, "destination", job->group->destination);
+    log_end(&line);
+}
+
+static void act(struct job *job, enum schedule_verb verb, struct schedule_batch *batch)
+{
+    struct settle_plan plan = {
+        .state = job->group->state,
+        .due = job->group->due,
+        .tries = job->group->tries,
+        .batch = batch,
+    };
+
+    switch (verb) {
+    case SCHEDULE_RETRY:
+    case SCHEDULE_RELEASE:
+        log_action(job, verb == SCHEDULE_RETRY ? "retry" : "released");
+        plan.state = QUEUE_GROUP_WAITING;
+        plan.due = clock_steady_ms();
+        settle_all(job, &plan, SETTLE_KEEP);
+        break;
+    case SCHEDULE_HOLD:
+        log_action(job, "held");
+        plan.state = QUEUE_GROUP_HELD;
+        settle_all(job, &plan, SETTLE_KEEP);
+        break;
+    case SCHEDULE_REMOVE:
+        log_action(job, "removed");
+        settle_all(job, &plan, SETTLE_REMOVED);
+        break;
+    case SCHEDULE_BOUNCE:
+    case SCHEDULE_EXPIRE:
+        log_action(job, verb == SCHEDULE_EXPIRE ? "expired" : "bounced");
+        explain(job);
+        bump(&job->owner->counters.failed, job->group->recipient_count);
+        plan.final_text = verb == SCHEDULE_EXPIRE
+                              ? SPAN("It could not be delivered for too long and was given up")
+                              : SPAN("The relay's operator returned it");
+        settle_all(job, &plan, SETTLE_FAILED);
+        break;
+    case SCHEDULE_WARN:
+        log_action(job, "delayed");
+        explain(job);
+        plan.warn = true;
+        settle_all(job, &plan, SETTLE_KEEP);
+        break;
+    }
+}
+
+static bool applies(const struct queue_group *group, enum schedule_verb verb)
+{
+    bool held = group->state == QUEUE_GROUP_HELD;
+
+    switch (verb) {
+    case SCHEDULE_RETRY:
+    case SCHEDULE_HOLD:
+        return !held;
+    case SCHEDULE_RELEASE:
+        return held;
+    case SCHEDULE_WARN:
+        return !held && !group->delay_warned;
+    case SCHEDULE_REMOVE:
+    case SCHEDULE_BOUNCE:
+    case SCHEDULE_EXPIRE:
+        break;
+    }
+    return true;
+}
+
+/* The job that is in memory, out of its line; or one made for the purpose. NULL: it is busy. */
+static struct job *take_job(struct action *action, struct queue_group *group)
+{
+    struct scheduler *s = action->owner;
+    struct job *job = scheduler_find_job(s, action->message->id, group->number);
+
+    if (job == NULL) {
+        job = job_create(s, action->message, group);
+        job_enlist(job, scheduler_destination(s, group->destination));
+    }
+    if (job->state != JOB_READY)
+        return NULL;
+    list_remove(&job->line);
+    job->destination->ready_count--;
+    return job;
+}
+
+static struct queue_group *find_group(struct queue_message *message, uint32_t number)
+{
+    for (unsigned i = 0; i < message->group_count; i++)
+        if (message->groups[i].number == number)
+            return &message->groups[i];
+    return NULL;
+}
+
+static void on_action(struct call *call)
+{
+    struct action *action = container_of(call, struct action, call);
+    struct queue_group *group = find_group(action->message, action->group);
+    struct job *known = scheduler_find_job(action->owner, action->message->id, action->group);
+
+    if (action->verb == SCHEDULE_RETRY)
+        destination_lift_back_off(scheduler_destination(action->owner, group->destination));
+    if (known == NULL && !applies(group, action->verb)) {
+        tell(action->batch, false);
+    } else {
+        struct job *job = take_job(action, group);
+        if (job == NULL)
+            tell(action->batch, false);
+        else
+            act(job, action->verb, action->batch);
+    }
+    queue_message_unref(action->message);
+    free(action);
+}
+
+void action_post(const struct schedule_set *set, struct schedule_batch *batch,
+                 enum schedule_verb verb, struct queue_message *message,
+                 const struct queue_group *group)
+{
+    struct action *action = mem_zalloc(sizeof *action);
+
+    if (batch != NULL)
+        atomic_fetch_add(&batch->untold, 1);
+    list_init(&action->call.link);
+    action->call.done = on_action;
+    action->batch = batch;
+    action->verb = verb;
+    action->owner = schedule_owner(set, group->destination);
+    action->message = queue_message_ref(message);
+    action->group = group->number;
+    loop_post(action->owner->loop, &action->call);
+}
+
+/* ---- operations --------------------------------------------------------------------------- */
+
+static bool post_groups(void *context, struct queue_message *message)
+{
+    struct schedule_batch *batch = context;
+    enum schedule_verb verb = batch->operation->verb;
+
+    for (unsigned i = 0; i < message->group_count; i++)
+        if (applies(&message->groups[i], verb))
+            action_post(batch->set, batch, verb, message, &message->groups[i]);
+    return true;
+}
+
+static void read_and_post(struct work *work)
+{
+    struct schedule_batch *batch = container_of(work, struct schedule_batch, work);
+    struct schedule_operation *operation = batch->operation;
+    struct queue_message *message;
+
+    if (operation->id == 0) {
+        operation->result = queue_scan(batch->queue, 0, post_groups, batch);
+        return;
+    }
+    operation->result = queue_load(batch->queue, operation->id, QUEUE_ALL_GROUPS, &message);
+    if (err_is(operation->result))
+        return;
+    post_groups(batch, message);
+    queue_message_unref(message);
+}
+
+static void on_posted(struct call *call)
+{
+    release(container_of(call, struct schedule_batch, work.call));
+}
+
+void schedule_operate(const struct schedule_set *set, struct queue *queue,
+                      struct schedule_operation *operation)
+{
+    struct schedule_batch *batch = mem_zalloc(sizeof *batch);
+
+    operation->result = ERR_OK;
+    batch->operation = operation;
+    batch->set = set;
+    batch->queue = queue;
+    atomic_init(&batch->untold, 1); /* the reading itself */
+    list_init(&batch->end.link);
+    batch->end.done = on_end;
+    list_init(&batch->work.call.link);
+    batch->work.run = read_and_post;
+    batch->work.call.done = on_posted;
+    loop_work(operation->home, &batch->work);
+}

@@ -1,0 +1,159 @@
+/* Connections to a destination's targets: opened when there is mail, kept for the next one. */
+#include "schedule/private.h"
+
+#include <stdlib.h>
+
+enum { BAD_MS = 60000 }; /* how long a host that failed is passed over while others answer */
+
+static enum deliver_tls tls_of(const struct destination *d)
+{
+    switch (d->next_hop.tls) {
+    case CONF_ROUTE_TLS_NONE:
+        return DELIVER_TLS_NONE;
+    case CONF_ROUTE_TLS_REQUIRED:
+        return DELIVER_TLS_REQUIRED;
+    case CONF_ROUTE_TLS_OPPORTUNISTIC:
+        break;
+    }
+    return DELIVER_TLS_OPPORTUNISTIC;
+}
+
+/* Keeps the TLS session for the next connection to the same host. */
+static void remember_tls(struct connection *c)
+{
+    struct target *target = targets_find(c->destination, &c->address);
+
+    if (target == NULL)
+        return;
+    struct ssl_session_st *session = deliver_session_resume(c->session);
+    if (session == NULL)
+        return;
+    tls_session_free(target->resume);
+    target->resume = session;
+}
+
+static void close_idle(struct connection *c)
+{
+    list_remove(&c->link);
+    timer_stop(c->destination->owner->loop, &c->idle);
+    remember_tls(c);
+    deliver_close(c->session);
+}
+
+static void on_idle(struct timer *timer)
+{
+    close_idle(container_of(timer, struct connection, idle));
+}
+
+void connections_close_idle(struct destination *d)
+{
+    while (!list_is_empty(&d->idle))
+        close_idle(container_of(d->idle.next, struct connection, link));
+}
+
+void connection_use(struct connection *c, struct job *job)
+{
+    timer_stop(c->destination->owner->loop, &c->idle);
+    c->job = job;
+    job_start(job, c);
+}
+
+static void on_ready(struct connection *c)
+{
+    struct destination *d = c->destination;
+    struct scheduler *s = d->owner;
+
+    if (!c->ready) {
+        c->ready = true;
+        d->opening--;
+    }
+    list_prepend(&d->idle, &c->link); /* the one used last is used next; the others may time out */
+    if (s->is_stopping ||
+        deliver_session_messages(c->session) >= s->conf->messages_per_connection) {
+        close_idle(c);
+        return;
+    }
+    timer_start(s->loop, &c->idle, s->conf->connection_idle_timeout, on_idle);
+    destination_run(d);
+}
+
+static void on_closed(struct connection *c)
+{
+    struct destination *d = c->destination;
+    struct scheduler *s = d->owner;
+    const struct status *why = deliver_session_failure(c->session);
+    struct target *target = targets_find(d, &c->address);
+
+    list_remove(&c->link);
+    timer_stop(s->loop, &c->idle);
+    d->connections--;
+    bump(&s->counters.connections, -1);
+    if (!c->ready)
+        d->opening--;
+    if (why->code != 0 && (!c->ready || why->scope == STATUS_SCOPE_HOST)) {
+        if (target != NULL)
+            target->bad_until = loop_now(s->loop) + BAD_MS;
+        d->concurrency = 1;
+        if (targets_choose(d) == NULL && !d->resolving)
+            destination_back_off(d, why);
+    }
+    free(c);
+    destination_run(d);
+    scheduler_check_stopped(s);
+}
+
+static void on_event(struct deliver_session *session, enum deliver_event event,
+                     struct deliver_attempt *attempt, void *owner)
+{
+    struct connection *c = owner;
+
+    (void)session;
+    switch (event) {
+    case DELIVER_READY:
+        on_ready(c);
+        break;
+    case DELIVER_FINISHED: {
+        struct job *job = container_of(attempt, struct job, attempt);
+        c->job = NULL;
+        job_finished(job, c);
+        break;
+    }
+    case DELIVER_CLOSED:
+        on_closed(c);
+        break;
+    }
+}
+
+void connection_open(struct destination *d, struct target *target)
+{
+    struct scheduler *s = d->owner;
+    const struct conf *conf = s->conf;
+    struct connection *c = mem_zalloc(sizeof *c);
+    struct deliver_options options = {
+        .loop = s->loop,
+        .queue = s->queue,
+        .hello = conf->hostname,
+        .peer = (const struct sockaddr *)&target->address,
+        .host = target->host,
+        .tls = tls_of(d),
+        .tls_client = s->tls,
+        .resume = target->resume,
+        .deadlines = {.connect = conf->connect_timeout,
+                      .greeting = conf->greeting_timeout,
+                      .hello = conf->hello_timeout,
+                      .mail = conf->mail_timeout,
+                      .rcpt = conf->rcpt_timeout,
+                      .data_init = conf->data_init_timeout,
+                      .data_block = conf->data_block_timeout,
+                      .data_final = conf->data_final_timeout,
+                      .quit = conf->quit_timeout},
+    };
+
+    list_init(&c->link);
+    c->destination = d;
+    c->address = target->address;
+    d->connections++;
+    d->opening++;
+    bump(&s->counters.connections, 1);
+    c->session = deliver_open(&options, on_event, c);
+}

@@ -1,0 +1,174 @@
+/* An attempt: which recipients it has, and what its outcome means for each. */
+#include "schedule/private.h"
+
+#include <stdlib.h>
+
+bool job_is_expired(const struct job *job)
+{
+    const struct conf *conf = job->owner->conf;
+    uint64_t now = clock_steady_ms(), arrival = job->message->arrival;
+    uint64_t most =
+        job->message->reverse_path.len ? conf->expire_after : conf->bounce_expire_after;
+
+    return now > arrival && now - arrival > most;
+}
+
+void job_requeue(struct job *job)
+{
+    job->state = JOB_READY;
+    list_prepend(&job->destination->ready, &job->line);
+    job->destination->ready_count++;
+}
+
+/* Those that were never tried come first, so that a few that are always deferred do not keep the
+ * others from their turn. */
+static unsigned choose_recipients(const struct job *job, uint32_t *chosen, unsigned most)
+{
+    const struct queue_group *group = job->group;
+    unsigned count = 0;
+
+    for (int tried = 0; tried <= 1; tried++)
+        for (uint32_t i = 0; i < group->recipient_count && count < most; i++)
+            if ((group->recipients[i].last.code != 0) == (tried == 1))
+                chosen[count++] = i;
+    return count;
+}
+
+void job_start(struct job *job, struct connection *c)
+{
+    unsigned most = job->owner->conf->recipients_per_transaction;
+
+    if (job->sent == NULL) {
+        job->sent = mem_alloc(job->group->recipient_count * sizeof *job->sent);
+        job->statuses = mem_zalloc(job->group->recipient_count * sizeof *job->statuses);
+    }
+    job->state = JOB_ATTEMPT;
+    job->attempt = (struct deliver_attempt){
+        .message = job->message,
+        .group = job->group,
+        .recipients = job->sent,
+        .recipient_count = choose_recipients(job, job->sent, most),
+        .statuses = job->statuses,
+        .arena = &job->arena,
+    };
+    deliver_send(c->session, &job->attempt);
+}
+
+static void log_outcome(const struct job *job, const struct connection *c,
+                        const struct queue_recipient *recipient, const struct status *status,
+                        const char *event)
+{
+    struct log_line line;
+    char id[ID_TEXT_SIZE], esc[ENHANCED_CODE_TEXT_MAX];
+
+    if (!log_begin(&line, LOG_INFO, event))
+        return;
+    enhanced_code_format(status->enhanced, esc);
+    log_text(&line, "id", id_format(job->message->id, id));
+    log_span(&line, "from", job->message->reverse_path);
+    log_span(&line, "to", recipient->address);
+    log_u64(&line, "code", status->code);
+    log_text(&line, "dsn", esc);
+    log_span(&line, "by", status->by);
+    if (c != NULL) {
+        log_text(&line, "tls", deliver_session_tls(c->session));
+        log_u64(&line, "attempt_ms", job->attempt.finished_ms - job->attempt.started_ms);
+    }
+    log_u64(&line, "age_ms", clock_steady_ms() - job->message->arrival);
+    log_span(&line, "text", status->text);
+    log_end(&line);
+}
+
+/* The connection, not the message, was at fault: nothing of it has been judged. */
+static bool is_unharmed(const struct job *job, const struct connection *c)
+{
+    enum { LOST_MOST = 2 };
+    const struct deliver_attempt *attempt = &job->attempt;
+
+    if (attempt->sent || attempt->damaged)
+        return false;
+    if (attempt->scope == STATUS_SCOPE_HOST)
+        return true;
+    /* A connection that had been used before may just have been too old. */
+    return attempt->scope == STATUS_SCOPE_SESSION && job->requeues < LOST_MOST &&
+           deliver_session_messages(c->session) > 0;
+}
+
+/* Judges one recipient; the status is kept with it for listings and reports. */
+static enum settle_fate judge(struct job *job, const struct connection *c, uint32_t index,
+                              const struct status *status, bool expired)
+{
+    struct scheduler *s = job->owner;
+    struct queue_recipient *recipient = &job->group->recipients[index];
+
+    recipient->last = *status;
+    if (status_is_success(status)) {
+        bump(&s->counters.delivered, 1);
+        log_outcome(job, c, recipient, status, "delivered");
+        return SETTLE_DELIVERED;
+    }
+    if (status_is_permanent(status) || expired) {
+        bump(&s->counters.failed, 1);
+        log_outcome(job, c, recipient, status, expired ? "expired" : "failed");
+        return SETTLE_FAILED;
+    }
+    bump(&s->counters.deferred, 1);
+    log_outcome(job, c, recipient, status, "deferred");
+    return SETTLE_KEEP;
+}
+
+static void settle(struct job *job, const enum settle_fate *fates, bool any_deferred)
+{
+    struct settle_plan plan = {
+        .fates = fates,
+        .state = QUEUE_GROUP_WAITING,
+        .due = clock_steady_ms(),
+        .tries = job->group->tries,
+    };
+
+    if (any_deferred)
+        plan.due += scheduler_retry_delay(job->owner, ++plan.tries);
+    if (job->attempt.damaged) {
+        plan.state = QUEUE_GROUP_HELD; /* it can never be sent; an operator must look */
+        plan.due = job->group->due;
+    }
+    settle_start(job, &plan);
+}
+
+void job_finished(struct job *job, struct connection *c)
+{
+    const struct deliver_attempt *attempt = &job->attempt;
+    enum settle_fate fates[QUEUE_GROUP_MAX];
+    bool expired = job_is_expired(job), any_deferred = false;
+
+    if (is_unharmed(job, c)) {
+        job->requeues++;
+        job_requeue(job);
+        return;
+    }
+    if (attempt->scope != STATUS_SCOPE_HOST)
+        destination_succeeded(job->destination);
+    for (uint32_t i = 0; i < job->group->recipient_count; i++)
+        fates[i] = SETTLE_KEEP;
+    for (unsigned i = 0; i < attempt->recipient_count; i++) {
+        uint32_t index = attempt->recipients[i];
+        fates[index] = judge(job, c, index, &attempt->statuses[i], expired && !attempt->damaged);
+        any_deferred = any_deferred || fates[index] == SETTLE_KEEP;
+    }
+    settle(job, fates, any_deferred);
+}
+
+void job_conclude(struct job *job, const struct status *status)
+{
+    enum settle_fate fates[QUEUE_GROUP_MAX];
+    struct status copy = status_dup(&job->arena, status);
+    bool expired = job_is_expired(job);
+
+    if (list_is_linked(&job->line)) {
+        list_remove(&job->line);
+        job->destination->ready_count--;
+    }
+    for (uint32_t i = 0; i < job->group->recipient_count; i++)
+        fates[i] = judge(job, NULL, i, &copy, expired);
+    settle(job, fates, fates[0] == SETTLE_KEEP);
+}

@@ -1,0 +1,218 @@
+/*
+ * What the files of schedule/ share. Everything here lives on the owner's loop but for what
+ * scheduler.c posts between loops.
+ */
+#ifndef SMARTHOP_SCHEDULE_PRIVATE_H
+#define SMARTHOP_SCHEDULE_PRIVATE_H
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "deliver/deliver.h"
+#include "proto/base32.h"
+#include "report/report.h"
+#include "route/route.h"
+#include "schedule/schedule.h"
+
+enum { TARGETS_MAX = 64, TABLE_BUCKETS = 4096 };
+
+enum job_state {
+    JOB_READY,    /* in its destination's line */
+    JOB_ATTEMPT,  /* a connection has it */
+    JOB_SETTLING, /* what became of it is being recorded */
+};
+
+/* One group in memory. */
+struct job {
+    struct call call; /* brings it to its owner */
+    struct list line; /* in destination->ready */
+    struct job *next; /* in the scheduler's table */
+    struct scheduler *owner;
+    struct destination *destination;
+    struct queue_message *message;
+    struct queue_group *group; /* in message; ours to change */
+    enum job_state state;
+    unsigned requeues; /* times that a lost connection put it back unharmed */
+
+    /* The attempt. */
+    struct arena arena; /* the statuses' texts */
+    struct deliver_attempt attempt;
+    uint32_t *sent;           /* indexes of the attempted recipients */
+    struct status *statuses;  /* theirs */
+
+    /* The settling; see settle.c. */
+    struct settling *settling;
+};
+
+/* One host address of a destination. */
+struct target {
+    char *host;
+    struct sockaddr_in6 address; /* large enough for both families */
+    uint64_t bad_until;          /* loop time; 0 = no failure known */
+    struct ssl_session_st *resume;
+};
+
+struct destination {
+    struct destination *next; /* in the scheduler's table */
+    struct scheduler *owner;
+    struct span key;
+    struct span next_hop_text; /* empty until a job has brought it */
+    struct route_next_hop next_hop;
+    struct arena arena;
+
+    struct list ready;
+    unsigned ready_count;
+    unsigned job_count; /* in memory, in any state */
+    struct list idle;   /* connections that wait for a job */
+    unsigned connections;
+    unsigned opening;
+    unsigned concurrency; /* connections that are allowed now; adapts */
+
+    /* Where its hosts are. */
+    struct target *targets;
+    unsigned target_count;
+    uint64_t targets_expire; /* loop time */
+    bool resolving;
+    unsigned resolving_host; /* index in next_hop.hosts */
+    struct resolver_query query;
+    struct status resolve_failure;
+
+    /* Back-off. */
+    uint64_t back_off_until; /* loop time; 0 = none */
+    uint32_t failures;
+    struct status failure; /* why; texts in failure_arena */
+    struct arena failure_arena;
+    bool recorded; /* the store has a back-off record */
+
+    /* The rest of its queue, in the store. */
+    uint64_t store_due; /* steady wall ms of the earliest group that is not in memory;
+                           UINT64_MAX = none */
+    bool loading;
+    unsigned pending; /* calls under way that point here */
+    struct timer wake;
+};
+
+/* A group that cannot be read: passed over while this process lives. */
+struct quarantined {
+    struct quarantined *next;
+    uint64_t id;
+    uint32_t group;
+};
+
+struct scheduler {
+    struct loop *loop;
+    struct queue *queue;
+    struct resolver *resolver;
+    struct tls_client *tls;
+    const struct schedule_set *set;
+    struct conf *conf;
+    struct destination *destinations[TABLE_BUCKETS];
+    struct job *jobs[TABLE_BUCKETS];
+    struct quarantined *quarantine;
+    unsigned quarantined_count;
+    uint64_t random;
+    uint64_t body_bytes; /* of the jobs in memory */
+    unsigned settling;   /* jobs whose outcome is being recorded */
+    unsigned working;    /* other calls under way */
+    struct timer sweep_timer;
+    struct sweep *sweep;
+    bool is_stopping;
+    struct call *stopped;
+    struct schedule_counters counters;
+};
+
+/* A connection to one target. */
+struct connection {
+    struct list link; /* in destination->idle, or in no list */
+    struct destination *destination;
+    struct deliver_session *session;
+    struct job *job;
+    struct sockaddr_in6 address; /* names its target, should the targets change meanwhile */
+    bool ready;                  /* has been ready at least once */
+    struct timer idle;
+};
+
+static inline void bump(_Atomic uint64_t *counter, int64_t by)
+{
+    atomic_fetch_add_explicit(counter, (uint64_t)by, memory_order_relaxed);
+}
+
+/* scheduler.c */
+struct scheduler *schedule_owner(const struct schedule_set *set, struct span key);
+struct destination *scheduler_destination(struct scheduler *s, struct span key);
+void scheduler_forget_destination(struct destination *d);
+struct job *scheduler_find_job(struct scheduler *s, uint64_t id, uint32_t group);
+/* Up to, but not including, `below`. */
+uint64_t scheduler_random(struct scheduler *s, uint64_t below);
+void scheduler_check_stopped(struct scheduler *s);
+/* first * 2^(n-1) up to retry_max, with up to a tenth of jitter; n from 1. */
+uint64_t scheduler_retry_delay(struct scheduler *s, uint32_t n);
+
+/* job.c */
+struct job *job_create(struct scheduler *owner, struct queue_message *message,
+                       struct queue_group *group);
+/* In its destination's line and in the table. */
+void job_enlist(struct job *job, struct destination *d);
+void job_free(struct job *job);
+/* Back at the head of the line, as if it had not been taken. */
+void job_requeue(struct job *job);
+void job_start(struct job *job, struct connection *c);
+/* The attempt has its statuses. */
+void job_finished(struct job *job, struct connection *c);
+/* The same outcome for all of its recipients, without an attempt. */
+void job_conclude(struct job *job, const struct status *status);
+bool job_is_expired(const struct job *job);
+
+/* settle.c */
+enum settle_fate { SETTLE_KEEP, SETTLE_DELIVERED, SETTLE_FAILED, SETTLE_REMOVED };
+struct settle_plan {
+    const enum settle_fate *fates; /* one a recipient of the group */
+    enum queue_group_state state;  /* of those that stay */
+    uint64_t due;
+    uint32_t tries;
+    bool warn; /* tell the sender that those that stay are late */
+    struct span final_text; /* for the notification: why they are given up, where it is not the
+                               last status; static */
+    struct schedule_batch *batch; /* told when it is recorded; may be NULL */
+};
+/* Records what became of a job: removals, new state, notifications, in one transaction. The plan
+ * is used at once. */
+void settle_start(struct job *job, const struct settle_plan *plan);
+
+/* destination.c */
+/* Goes on with it: starts attempts, opens connections, loads, waits, or lets it go. */
+void destination_run(struct destination *d);
+void destination_back_off(struct destination *d, const struct status *why);
+/* An answer has come from it, whatever it was. */
+void destination_succeeded(struct destination *d);
+void destination_lift_back_off(struct destination *d);
+/* The store holds a group of it that is due then. */
+void destination_note_due(struct destination *d, uint64_t due);
+/* Where a restart finds it: `until` in steady wall ms. */
+void destination_restore(struct destination *d, const struct queue_destination *stored);
+
+/* target.c: where the destination's hosts are */
+bool targets_are_fresh(const struct destination *d);
+void targets_resolve(struct destination *d);
+/* The first that is not known to be bad, or NULL. */
+struct target *targets_choose(struct destination *d);
+struct target *targets_find(struct destination *d, const struct sockaddr_in6 *address);
+void targets_clear(struct destination *d);
+
+/* connection.c */
+void connection_open(struct destination *d, struct target *target);
+void connection_use(struct connection *c, struct job *job);
+void connections_close_idle(struct destination *d);
+
+/* load.c */
+void load_start(struct destination *d);
+
+/* action.c */
+struct schedule_batch;
+/* Does the verb to one group, on its owner's loop, and tells the batch. */
+void action_post(const struct schedule_set *set, struct schedule_batch *batch,
+                 enum schedule_verb verb, struct queue_message *message,
+                 const struct queue_group *group);
+/* One action of the batch is recorded (or could not be). */
+void batch_told(struct schedule_batch *batch, bool done);
+
+#endif

@@ -1,0 +1,263 @@
+/* Owners, tables, and how groups reach them. */
+#include "schedule/private.h"
+
+#include <stdlib.h>
+
+static uint64_t hash(struct span s)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < s.len; i++)
+        h = (h ^ (unsigned char)s.ptr[i]) * 0x100000001b3u;
+    return h ^ (h >> 32);
+}
+
+struct scheduler *schedule_owner(const struct schedule_set *set, struct span key)
+{
+    return set->members[(hash(key) >> 12) % set->count];
+}
+
+struct scheduler *schedule_create(const struct schedule_options *options)
+{
+    struct scheduler *s = mem_zalloc(sizeof *s);
+
+    s->loop = options->loop;
+    s->queue = options->queue;
+    s->resolver = options->resolver;
+    s->tls = options->tls;
+    s->set = options->set;
+    s->random = options->seed | 1;
+    return s;
+}
+
+void schedule_configure(struct scheduler *s, struct conf *conf)
+{
+    conf_unref(s->conf);
+    s->conf = conf_ref(conf);
+}
+
+uint64_t scheduler_random(struct scheduler *s, uint64_t below)
+{
+    s->random ^= s->random << 13;
+    s->random ^= s->random >> 7;
+    s->random ^= s->random << 17;
+    return below ? s->random % below : 0;
+}
+
+uint64_t scheduler_retry_delay(struct scheduler *s, uint32_t n)
+{
+    uint64_t delay = s->conf->retry_first;
+
+    for (uint32_t i = 1; i < n && delay < s->conf->retry_max; i++)
+        delay *= 2;
+    if (delay > s->conf->retry_max)
+        delay = s->conf->retry_max;
+    return delay + scheduler_random(s, delay / 10 + 1);
+}
+
+/* ---- tables ------------------------------------------------------------------------------- */
+
+struct destination *scheduler_destination(struct scheduler *s, struct span key)
+{
+    struct destination **at = &s->destinations[hash(key) % TABLE_BUCKETS];
+
+    while (*at != NULL && !span_equal((*at)->key, key))
+        at = &(*at)->next;
+    if (*at != NULL)
+        return *at;
+    struct destination *d = mem_zalloc(sizeof *d);
+    d->owner = s;
+    arena_init(&d->arena);
+    arena_init(&d->failure_arena);
+    d->key = arena_dup(&d->arena, key);
+    list_init(&d->ready);
+    list_init(&d->idle);
+    d->concurrency = 1;
+    d->store_due = UINT64_MAX;
+    *at = d;
+    bump(&s->counters.destinations, 1);
+    return d;
+}
+
+void scheduler_forget_destination(struct destination *d)
+{
+    struct scheduler *s = d->owner;
+    struct destination **at = &s->destinations[hash(d->key) % TABLE_BUCKETS];
+
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    timer_stop(s->loop, &d->wake);
+    targets_clear(d);
+    arena_fini(&d->failure_arena);
+    arena_fini(&d->arena);
+    free(d);
+    bump(&s->counters.destinations, -1);
+}
+
+static size_t job_bucket(uint64_t id, uint32_t group)
+{
+    return ((id * 0x9e3779b97f4a7c15u) ^ group) >> 20 & (TABLE_BUCKETS - 1);
+}
+
+struct job *scheduler_find_job(struct scheduler *s, uint64_t id, uint32_t group)
+{
+    struct job *job = s->jobs[job_bucket(id, group)];
+
+    while (job != NULL && (job->message->id != id || job->group->number != group))
+        job = job->next;
+    return job;
+}
+
+/* ---- jobs come and go --------------------------------------------------------------------- */
+
+struct job *job_create(struct scheduler *owner, struct queue_message *message,
+                       struct queue_group *group)
+{
+    struct job *job = mem_zalloc(sizeof *job);
+
+    list_init(&job->call.link);
+    list_init(&job->line);
+    arena_init(&job->arena);
+    job->owner = owner;
+    job->message = queue_message_ref(message);
+    job->group = group;
+    return job;
+}
+
+void job_enlist(struct job *job, struct destination *d)
+{
+    struct scheduler *s = job->owner;
+    struct job **bucket = &s->jobs[job_bucket(job->message->id, job->group->number)];
+
+    if (d->next_hop_text.len == 0)
+        d->next_hop_text = arena_dup(&d->arena, job->group->next_hop);
+    job->destination = d;
+    job->next = *bucket;
+    *bucket = job;
+    d->job_count++;
+    s->body_bytes += buf_len(&job->message->body);
+    bump(&s->counters.jobs, 1);
+    job->state = JOB_READY;
+    list_append(&d->ready, &job->line);
+    d->ready_count++;
+}
+
+void job_free(struct job *job)
+{
+    struct scheduler *s = job->owner;
+    struct destination *d = job->destination;
+
+    if (d != NULL) {
+        struct job **at = &s->jobs[job_bucket(job->message->id, job->group->number)];
+        while (*at != job)
+            at = &(*at)->next;
+        *at = job->next;
+        if (list_is_linked(&job->line)) {
+            list_remove(&job->line);
+            d->ready_count--;
+        }
+        d->job_count--;
+        s->body_bytes -= buf_len(&job->message->body);
+        bump(&s->counters.jobs, -1);
+    }
+    queue_message_unref(job->message);
+    arena_fini(&job->arena);
+    free(job->sent);
+    free(job->statuses);
+    free(job);
+}
+
+/* A fresh group stays in memory if its destination has room and is not backing off; otherwise it
+ * is found again in the store. */
+static void on_arrival(struct call *call)
+{
+    struct job *job = container_of(call, struct job, call);
+    struct scheduler *s = job->owner;
+    struct destination *d = scheduler_destination(s, job->group->destination);
+    bool room = d->job_count < s->conf->window_per_destination &&
+                s->body_bytes < s->conf->queue_memory_max / s->set->count;
+    bool in_turn = d->store_due == UINT64_MAX || d->store_due > clock_steady_ms();
+
+    if (room && in_turn && d->back_off_until == 0 && !s->is_stopping) {
+        job_enlist(job, d);
+    } else {
+        destination_note_due(d, job->group->due);
+        job_free(job);
+    }
+    destination_run(d);
+}
+
+void schedule_submit(const struct schedule_set *set, struct queue_message *message)
+{
+    for (unsigned i = 0; i < message->group_count; i++) {
+        struct queue_group *group = &message->groups[i];
+        if (group->state != QUEUE_GROUP_WAITING)
+            continue;
+        struct scheduler *owner = schedule_owner(set, group->destination);
+        struct job *job = job_create(owner, message, group);
+        job->call.done = on_arrival;
+        loop_post(owner->loop, &job->call);
+    }
+}
+
+/* ---- start and stop ----------------------------------------------------------------------- */
+
+static bool restore_one(void *context, const struct queue_destination *stored)
+{
+    const struct schedule_set *set = context;
+    struct scheduler *owner = schedule_owner(set, stored->key);
+
+    destination_restore(scheduler_destination(owner, stored->key), stored);
+    return true;
+}
+
+struct err schedule_restore(const struct schedule_set *set, struct queue *queue)
+{
+    return queue_destinations(queue, restore_one, (void *)(uintptr_t)set);
+}
+
+void scheduler_check_stopped(struct scheduler *s)
+{
+    if (s->stopped == NULL || s->settling > 0 || s->working > 0 ||
+        atomic_load(&s->counters.connections) > 0)
+        return;
+    struct call *stopped = s->stopped;
+    s->stopped = NULL;
+    loop_defer(s->loop, stopped);
+}
+
+void schedule_stop(struct scheduler *s, struct call *stopped)
+{
+    s->is_stopping = true;
+    s->stopped = stopped;
+    timer_stop(s->loop, &s->sweep_timer);
+    for (size_t i = 0; i < TABLE_BUCKETS; i++)
+        for (struct destination *d = s->destinations[i]; d != NULL; d = d->next)
+            connections_close_idle(d);
+    scheduler_check_stopped(s);
+}
+
+void schedule_free(struct scheduler *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < TABLE_BUCKETS; i++)
+        while (s->jobs[i] != NULL)
+            job_free(s->jobs[i]);
+    for (size_t i = 0; i < TABLE_BUCKETS; i++)
+        while (s->destinations[i] != NULL)
+            scheduler_forget_destination(s->destinations[i]);
+    for (struct quarantined *q = s->quarantine, *next; q != NULL; q = next) {
+        next = q->next;
+        free(q);
+    }
+    free(s->sweep);
+    conf_unref(s->conf);
+    free(s);
+}
+
+const struct schedule_counters *schedule_counters(const struct scheduler *s)
+{
+    return &s->counters;
+}

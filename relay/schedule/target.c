@@ -1,0 +1,200 @@
+/* Where a destination's hosts are: written addresses, host names, or the MX of a domain. */
+#include "schedule/private.h"
+
+#include "proto/ip.h"
+
+#include <stdlib.h>
+
+enum {
+    WRITTEN_FRESH_MS = 3600000, /* a list of written addresses never changes */
+};
+
+static void target_fini(struct target *target)
+{
+    free(target->host);
+    tls_session_free(target->resume);
+}
+
+void targets_clear(struct destination *d)
+{
+    for (unsigned i = 0; i < d->target_count; i++)
+        target_fini(&d->targets[i]);
+    free(d->targets);
+    d->targets = NULL;
+    d->target_count = 0;
+}
+
+bool targets_are_fresh(const struct destination *d)
+{
+    return d->target_count > 0 && !d->resolving && loop_now(d->owner->loop) < d->targets_expire;
+}
+
+static size_t address_len(const struct sockaddr_in6 *address)
+{
+    return address->sin6_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                            : sizeof(struct sockaddr_in);
+}
+
+struct target *targets_find(struct destination *d, const struct sockaddr_in6 *address)
+{
+    for (unsigned i = 0; i < d->target_count; i++)
+        if (memcmp(&d->targets[i].address, address, address_len(address)) == 0)
+            return &d->targets[i];
+    return NULL;
+}
+
+struct target *targets_choose(struct destination *d)
+{
+    uint64_t now = loop_now(d->owner->loop);
+
+    for (unsigned i = 0; i < d->target_count; i++)
+        if (d->targets[i].bad_until <= now)
+            return &d->targets[i];
+    return NULL;
+}
+
+static void add_target(struct destination *d, const char *host, const struct sockaddr *address,
+                       uint16_t port)
+{
+    struct target *target = &d->targets[d->target_count];
+
+    if (d->target_count == TARGETS_MAX)
+        return;
+    memcpy(&target->address, address,
+           address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                          : sizeof(struct sockaddr_in));
+    if (address->sa_family == AF_INET6)
+        target->address.sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)&target->address)->sin_port = htons(port);
+    if (targets_find(d, &target->address) != NULL) {
+        *target = (struct target){0};
+        return;
+    }
+    target->host = mem_strdup(host);
+    d->target_count++;
+}
+
+/* What RFC 5321 and RFC 7505 say to each outcome, as a status. */
+static struct status failure_of(const struct resolver_answer *answer)
+{
+    struct status status = {.code = 451, .enhanced = {4, 4, 3}};
+
+    switch (answer->outcome) {
+    case RESOLVER_OK:
+    case RESOLVER_TEMPFAIL:
+        break;
+    case RESOLVER_NO_DOMAIN:
+    case RESOLVER_BAD_NAME:
+        status.code = 550;
+        status.enhanced = (struct enhanced_code){5, 1, 2};
+        break;
+    case RESOLVER_NO_ADDRESS:
+        status.code = 550;
+        status.enhanced = (struct enhanced_code){5, 4, 4};
+        break;
+    case RESOLVER_NULL_MX:
+        status.code = 556;
+        status.enhanced = (struct enhanced_code){5, 1, 10};
+        break;
+    }
+    status.text = span_cstr(answer->text);
+    return status;
+}
+
+static void resolve_next(struct destination *d);
+
+static void resolved(struct destination *d)
+{
+    d->resolving = false;
+    if (d->target_count == 0) {
+        const struct status *why = &d->resolve_failure;
+        if (status_is_permanent(why)) {
+            while (!list_is_empty(&d->ready)) {
+                struct job *job = container_of(d->ready.next, struct job, line);
+                job_conclude(job, why);
+            }
+        } else {
+            destination_back_off(d, why);
+        }
+    }
+    destination_run(d);
+}
+
+static void on_answer(struct call *call)
+{
+    struct resolver_query *query = container_of(call, struct resolver_query, call);
+    struct destination *d = container_of(query, struct destination, query);
+    struct resolver_answer *answer = query->answer;
+    const struct route_host *host = &d->next_hop.hosts[d->resolving_host];
+
+    d->pending--;
+    d->owner->working--;
+    for (unsigned i = 0; i < answer->target_count; i++)
+        add_target(d, answer->targets[i].host, &answer->targets[i].address.any, host->port);
+    if (answer->outcome == RESOLVER_OK) {
+        if (answer->expires < d->targets_expire)
+            d->targets_expire = answer->expires;
+    } else if (d->resolve_failure.code == 0 || !status_is_permanent(&d->resolve_failure) ||
+               answer->outcome == RESOLVER_TEMPFAIL) {
+        /* As long as one of the hosts may come back nothing is permanent. */
+        struct status failure = failure_of(answer);
+        if (d->resolve_failure.code == 0 || !status_is_permanent(&failure))
+            d->resolve_failure = status_dup(&d->failure_arena, &failure);
+    }
+    resolver_answer_unref(answer);
+    d->resolving_host++;
+    resolve_next(d);
+    scheduler_check_stopped(d->owner);
+}
+
+static void ask(struct destination *d, struct span name)
+{
+    d->pending++;
+    d->owner->working++;
+    d->query = (struct resolver_query){.call.done = on_answer};
+    list_init(&d->query.call.link);
+    list_init(&d->query.waiting);
+    if (d->next_hop.use_mx)
+        resolver_mail_hosts(d->owner->resolver, &d->query, name);
+    else
+        resolver_addresses(d->owner->resolver, &d->query, name);
+}
+
+static void resolve_next(struct destination *d)
+{
+    for (; d->resolving_host < d->next_hop.host_count; d->resolving_host++) {
+        const struct route_host *host = &d->next_hop.hosts[d->resolving_host];
+        struct ip_address ip;
+        if (!host->is_address) {
+            ask(d, host->name);
+            return;
+        }
+        if (ip_parse(host->name, &ip)) {
+            struct sockaddr_storage address;
+            char text[IP_TEXT_MAX];
+            ip_to_sockaddr(&ip, host->port, &address);
+            ip_format(&ip, text);
+            add_target(d, text, (struct sockaddr *)&address, host->port);
+        }
+    }
+    resolved(d);
+}
+
+void targets_resolve(struct destination *d)
+{
+    targets_clear(d);
+    arena_fini(&d->failure_arena);
+    d->resolve_failure = STATUS(451, 4, 4, 3, "The next hop's address is not readable");
+    d->failure = (struct status){0};
+    if (!route_next_hop_parse(d->next_hop_text, &d->next_hop)) {
+        destination_back_off(d, &d->resolve_failure);
+        return;
+    }
+    d->resolve_failure = (struct status){0};
+    d->targets = mem_zalloc((TARGETS_MAX + 1) * sizeof *d->targets);
+    d->targets_expire = loop_now(d->owner->loop) + WRITTEN_FRESH_MS;
+    d->resolving = true;
+    d->resolving_host = 0;
+    resolve_next(d);
+}

@@ -1,0 +1,67 @@
+/*
+ * worker: one thread with one loop, and on it a resolver, an SMTP server with its listeners, and a
+ * scheduler. Created, configured and freed by the main thread while the loop does not run; in
+ * between the two speak by posted calls.
+ */
+#ifndef SMARTHOP_WORKER_H
+#define SMARTHOP_WORKER_H
+
+#include "conf/conf.h"
+#include "net/listener.h"
+#include "receive/receive.h"
+#include "schedule/schedule.h"
+
+#include <pthread.h>
+
+struct worker_listener {
+    struct worker_listener *next;
+    struct worker *worker;
+    struct listener *listener;
+    enum conf_listener_tls mode;
+};
+
+/* What is the same for all workers. */
+struct worker_shared {
+    struct queue *queue;
+    struct receive_limits *limits;
+    struct tls_client *tls_client;
+    struct schedule_set *set;
+    struct loop *main; /* where phases are told */
+};
+
+struct worker {
+    const struct worker_shared *shared;
+    unsigned index;
+    char name[16];
+    pthread_t thread;
+    bool running;
+    struct loop *loop;
+    struct resolver *resolver;
+    struct receive_server *receive;
+    struct scheduler *scheduler;
+    struct worker_listener *listeners;
+
+    /* Stopping, in two phases: no new mail, then no deliveries. */
+    struct call stop_receiving, receiving_stopped;
+    struct call stop_delivering, delivering_stopped;
+    struct call *told; /* posted to the main loop at the end of each phase */
+};
+
+struct err worker_init(struct worker *worker, const struct worker_shared *shared, unsigned index,
+                       const struct conf *conf);
+/* Before the loop runs: takes over a bound socket. */
+struct err worker_listen(struct worker *worker, int fd, enum conf_listener_tls mode);
+/* Before the loop runs. */
+void worker_configure(struct worker *worker, struct conf *conf, struct tls_server *tls);
+/* Any thread, while the loop runs: the same, on the worker's loop. */
+void worker_reconfigure(struct worker *worker, struct conf *conf, struct tls_server *tls);
+struct err worker_start(struct worker *worker);
+
+/* Posts `told` to the main loop when it is done. One phase at a time. */
+void worker_stop_receiving(struct worker *worker, struct call *told);
+void worker_stop_delivering(struct worker *worker, struct call *told);
+/* Ends the loop and waits for the thread. */
+void worker_join(struct worker *worker);
+void worker_fini(struct worker *worker);
+
+#endif

@@ -1,0 +1,1 @@
+"""The parts of the relay benchmark: accounting, machine, servers, traffic, rows, report."""

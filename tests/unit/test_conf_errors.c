@@ -1,0 +1,256 @@
+#include "unit/conf_folder.h"
+
+struct bad_case {
+    const char *name;
+    const char *text;
+    const char *messages;
+};
+
+static void check_bad(const struct bad_case *c)
+{
+    struct conf *conf = NULL;
+    struct buf messages;
+
+    write_file("relay.conf", c->text);
+    buf_init(&messages, 0);
+    struct err e = conf_load("relay.conf", &messages, &conf);
+    if (!err_is(e))
+        fail_msg("%s: was loaded", c->name);
+    assert_null(conf);
+    if (!span_equal(buf_span(&messages), span_cstr(c->messages)))
+        fail_msg("%s:\n%.*sinstead of\n%s", c->name, SPAN_ARG(buf_span(&messages)), c->messages);
+    buf_fini(&messages);
+}
+
+static const struct bad_case name_cases[] = {
+    {"unknown key", "# one\n/* two\n */ retry_frist = 5m # x\n" NAMED,
+     "relay.conf:3: unknown key retry_frist; the nearest known one is retry_first\n"},
+    {"unknown keys beside each other", "alpha = 1\nbetagamma = {1, 2}\n" NAMED,
+     "relay.conf:1: unknown key alpha\nrelay.conf:2: unknown key betagamma\n"},
+    {"unknown key in a section", "listener a {\n adress = \"127.0.0.1:1\"\n}\n",
+     "relay.conf:1: listener \"a\" lacks its address\n"
+     "relay.conf:2: unknown key adress in listener; the nearest known one is address\n"},
+    {"unknown section", "rout \"*\" {\n use_mx = yes\n inner { }\n}\n" NAMED,
+     "relay.conf:1: unknown key rout; the nearest known one is route\n"},
+    {"key of another place",
+     "hosts = a.example\nlistener b { address = \"[::1]:1\"\nworkers = 2 }\n",
+     "relay.conf:1: hosts belongs in a route section\n"
+     "relay.conf:3: workers does not belong in a listener section\n"},
+    {"two values", NAMED "log_target = my file\n", "relay.conf:3: unknown key file\n"},
+    {"repeated key", "workers = 1\n" NAMED "workers = 1\n",
+     "relay.conf:4: workers is given twice; first in relay.conf:1\n"},
+    {"repeated key in a section", "listener a { tls = none\naddress = \"[::1]:1\"\ntls = none }\n",
+     "relay.conf:3: tls is given twice; first in relay.conf:1\n"},
+    {"repeated section", NAMED "listener 'SMTP' {\n nonsense = 1\n}\nworkers = x\n",
+     "relay.conf:3: listener \"SMTP\" is given twice; first in relay.conf:2\n"
+     "relay.conf:6: workers: \"x\" is not a number; expected a number from 0 to 256 (threads)\n"},
+    {"repeated section, spelled otherwise", NAMED "listener \"\\x73mtp\" {\n}\n",
+     "relay.conf:3: syntax error: found duplicate title 'smtp'\n"},
+    {"appending", NAMED "relay_networks += {\"::1\"}\n",
+     "relay.conf:3: += is not allowed; write the whole list with =\n"},
+};
+
+static const struct bad_case value_cases[] = {
+    {"not a number", NAMED "sessions_max = many\n",
+     "relay.conf:3: sessions_max: \"many\" is not a number; expected a number from 1 to 1000000 "
+     "(sessions)\n"},
+    {"number too small", NAMED "recipients_max = 99\n",
+     "relay.conf:3: recipients_max: \"99\" is out of range; expected a number from 100 to 100000 "
+     "(recipients)\n"},
+    {"number beyond 64 bits", NAMED "errors_max = 99999999999999999999\n",
+     "relay.conf:3: errors_max: \"99999999999999999999\" is out of range; expected a number from 1 "
+     "to 10000 (errors)\n"},
+    {"negative number", NAMED "hops_max = -1\n",
+     "relay.conf:3: hops_max: \"-1\" is not a number; expected a number from 1 to 1000 (fields)\n"},
+    {"size unit", NAMED "message_size_max = 10MB\n",
+     "relay.conf:3: message_size_max: \"10MB\" has no unit of KiB, MiB, GiB, TiB; expected a size "
+     "from 1KiB to 4GiB\n"},
+    {"size overflow", NAMED "message_size_max = 99999999999TiB\n",
+     "relay.conf:3: message_size_max: \"99999999999TiB\" is out of range; expected a size from "
+     "1KiB to 4GiB\n"},
+    {"duration unit", NAMED "retry_first = \"5 m\"\n",
+     "relay.conf:3: retry_first: \"5 m\" has no unit of ms, s, m, h, d; expected a duration from "
+     "10ms to 1d\n"},
+    {"duration range", NAMED "retry_first = 9ms\n",
+     "relay.conf:3: retry_first: \"9ms\" is out of range; expected a duration from 10ms to 1d\n"},
+    {"bool", NAMED "dsn_return_headers_only = maybe\n",
+     "relay.conf:3: dsn_return_headers_only: \"maybe\" is neither; expected yes or no\n"},
+    {"enum", NAMED "log_level = loud\n",
+     "relay.conf:3: log_level: \"loud\" is none of them; expected error, warn, info or debug\n"},
+    {"words", NAMED "ip_preference = ipv5\n",
+     "relay.conf:3: ip_preference: \"ipv5\" is none of them; expected any, ipv4 or ipv6\n"},
+    {"domain", LISTENER "hostname = \"my_host\"\n",
+     "relay.conf:2: hostname: \"my_host\" is not a domain name; expected a domain name\n"},
+    {"control characters", NAMED "user = \"a\\nb\"\n",
+     "relay.conf:3: user: \"a?b\" has control characters; expected a text of at most 256 bytes\n"},
+    {"empty path", NAMED "store_path = ''\n",
+     "relay.conf:3: store_path: \"\" is empty; expected a path of at most 4095 bytes\n"},
+    {"list for a scalar", NAMED "workers = {1, 2}\nhops_max = { }\n",
+     "relay.conf:3: workers takes one value, not a list\n"
+     "relay.conf:4: hops_max takes one value, not a list\n"},
+    {"networks", NAMED "relay_networks = {\"10.0.0.0/8\",\n \"10.0.0.1/8\", \"::1/129\",\n x}\n",
+     "relay.conf:4: relay_networks: \"10.0.0.1/8\" has bits set behind its prefix\n"
+     "relay.conf:4: relay_networks: \"::1/129\" has a wrong prefix; expected 0 to 128\n"
+     "relay.conf:5: relay_networks: \"x\" is not a network; expected one like 10.0.0.0/8 or "
+     "2001:db8::/32\n"},
+    {"addresses",
+     "listener a { address = {\"127.0.0.1\", \"::1:25\",\n\"[::1]:65536\", \"h:1\"} }\n",
+     "relay.conf:1: address: \"127.0.0.1\" lacks its port; expected one like 127.0.0.1:25 or "
+     "[::1]:25\n"
+     "relay.conf:1: address: \"::1:25\" lacks its port; expected one like 127.0.0.1:25 or "
+     "[::1]:25\n"
+     "relay.conf:2: address: \"[::1]:65536\" has a wrong port; expected 0 to 65535\n"
+     "relay.conf:2: address: \"h:1\" is not an address; expected one like 127.0.0.1:25 or "
+     "[::1]:25\n"},
+    {"hosts", NAMED "route a { hosts = {\"a b\", \"[x\",\n \"a:0\", \"[::1]x\"} }\n",
+     "relay.conf:3: hosts: \"a b\" is not a host; expected one like host, host:25 or "
+     "[192.0.2.1]:25\n"
+     "relay.conf:3: hosts: \"[x\" is not a host; expected one like host, host:25 or "
+     "[192.0.2.1]:25\n"
+     "relay.conf:4: hosts: \"a:0\" has a wrong port; expected 1 to 65535\n"
+     "relay.conf:4: hosts: \"[::1]x\" is not a host; expected one like host, host:25 or "
+     "[192.0.2.1]:25\n"},
+};
+
+static const struct bad_case syntax_cases[] = {
+    {"no value", "workers =\n" NAMED, "relay.conf:2: syntax error: unexpected token '='\n"},
+    {"no equal sign", "workers 4\n" NAMED,
+     "relay.conf:1: syntax error: missing equal sign after option 'workers'\n"},
+    {"no title", "hostname = a\nlistener {\n}\n",
+     "relay.conf:2: syntax error: missing title for section 'listener'\n"},
+    {"no closing brace", NAMED "route a {\n# nothing\nhold = x\n",
+     "relay.conf:3: the route section has no closing brace\n"},
+    {"no closing brace of a list", NAMED "relay_networks = {\"::1\",\n",
+     "relay.conf:3: syntax error: premature end of file\n"},
+    {"brace too many", NAMED "\n\n}\n", "relay.conf:5: syntax error: unexpected closing brace\n"},
+    {"quoted text without end", "# x\nhostname = \"abc\n\n",
+     "relay.conf:2: syntax error: a quoted text has no end\n"},
+    {"comment without end", NAMED "/* x\n", "relay.conf:3: syntax error: a comment has no end\n"},
+    {"unquoted star", "route *.example { discard = yes }\n",
+     "relay.conf:1: syntax error: a character that needs quotes around its text\n"},
+    {"unquoted slash before a comment", "workers = {a/#x\n2}\n",
+     "relay.conf:1: syntax error: a character that needs quotes around its text\n"},
+    {"octal escape", "user = \"\\777\"\n",
+     "relay.conf:1: syntax error: octal escapes are not allowed; write \\xHH\n"},
+    {"variable without end", "user = \"${HOME\"\n",
+     "relay.conf:1: syntax error: \"${\" without its \"}\"\n"},
+    {"the next load starts afresh", "workers = 300\n" NAMED,
+     "relay.conf:1: workers: \"300\" is out of range; expected a number from 0 to 256 (threads)\n"},
+};
+
+static const struct bad_case cross_cases[] = {
+    {"no listener", "# nothing\n",
+     "relay.conf: there is no listener section; at least one is needed\n"},
+    {"listener name", "listener \"a b\" { address = \"127.0.0.1:1\" }\n",
+     "relay.conf:1: \"a b\" does not name a listener; expected up to 64 letters, digits and "
+     "-_.\n"},
+    {"listener with TLS", "\nlistener a {\n address = \"127.0.0.1:1\"\n tls = implicit\n}\n",
+     "relay.conf:2: listener \"a\" has TLS; tls_certificate and tls_key are needed\n"},
+    {"empty address", "listener a {\n address = {}\n}\n", "relay.conf:1: address is empty\n"},
+    {"shared address",
+     LISTENER "listener b { address = {\"[::1]:5\", \"127.0.0.1:25\", \"[::1]:5\"} }\n",
+     "relay.conf:2: listener \"b\" has the address 127.0.0.1:25, which listener \"smtp\" has "
+     "already\n"
+     "relay.conf:2: listener \"b\" has the address [::1]:5, which listener \"b\" has already\n"},
+    {"key without certificate", NAMED "tls_key = k\n",
+     "relay.conf:3: tls_certificate and tls_key go together; one of them is missing\n"},
+    {"certificate section", NAMED "certificate \"a_b\" {\n key = k\n}\n",
+     "relay.conf:3: certificate \"a_b\" lacks its certificate\n"
+     "relay.conf:3: \"a_b\" is not a server name; expected a domain or *.domain\n"},
+    {"retries", NAMED "retry_max = 30s\n", "relay.conf:3: retry_first is longer than retry_max\n"},
+    {"marks", NAMED "store_map_size = 1MiB\n",
+     "relay.conf:3: store_low_water is not less than store_map_size\n"},
+    {"route without action", NAMED "route a {\n tls = none\n}\n",
+     "relay.conf:3: route \"a\" needs one of hosts, mx, use_mx, reject, discard, hold\n"},
+    {"route with two actions", NAMED "route a {\n mx = b\n hold = x\n}\n",
+     "relay.conf:5: mx and hold exclude each other\n"},
+    {"route pattern", NAMED "route \"*.a\" { use_mx = yes }\n",
+     "relay.conf:3: \"*.a\" is not a pattern; expected a domain, .domain or *\n"},
+    {"mark", NAMED "route a { use_mx = no }\n",
+     "relay.conf:3: use_mx: \"no\" is not yes; leave use_mx out where it does not apply\n"},
+    {"rejection", NAMED "route a { reject = \"4.7.1 later\" }\nroute b { reject = \"5.7.1 \" }\n",
+     "relay.conf:3: route \"a\": reject is not like \"5.7.1 text\"\n"
+     "relay.conf:4: route \"b\": reject is not like \"5.7.1 text\"\n"},
+    {"patterns differ in case only", NAMED "route A.b { discard = yes }\nroute a.B { hold = x }\n",
+     "relay.conf:4: route \"a.B\" is given twice; first in relay.conf:3\n"},
+};
+
+#define RUN(cases)                                                                                 \
+    for (unsigned i = 0; i < sizeof(cases) / sizeof *(cases); i++)                                 \
+    check_bad(&(cases)[i])
+
+static void test_names(void **state)
+{
+    (void)state;
+    RUN(name_cases);
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    RUN(value_cases);
+}
+
+static void test_syntax(void **state)
+{
+    (void)state;
+    RUN(syntax_cases);
+}
+
+static void test_cross_checks(void **state)
+{
+    (void)state;
+    RUN(cross_cases);
+}
+
+static void test_files(void **state)
+{
+    struct conf *conf;
+    struct buf messages;
+
+    (void)state;
+    buf_init(&messages, 0);
+    struct err e = conf_load("absent.conf", &messages, &conf);
+    assert_int_equal(e.kind, ERR_NOT_FOUND);
+    assert_true(
+        span_equal(buf_span(&messages), SPAN("absent.conf: open: No such file or directory\n")));
+    buf_clear(&messages);
+    e = conf_load("/dev/zero", &messages, &conf);
+    assert_int_equal(e.kind, ERR_INVALID);
+    buf_fini(&messages);
+}
+
+static void test_includes(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir("sub", 0700), 0);
+    write_file("sub/x.conf", "# x\nworkers = 3\nhops_max = 0\n");
+    write_file("more.conf", "include(\"sub/x.conf\")\n\n\nworkers = 4\n");
+    check_bad(&(struct bad_case){
+        "include", "# c\ninclude(\"more.conf\") hop_max = 1\n" NAMED,
+        "sub/x.conf:3: hops_max: \"0\" is out of range; expected a number from 1 to 1000 (fields)\n"
+        "more.conf:4: workers is given twice; first in sub/x.conf:2\n"
+        "relay.conf:2: unknown key hop_max; the nearest known one is hops_max\n"});
+}
+
+static void test_include_faults(void **state)
+{
+    (void)state;
+    check_bad(&(struct bad_case){
+        "absent", "\ninclude(\"absent.conf\")\n",
+        "relay.conf:2: cannot include absent.conf: open: No such file or directory\n"});
+    write_file("more.conf", "include(more.conf)\n");
+    check_bad(&(struct bad_case){"itself", "include(more.conf)\n",
+                                 "more.conf:1: too many nested includes\n"});
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        IN_FOLDER(test_names),          IN_FOLDER(test_values), IN_FOLDER(test_syntax),
+        IN_FOLDER(test_cross_checks),   IN_FOLDER(test_files),  IN_FOLDER(test_includes),
+        IN_FOLDER(test_include_faults),
+    };
+
+    return cmocka_run_group_tests_name("conf_errors", tests, NULL, NULL);
+}

@@ -1,0 +1,475 @@
+/* control: the loop runs on a thread of its own; the test is the client. */
+#include "control/control.h"
+#include "net/local.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { CLIENT_DEADLINE_S = 20 };
+
+/* ---- the daemon's side ---------------------------------------------------------------------- */
+
+static struct {
+    struct loop *loop;
+    pthread_t thread;
+    char folder[64];
+    char path[96];
+    struct control *control;
+    struct call close;
+    bool closing;
+    struct control_operation *held; /* an operation that the test completes */
+    sem_t operation_came;
+    bool hold;
+    enum control_verb verb;
+    uint64_t id;
+    struct err result;
+    bool reload_accepts;
+    unsigned log_reopened;
+    unsigned stopped;
+} daemon_side;
+
+static void operate(void *context, struct control_operation *operation)
+{
+    (void)context;
+    daemon_side.verb = operation->verb;
+    daemon_side.id = operation->id;
+    operation->affected = 3;
+    operation->result = daemon_side.result;
+    daemon_side.held = operation;
+    if (!daemon_side.hold)
+        loop_defer(operation->home, &operation->call);
+    sem_post(&daemon_side.operation_came);
+}
+
+static void give_status(void *context, struct control_status *status)
+{
+    (void)context;
+    status->messages = 12;
+    status->workers = 2;
+    status->store_low = true;
+    snprintf(status->configuration, sizeof status->configuration, "/etc/x\xff.conf");
+    loop_defer(status->home, &status->call);
+}
+
+static bool reload(void *context, struct buf *messages)
+{
+    (void)context;
+    buf_add(messages, SPAN("a.conf:1: \"q\"\na.conf:2: \xff\n"));
+    return daemon_side.reload_accepts;
+}
+
+static void reopen_log(void *context)
+{
+    (void)context;
+    daemon_side.log_reopened++;
+}
+
+static void stop(void *context)
+{
+    (void)context;
+    daemon_side.stopped++;
+}
+
+static const struct control_actions actions = {
+    .operate = operate,
+    .status = give_status,
+    .reload = reload,
+    .reopen_log = reopen_log,
+    .stop = stop,
+};
+
+static void *run_loop(void *unused)
+{
+    loop_run(daemon_side.loop);
+    return unused;
+}
+
+static void on_close(struct call *call)
+{
+    (void)call;
+    control_close(daemon_side.control);
+    daemon_side.control = NULL;
+}
+
+static void close_control(void)
+{
+    if (daemon_side.closing)
+        return;
+    daemon_side.closing = true;
+    list_init(&daemon_side.close.link);
+    daemon_side.close.done = on_close;
+    loop_post(daemon_side.loop, &daemon_side.close);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&daemon_side, 0, sizeof daemon_side);
+    sem_init(&daemon_side.operation_came, 0, 0);
+    snprintf(daemon_side.folder, sizeof daemon_side.folder, "/tmp/smarthop-control-XXXXXX");
+    assert_non_null(mkdtemp(daemon_side.folder));
+    snprintf(daemon_side.path, sizeof daemon_side.path, "%s/control", daemon_side.folder);
+    assert_false(err_is(loop_create("control", &daemon_side.loop)));
+    assert_false(
+        err_is(control_create(daemon_side.loop, daemon_side.path, &actions, &daemon_side.control)));
+    assert_int_equal(pthread_create(&daemon_side.thread, NULL, run_loop, NULL), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    close_control();
+    loop_stop(daemon_side.loop);
+    pthread_join(daemon_side.thread, NULL);
+    loop_free(daemon_side.loop);
+    assert_int_equal(access(daemon_side.path, F_OK), -1);
+    rmdir(daemon_side.folder);
+    sem_destroy(&daemon_side.operation_came);
+    return 0;
+}
+
+/* ---- the client ------------------------------------------------------------------------------ */
+
+static int client_connect(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval deadline = {.tv_sec = CLIENT_DEADLINE_S};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", daemon_side.path);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void client_send(int fd, struct span bytes)
+{
+    assert_int_equal(send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL), bytes.len);
+}
+
+static void expect_line(int fd, const char *expected)
+{
+    char line[4096];
+    size_t len = 0;
+
+    do
+        assert_int_equal(recv(fd, line + len, 1, 0), 1);
+    while (line[len++] != '\n' && len < sizeof line);
+    line[len - 1] = '\0';
+    assert_string_equal(line, expected);
+}
+
+static void expect_end(int fd)
+{
+    char byte;
+
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+    close(fd);
+}
+
+static void exchange(const char *command, const char *expected)
+{
+    int fd = client_connect();
+
+    client_send(fd, span_cstr(command));
+    expect_line(fd, expected);
+    close(fd);
+}
+
+/* ---- tests ------------------------------------------------------------------------------------
+ */
+
+static void test_mode(void **state)
+{
+    struct stat file;
+
+    (void)state;
+    assert_int_equal(stat(daemon_side.path, &file), 0);
+    assert_int_equal(file.st_mode, S_IFSOCK | 0600);
+}
+
+static void test_operations(void **state)
+{
+    static const struct {
+        const char *command;
+        enum control_verb verb;
+        uint64_t id;
+    } cases[] = {
+        {"{\"command\":\"retry\",\"id\":\"000000000000A\"}\n", CONTROL_RETRY, 10},
+        {"{\"command\":\"remove\",\"id\":\"000000000000b\"}\r\n", CONTROL_REMOVE, 11},
+        {"{\"command\":\"hold\",\"all\":true}\n", CONTROL_HOLD, 0},
+        {"{\"command\":\"release\",\"all\":true}\n", CONTROL_RELEASE, 0},
+        {"{\"command\":\"bounce\",\"id\":\"000000000000C\"}\n", CONTROL_BOUNCE, 12},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        exchange(cases[i].command, "{\"ok\":true,\"affected\":3}");
+        assert_int_equal(daemon_side.verb, cases[i].verb);
+        assert_int_equal(daemon_side.id, cases[i].id);
+    }
+}
+
+static void test_operation_failures(void **state)
+{
+    static const char command[] = "{\"command\":\"remove\",\"id\":\"000000000000A\"}\n";
+
+    (void)state;
+    daemon_side.result = err_make(ERR_NOT_FOUND, "group");
+    exchange(command, "{\"ok\":false,\"error\":\"there is no such message in the queue\"}");
+    daemon_side.result = err_make(ERR_CONFLICT, "group");
+    exchange(command, "{\"ok\":false,\"error\":\"it is being delivered at this moment; try again "
+                      "when that is over\"}");
+    daemon_side.result = err_make(ERR_NO_SPACE, "commit");
+    exchange(command, "{\"ok\":false,\"error\":\"commit: no space left\"}");
+}
+
+static void test_bad_commands(void **state)
+{
+    static const struct {
+        const char *command;
+        const char *answer;
+    } cases[] = {
+        {"{\"command\":\"dance\"}\n", "{\"ok\":false,\"error\":\"there is no such command\"}"},
+        {"[1]\n", "{\"ok\":false,\"error\":\"an object with a \\\"command\\\" is needed\"}"},
+        {"{\"command\":7}\n",
+         "{\"ok\":false,\"error\":\"an object with a \\\"command\\\" is needed\"}"},
+        {"{\"command\":\"remove\"}\n",
+         "{\"ok\":false,\"error\":\"either \\\"id\\\" or \\\"all\\\": true is needed\"}"},
+        {"{\"command\":\"remove\",\"all\":false}\n",
+         "{\"ok\":false,\"error\":\"either \\\"id\\\" or \\\"all\\\": true is needed\"}"},
+        {"{\"command\":\"remove\",\"all\":true,\"id\":\"000000000000A\"}\n",
+         "{\"ok\":false,\"error\":\"either \\\"id\\\" or \\\"all\\\": true is needed\"}"},
+        {"{\"command\":\"remove\",\"id\":\"x\"}\n",
+         "{\"ok\":false,\"error\":\"that is not a message id\"}"},
+        {"{\"command\":\"remove\",\"id\":\"0000000000000\"}\n",
+         "{\"ok\":false,\"error\":\"that is not a message id\"}"},
+        {"\n", "{\"ok\":false,\"error\":\"'[' or '{' expected near end of file\"}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        exchange(cases[i].command, cases[i].answer);
+    assert_int_equal(sem_trywait(&daemon_side.operation_came), -1);
+}
+
+static void test_simple_commands(void **state)
+{
+    (void)state;
+    exchange("{\"command\":\"ping\"}\n", "{\"ok\":true}");
+    exchange("{\"command\":\"reopen-log\"}\n", "{\"ok\":true}");
+    assert_int_equal(daemon_side.log_reopened, 1);
+    exchange("{\"command\":\"stop\"}\n", "{\"ok\":true}");
+    exchange("{\"command\":\"ping\"}\n", "{\"ok\":true}"); /* behind the action */
+    assert_int_equal(daemon_side.stopped, 1);
+}
+
+static void test_reload(void **state)
+{
+    (void)state;
+    daemon_side.reload_accepts = true;
+    exchange("{\"command\":\"reload\"}\n",
+             "{\"ok\":true,\"messages\":[\"a.conf:1: \\\"q\\\"\",\"a.conf:2: ?\"]}");
+    daemon_side.reload_accepts = false;
+    exchange("{\"command\":\"reload\"}\n",
+             "{\"ok\":false,\"error\":\"the new configuration is refused; the old one stays\","
+             "\"messages\":[\"a.conf:1: \\\"q\\\"\",\"a.conf:2: ?\"]}");
+}
+
+static void test_status(void **state)
+{
+    (void)state;
+    exchange("{\"command\":\"status\"}\n",
+             "{\"ok\":true,\"version\":\"" SMARTHOP_VERSION "\",\"started\":0,\"workers\":2,"
+             "\"messages\":12,\"groups\":0,\"sessions\":0,\"accepted\":0,\"rejected\":0,"
+             "\"delivered\":0,\"deferred\":0,\"failed\":0,\"destinations\":0,\"connections\":0,"
+             "\"commits\":0,\"store_operations\":0,\"map_used\":0,\"map_size\":0,"
+             "\"disk_free\":0,\"store_low\":true,\"store_broken\":false,"
+             "\"configuration\":\"/etc/x?.conf\"}");
+}
+
+static void test_split_and_joined_lines(void **state)
+{
+    static const char line[] = "{\"command\":\"ping\"}\n{\"command\":\"ping\"}\n"
+                               "{\"command\":\"hold\",\"all\":true}\n{\"command\":\"ping\"}\n";
+
+    (void)state;
+    for (size_t split = 0; split < sizeof line; split++) {
+        int fd = client_connect();
+        client_send(fd, span_of(line, split));
+        client_send(fd, span_of(line + split, sizeof line - 1 - split));
+        expect_line(fd, "{\"ok\":true}");
+        expect_line(fd, "{\"ok\":true}");
+        expect_line(fd, "{\"ok\":true,\"affected\":3}");
+        expect_line(fd, "{\"ok\":true}");
+        shutdown(fd, SHUT_WR);
+        expect_end(fd);
+    }
+}
+
+static void test_half_closed(void **state)
+{
+    int fd = client_connect();
+
+    (void)state;
+    client_send(fd, SPAN("{\"command\":\"ping\"}\n"));
+    shutdown(fd, SHUT_WR);
+    expect_line(fd, "{\"ok\":true}");
+    expect_end(fd);
+}
+
+static void test_line_too_long(void **state)
+{
+    static char line[LOCAL_LINE_MAX];
+    int fd = client_connect();
+
+    (void)state;
+    memset(line, 'x', sizeof line);
+    client_send(fd, span_of(line, sizeof line - 1));
+    client_send(fd, SPAN("\n"));
+    expect_line(fd, "{\"ok\":false,\"error\":\"'[' or '{' expected\"}");
+    client_send(fd, span_of(line, sizeof line));
+    expect_line(fd, "{\"ok\":false,\"error\":\"the line is too long\"}");
+    expect_end(fd);
+}
+
+static void test_several_clients(void **state)
+{
+    int fds[LOCAL_PEERS_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < LOCAL_PEERS_MAX; i++)
+        fds[i] = client_connect();
+    expect_end(client_connect()); /* one more than may be */
+    for (size_t i = LOCAL_PEERS_MAX; i-- > 0;) {
+        client_send(fds[i], SPAN("{\"command\":\"ping\"}\n"));
+        expect_line(fds[i], "{\"ok\":true}");
+    }
+    for (size_t i = 0; i < LOCAL_PEERS_MAX; i++)
+        close(fds[i]);
+}
+
+static void complete_held(void)
+{
+    loop_post(daemon_side.held->home, &daemon_side.held->call);
+}
+
+static void hold_an_operation(int fd)
+{
+    daemon_side.hold = true;
+    client_send(fd, SPAN("{\"command\":\"hold\",\"all\":true}\n"));
+    sem_wait(&daemon_side.operation_came);
+}
+
+static void test_others_go_on_while_one_waits(void **state)
+{
+    int fd = client_connect();
+
+    (void)state;
+    hold_an_operation(fd);
+    exchange("{\"command\":\"ping\"}\n", "{\"ok\":true}");
+    complete_held();
+    expect_line(fd, "{\"ok\":true,\"affected\":3}");
+    close(fd);
+}
+
+static void test_client_gone_while_it_waits(void **state)
+{
+    int fd = client_connect();
+
+    (void)state;
+    hold_an_operation(fd);
+    close(fd);
+    complete_held();
+    exchange("{\"command\":\"ping\"}\n", "{\"ok\":true}");
+}
+
+static void test_closed_while_it_waits(void **state)
+{
+    int fd = client_connect();
+
+    (void)state;
+    hold_an_operation(fd);
+    close_control();
+    expect_end(fd);
+    complete_held();
+}
+
+static void test_second_is_refused(void **state)
+{
+    struct loop *loop;
+    struct control *second;
+
+    (void)state;
+    assert_false(err_is(loop_create("second", &loop)));
+    assert_int_equal(control_create(loop, daemon_side.path, &actions, &second).kind, ERR_CONFLICT);
+    loop_free(loop);
+    exchange("{\"command\":\"ping\"}\n", "{\"ok\":true}");
+}
+
+static void test_what_lies_in_the_way(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct loop *loop;
+    struct control *other;
+    char long_path[200];
+
+    (void)state;
+    assert_false(err_is(loop_create("other", &loop)));
+    snprintf(address.sun_path, sizeof address.sun_path, "%.64s/other", daemon_side.folder);
+    int file = open(address.sun_path, O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(control_create(loop, address.sun_path, &actions, &other).kind, ERR_CONFLICT);
+    close(file);
+    unlink(address.sun_path);
+
+    int stale = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(stale, (struct sockaddr *)&address, sizeof address), 0);
+    close(stale);
+    assert_false(err_is(control_create(loop, address.sun_path, &actions, &other)));
+    control_close(other);
+
+    memset(long_path, 'x', sizeof long_path);
+    long_path[sizeof long_path - 1] = '\0';
+    assert_int_equal(control_create(loop, long_path, &actions, &other).kind, ERR_INVALID);
+    assert_int_equal(control_create(loop, "/no/such/folder/x", &actions, &other).kind,
+                     ERR_NOT_FOUND);
+    loop_free(loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_mode, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_operations, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_operation_failures, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bad_commands, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_simple_commands, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_status, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_split_and_joined_lines, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_half_closed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_line_too_long, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_several_clients, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_others_go_on_while_one_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_client_gone_while_it_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_closed_while_it_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_second_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_lies_in_the_way, setup, teardown),
+    };
+
+    signal(SIGPIPE, SIG_IGN); /* as main.c does */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
