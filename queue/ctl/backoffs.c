@@ -1,7 +1,7 @@
-#include "backoffs.h"
+#include "queue/ctl/backoffs.h"
 
-#include "output.h"
-#include "view.h"
+#include "queue/ctl/output.h"
+#include "queue/ctl/view.h"
 
 #include <stdlib.h>
 

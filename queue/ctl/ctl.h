@@ -41,7 +41,6 @@ struct ctl {
     unsigned operand_count;
     const char *verb;  /* the last word of the command */
     struct conf *conf; /* for the commands that need it */
-    struct span file;  /* the configuration's name */
 };
 
 /* The commands. */

@@ -1,7 +1,7 @@
-#include "describe.h"
+#include "queue/ctl/describe.h"
 
-#include "json.h"
 #include "proto/base32.h"
+#include "queue/ctl/json.h"
 
 static const char damaged_reason[] =
     "its record in the store is damaged: it cannot be delivered; `queue show` or a backup may help";

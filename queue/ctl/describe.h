@@ -2,7 +2,7 @@
 #ifndef SMARTHOP_QUEUE_CTL_DESCRIBE_H
 #define SMARTHOP_QUEUE_CTL_DESCRIBE_H
 
-#include "view.h"
+#include "queue/ctl/view.h"
 
 /* How `group` stands; a message without a group that could be read is damaged. */
 void describe_message(const struct backoffs *backoffs, const struct queue_message *message,

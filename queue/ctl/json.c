@@ -1,4 +1,4 @@
-#include "json.h"
+#include "queue/ctl/json.h"
 
 #include "proto/utf8.h"
 

@@ -1,12 +1,12 @@
 /* queue list and queue count: streamed, so that they cost the same memory for any queue. */
-#include "ctl.h"
+#include "queue/ctl/ctl.h"
 
-#include "backoffs.h"
 #include "base/clock.h"
-#include "describe.h"
-#include "json.h"
-#include "output.h"
 #include "proto/base32.h"
+#include "queue/ctl/backoffs.h"
+#include "queue/ctl/describe.h"
+#include "queue/ctl/json.h"
+#include "queue/ctl/output.h"
 
 #include <stdio.h>
 
@@ -21,7 +21,7 @@ enum {
     WIDTH_PIPE = 28,  /* of an address where nothing is cut */
 };
 
-struct list {
+struct listing {
     struct ctl *ctl;
     struct backoffs *backoffs;
     uint64_t now;
@@ -41,16 +41,19 @@ static bool contains(struct span text, const char *part)
     return false;
 }
 
-static bool any_recipient_contains(const struct queue_group *group, const char *part)
+/* The first recipient that is asked for, or NULL. */
+static const struct queue_recipient *choose_recipient(const struct ctl *ctl,
+                                                      const struct queue_group *group)
 {
     for (unsigned i = 0; i < group->recipient_count; i++)
-        if (contains(group->recipients[i].address, part))
-            return true;
-    return false;
+        if (!(ctl->options & CTL_RECIPIENT) ||
+            contains(group->recipients[i].address, ctl->recipient))
+            return &group->recipients[i];
+    return NULL;
 }
 
 /* The group that a message's line tells of: of those that are asked for, the one tried first. */
-static const struct queue_group *choose_group(const struct list *list,
+static const struct queue_group *choose_group(const struct listing *list,
                                               const struct queue_message *message)
 {
     const struct ctl *ctl = list->ctl;
@@ -62,7 +65,7 @@ static const struct queue_group *choose_group(const struct list *list,
         enum view_state state = view_state_of(list->backoffs, group, list->now, &next);
         if ((ctl->options & CTL_STATE && state != list->state) ||
             (ctl->options & CTL_DESTINATION && !contains(group->destination, ctl->destination)) ||
-            (ctl->options & CTL_RECIPIENT && !any_recipient_contains(group, ctl->recipient)))
+            choose_recipient(ctl, group) == NULL)
             continue;
         if (state == VIEW_HELD)
             next = UINT64_MAX;
@@ -84,7 +87,7 @@ static enum output_style style_of(enum view_state state)
     return styles[state];
 }
 
-static void write_fixed(const struct list *list, const struct queue_message *message,
+static void write_fixed(const struct listing *list, const struct queue_message *message,
                         const struct view *view, uint32_t tries)
 {
     char text[OUTPUT_DURATION_MAX + 4];
@@ -99,32 +102,33 @@ static void write_fixed(const struct list *list, const struct queue_message *mes
     if (view->state == VIEW_READY)
         next = SPAN("now");
     else if (view->state == VIEW_WAITING || view->state == VIEW_BACKOFF)
-        next = span_of(memcpy(text, "in ", 3),
-                       3 + output_duration(view->next - list->now, text + 3));
+        next =
+            span_of(memcpy(text, "in ", 3), 3 + output_duration(view->next - list->now, text + 3));
     output_cell(next, WIDTH_NEXT, OUTPUT_PLAIN);
     output_cell(span_of(text, (size_t)snprintf(text, sizeof text, "%u", tries)), WIDTH_TRIES,
                 OUTPUT_PLAIN);
 }
 
-static void write_addresses(const struct list *list, const struct queue_message *message,
+static void write_addresses(const struct listing *list, const struct queue_message *message,
                             const struct queue_group *group)
 {
     char text[1100];
     unsigned others = 0;
     struct span sender = message->reverse_path.len ? message->reverse_path : SPAN("<>");
-    struct span first = group ? group->recipients[0].address : SPAN("?");
+    struct span first = group ? choose_recipient(list->ctl, group)->address : SPAN("?");
 
     for (unsigned i = 0; i < message->group_count; i++)
         others += message->groups[i].recipient_count;
     output_cell(sender, list->address_width, OUTPUT_PLAIN);
     if (others > 1) {
-        int len = snprintf(text, sizeof text, "+%u %.*s", others - 1, SPAN_ARG(span_head(first, 1024)));
+        int len =
+            snprintf(text, sizeof text, "+%u %.*s", others - 1, SPAN_ARG(span_head(first, 1024)));
         first = span_of(text, (size_t)len);
     }
     output_cell(first, list->address_width, OUTPUT_PLAIN);
 }
 
-static void write_row(const struct list *list, const struct queue_message *message,
+static void write_row(const struct listing *list, const struct queue_message *message,
                       const struct queue_group *group, const struct view *view)
 {
     struct span destination = group ? group->destination : SPAN("?");
@@ -138,7 +142,7 @@ static void write_row(const struct list *list, const struct queue_message *messa
     putc_unlocked('\n', stdout);
 }
 
-static void write_heading(const struct list *list)
+static void write_heading(const struct listing *list)
 {
     output_cell(SPAN("ID"), ID_TEXT_LEN, OUTPUT_BOLD);
     output_cell(SPAN("AGE"), WIDTH_AGE, OUTPUT_BOLD);
@@ -157,7 +161,7 @@ static void write_heading(const struct list *list)
 
 static bool visit(void *context, struct queue_message *message)
 {
-    struct list *list = context;
+    struct listing *list = context;
     const struct ctl *ctl = list->ctl;
     struct view view;
 
@@ -183,7 +187,7 @@ static bool visit(void *context, struct queue_message *message)
     return !(ctl->options & CTL_LIMIT) || list->shown < ctl->limit;
 }
 
-static void choose_layout(struct list *list)
+static void choose_layout(struct listing *list)
 {
     size_t width = output_width();
 
@@ -196,7 +200,7 @@ static void choose_layout(struct list *list)
         list->address_width = (width - WIDTH_FIXED - 2) / 2;
 }
 
-static struct err write_list(struct queue *queue, struct list *list)
+static struct err write_list(struct queue *queue, struct listing *list)
 {
     struct err e = backoffs_load(queue, list->now, &list->backoffs);
 
@@ -221,7 +225,7 @@ static struct err write_list(struct queue *queue, struct list *list)
 
 enum ctl_exit ctl_list(struct ctl *ctl)
 {
-    struct list list = {.ctl = ctl, .now = clock_wall_ms()};
+    struct listing list = {.ctl = ctl, .now = clock_wall_ms()};
     struct queue *queue;
 
     if (ctl->options & CTL_STATE && !view_state_parse(ctl->state, &list.state)) {
@@ -238,7 +242,8 @@ enum ctl_exit ctl_list(struct ctl *ctl)
     return err_is(e) ? ctl_store_failed(0, e) : CTL_OK;
 }
 
-/* ---- count ------------------------------------------------------------------------------------ */
+/* ---- count ------------------------------------------------------------------------------------
+ */
 
 static bool count_destination(void *context, const struct queue_destination *destination)
 {

@@ -1,4 +1,4 @@
-#include "output.h"
+#include "queue/ctl/output.h"
 
 #include "proto/utf8.h"
 
@@ -147,8 +147,8 @@ size_t output_duration(uint64_t ms, char text[OUTPUT_DURATION_MAX])
     else if (s < 86400)
         len = snprintf(text, OUTPUT_DURATION_MAX, "%lluh %llum", s / 3600, s / 60 % 60);
     else
-        len = snprintf(text, OUTPUT_DURATION_MAX, "%llud %lluh", s / 86400 % 1000000,
-                       s / 3600 % 24);
+        len =
+            snprintf(text, OUTPUT_DURATION_MAX, "%llud %lluh", s / 86400 % 1000000, s / 3600 % 24);
     return (size_t)len;
 }
 

@@ -1,4 +1,4 @@
-#include "ctl.h"
+#include "queue/ctl/ctl.h"
 
 #include "proto/base32.h"
 

@@ -1,6 +1,6 @@
-#include "view.h"
+#include "queue/ctl/view.h"
 
-#include "backoffs.h"
+#include "queue/ctl/backoffs.h"
 
 #include <stdio.h>
 

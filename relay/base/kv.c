@@ -1,6 +1,6 @@
 /*
  * The environment, its writer thread and the way a batch is committed. The operations within a
- * transaction are in kv_txn.c.
+ * transaction are in kv_txn.c, the watch over free room is in kv_room.c.
  */
 #include "base/kv_private.h"
 
@@ -9,21 +9,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
     BATCH_MOST = 1024,       /* operations taken at a time */
     BATCH_BYTES = 16 << 20,  /* put in one transaction: they are in memory until its commit */
-    FREE_COUNT_MS = 200,     /* how often the free list is counted while the map is nearly full */
     IDLE_CHECK_MS = 1000,    /* without load, to notice that room has come back */
     READER_CHECK_MS = 60000, /* how often slots of killed readers are cleared */
     READERS_MAX = 512,
-    RESERVE_RETRY_MS = 1000, /* how often a reserve that is missing is asked for */
     PROBE_SLACK = 1 << 20,
 };
 
@@ -43,133 +39,6 @@ struct err kv_error(int rc, const char *where)
         return (struct err){ERR_CORRUPT, rc, where};
     default:
         return rc > 0 ? err_system(rc, where) : (struct err){ERR_STORE, rc, where};
-    }
-}
-
-/* ---- room ------------------------------------------------------------------------------- */
-
-static uint64_t free_bytes(const struct statvfs *fs)
-{
-    return (uint64_t)fs->f_bavail * fs->f_frsize;
-}
-
-/* Takes the blocks of a new file, or leaves none of it. */
-static int fill_file(const struct kv *kv, const char *name, uint64_t size)
-{
-    int fd = openat(kv->folder, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-    if (fd < 0)
-        return errno;
-    int rc = posix_fallocate(fd, 0, (off_t)size);
-    close(fd);
-    if (rc != 0)
-        unlinkat(kv->folder, name, 0);
-    return rc;
-}
-
-/* One that a former process made is taken over. */
-static void reserve_find(struct kv *kv)
-{
-    struct stat st;
-
-    kv->reserve_held = kv->reserve > 0 &&
-                       fstatat(kv->folder, "reserve", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                       (uint64_t)st.st_size >= kv->reserve;
-}
-
-static void reserve_make(struct kv *kv, uint64_t now, uint64_t disk_free)
-{
-    if (kv->reserve == 0 || kv->reserve_held || disk_free <= kv->low_water + kv->reserve)
-        return;
-    if (kv->reserve_tried != 0 && now - kv->reserve_tried < RESERVE_RETRY_MS)
-        return;
-    kv->reserve_tried = now;
-    kv->reserve_held = fill_file(kv, "reserve", kv->reserve) == 0;
-}
-
-/* Gives the reserve file's blocks back to the disk. False where there were none left. */
-static bool reserve_give_up(struct kv *kv)
-{
-    if (!kv->reserve_held)
-        return false;
-    kv->reserve_held = false;
-    kv->reserve_tried = clock_mono_ms();
-    log_failure(LOG_ERROR, "store-reserve-used", err_make(ERR_NO_SPACE, "disk"), "path", kv->path);
-    return unlinkat(kv->folder, "reserve", 0) == 0;
-}
-
-/* Free pages inside the file, which new data may take. Walks LMDB's own free list, so it is asked
- * only when the map is nearly used up. */
-static uint64_t free_pages(struct kv *kv)
-{
-    MDB_txn *txn;
-    MDB_cursor *cursor;
-    MDB_val key, value;
-    uint64_t pages = 0;
-
-    if (mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &txn) != 0)
-        return 0;
-    if (mdb_cursor_open(txn, 0, &cursor) == 0) {
-        while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
-            size_t count;
-            memcpy(&count, value.mv_data, sizeof count);
-            pages += count;
-        }
-        mdb_cursor_close(cursor);
-    }
-    mdb_txn_abort(txn);
-    return pages;
-}
-
-static uint64_t map_left(struct kv *kv, uint64_t now)
-{
-    MDB_envinfo info;
-    MDB_stat stat;
-
-    mdb_env_info(kv->env, &info);
-    mdb_env_stat(kv->env, &stat);
-    uint64_t used = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
-    uint64_t left = used < info.me_mapsize ? info.me_mapsize - used : 0;
-    atomic_store(&kv->map_used, used);
-    if (left >= kv->low_water)
-        return left;
-    if (kv->free_counted == 0 || now - kv->free_counted >= FREE_COUNT_MS) {
-        kv->free_counted = now;
-        kv->free_bytes = free_pages(kv) * stat.ms_psize;
-    }
-    return left + kv->free_bytes;
-}
-
-static bool disk_is_low(struct kv *kv, uint64_t now)
-{
-    struct statvfs fs;
-
-    if (fstatvfs(kv->folder, &fs) != 0)
-        return false;
-    uint64_t bytes = free_bytes(&fs);
-    atomic_store(&kv->disk_free, bytes);
-    reserve_make(kv, now, bytes);
-    return bytes < kv->low_water ||
-           (kv->low_inodes > 0 && fs.f_files > 0 && fs.f_favail < kv->low_inodes);
-}
-
-static void check_room(struct kv *kv)
-{
-    struct log_line line;
-    uint64_t now = clock_mono_ms();
-    bool map_low = map_left(kv, now) < kv->low_water;
-    bool low = disk_is_low(kv, now) || map_low;
-
-    if (low == atomic_exchange(&kv->low, low))
-        return;
-    if (log_begin(&line, low ? LOG_ERROR : LOG_INFO, low ? "store-low" : "store-room")) {
-        log_text(&line, "path", kv->path);
-        log_u64(&line, "disk_free", atomic_load(&kv->disk_free));
-        log_u64(&line, "map_used", atomic_load(&kv->map_used));
-        log_u64(&line, "low_water", kv->low_water);
-        log_text(&line, "text",
-                 low ? "new mail is refused (452) until there is room" : "accepting again");
-        log_end(&line);
     }
 }
 
@@ -219,10 +88,7 @@ static bool was_short_write(const struct kv *kv, int rc, size_t bytes)
 {
     if (rc != EIO)
         return false;
-    int probe = fill_file(kv, "probe", 2 * bytes + PROBE_SLACK);
-    if (probe == 0)
-        unlinkat(kv->folder, "probe", 0);
-    return probe == ENOSPC || probe == EDQUOT || probe == EFBIG;
+    return kv_probe_room(kv, 2 * bytes + PROBE_SLACK).kind == ERR_NO_SPACE;
 }
 
 /* A transaction is closed early enough that the next look at the room still finds some. */
@@ -254,7 +120,7 @@ static struct kv_op *apply_some(struct kv_txn *txn, struct list *ops, struct lis
 /* The reserve helps where the disk is full, not where the map is: LMDB's own code has no errno. */
 static bool may_use_reserve(struct kv *kv, const struct kv_op *op, struct err e)
 {
-    return e.kind == ERR_NO_SPACE && e.sys != 0 && op->kind == KV_SHRINK && reserve_give_up(kv);
+    return e.kind == ERR_NO_SPACE && e.sys != 0 && op->kind == KV_SHRINK && kv_reserve_give_up(kv);
 }
 
 static void finish_failed(struct kv_op *op, struct err e)
@@ -362,7 +228,7 @@ static void refuse(struct kv *kv, struct list *ops)
 static void commit_ops(struct kv *kv, struct list *ops)
 {
     for (;;) {
-        check_room(kv);
+        kv_check_room(kv);
         refuse(kv, ops);
         if (list_is_empty(ops))
             return;
@@ -510,8 +376,8 @@ static void dispose(struct kv *kv)
 
 static struct err start_writer(struct kv *kv)
 {
-    reserve_find(kv);
-    check_room(kv);
+    kv_reserve_find(kv);
+    kv_check_room(kv);
     kv->readers_checked = clock_mono_ms();
     int rc = pthread_create(&kv->thread, NULL, writer_main, kv);
     if (rc != 0)

@@ -1,4 +1,4 @@
-/* What kv.c and kv_txn.c share; nobody else includes it. */
+/* What kv.c, kv_room.c and kv_txn.c share; nobody else includes it. */
 #ifndef SMARTHOP_BASE_KV_PRIVATE_H
 #define SMARTHOP_BASE_KV_PRIVATE_H
 
@@ -50,5 +50,16 @@ struct kv_txn {
 };
 
 struct err kv_error(int rc, const char *where);
+
+/* ---- kv_room.c: on the writer thread ---- */
+
+/* Brings kv->low up to date, and makes the reserve where it is missing. */
+void kv_check_room(struct kv *kv);
+/* Takes over the reserve of a former process. */
+void kv_reserve_find(struct kv *kv);
+/* Gives the reserve's blocks back to the disk. False where there were none left. */
+bool kv_reserve_give_up(struct kv *kv);
+/* Whether a file of that size could be made. */
+struct err kv_probe_room(struct kv *kv, uint64_t bytes);
 
 #endif

@@ -34,6 +34,16 @@ static enum tls_use parse_tls(const char *text)
     rig_die("--tls: \"%s\" is neither starttls nor implicit", text);
 }
 
+static double parse_rate(const char *text)
+{
+    char *end = NULL;
+    double rate = strtod(text, &end);
+
+    if (end == text || *end != '\0' || !(rate >= 0))
+        rig_die("--rate: \"%s\" is not a rate", text);
+    return rate;
+}
+
 static void parse_option(struct load_options *o, const char *name, const char *value)
 {
     if (strcmp(name, "to") == 0)
@@ -49,7 +59,7 @@ static void parse_option(struct load_options *o, const char *name, const char *v
     else if (strcmp(name, "recipients") == 0)
         o->recipients = (unsigned)rig_number(name, value, 100000);
     else if (strcmp(name, "rate") == 0)
-        o->rate = strtod(value, NULL);
+        o->rate = parse_rate(value);
     else if (strcmp(name, "tls") == 0)
         o->tls = parse_tls(value);
     else if (strcmp(name, "from") == 0)

@@ -1,102 +1,18 @@
 /* kv: batches, failures of single operations, lack of room, failing I/O, several processes' views.
- * I/O faults are injected by defining the calls that LMDB makes in this program. */
+ * I/O faults come from support/io_faults.h. */
 #include "base/kv.h"
+#include "support/io_faults.h"
 #include "support/loop_rig.h"
 #include "support/scratch.h"
 
-#include <dlfcn.h>
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <sys/uio.h>
 
 #include <cmocka.h>
 
 enum { TABLE_A, TABLE_B, OPS_MOST = 600, KIB = 1024, MIB = 1024 * 1024 };
 
 static const char *const names[] = {"a", "b"};
-
-/* ---- faults ----------------------------------------------------------------------------- */
-
-static struct {
-    _Atomic size_t write_most;   /* a longer writev fails with ENOSPC; 0 = off */
-    _Atomic size_t short_most;   /* a longer writev writes only so much; 0 = off */
-    const char *_Atomic blocked; /* while this file exists, writes fail with ENOSPC */
-    atomic_int sync_error;       /* errno for fdatasync; 0 = off */
-    atomic_int meta_error;       /* errno for the write of the meta page; 0 = off */
-    atomic_int allocate_error;   /* errno for posix_fallocate; 0 = off */
-} faults;
-
-enum { META_BYTES = 256 }; /* LMDB writes part of its meta page only; no data page is so short */
-
-static void *real(const char *name)
-{
-    return dlsym(RTLD_NEXT, name);
-}
-
-static bool is_blocked(void)
-{
-    const char *path = atomic_load(&faults.blocked);
-
-    return path != NULL && access(path, F_OK) == 0;
-}
-
-ssize_t writev(int fd, const struct iovec *pieces, int count)
-{
-    static ssize_t (*next)(int, const struct iovec *, int);
-    size_t total = 0, most = atomic_load(&faults.write_most);
-
-    if (next == NULL)
-        next = (ssize_t(*)(int, const struct iovec *, int))real("writev");
-    for (int i = 0; i < count; i++)
-        total += pieces[i].iov_len;
-    if (is_blocked() || (most > 0 && total > most)) {
-        errno = ENOSPC;
-        return -1;
-    }
-    most = atomic_load(&faults.short_most);
-    return most > 0 && total > most ? next(fd, pieces, 1) : next(fd, pieces, count);
-}
-
-ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
-{
-    static ssize_t (*next)(int, const void *, size_t, off_t);
-    int error = len < META_BYTES ? atomic_load(&faults.meta_error) : is_blocked() ? ENOSPC : 0;
-
-    if (next == NULL)
-        next = (ssize_t(*)(int, const void *, size_t, off_t))real("pwrite");
-    if (error == 0)
-        return next(fd, data, len, at);
-    errno = error;
-    return -1;
-}
-
-int fdatasync(int fd)
-{
-    static int (*next)(int);
-
-    if (next == NULL)
-        next = (int (*)(int))real("fdatasync");
-    errno = atomic_load(&faults.sync_error);
-    return errno != 0 ? -1 : next(fd);
-}
-
-int posix_fallocate(int fd, off_t at, off_t len)
-{
-    static int (*next)(int, off_t, off_t);
-    int error = atomic_load(&faults.allocate_error);
-
-    if (next == NULL)
-        next = (int (*)(int, off_t, off_t))real("posix_fallocate");
-    return error != 0 ? error : next(fd, at, len);
-}
-
-static void heal(void)
-{
-    faults.write_most = faults.short_most = 0;
-    faults.blocked = NULL;
-    faults.sync_error = faults.meta_error = faults.allocate_error = 0;
-}
 
 /* ---- operations ------------------------------------------------------------------------- */
 
@@ -248,7 +164,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    heal();
+    faults_heal();
     kv_close(f.kv);
     rig_stop();
     scratch_remove(f.folder);
@@ -456,7 +372,7 @@ static void test_no_space_in_commit_fails_alone(void **state)
     open_gate(3);
     assert_int_equal(f.steps[1].op.result.kind, ERR_NO_SPACE);
     assert_true(has(0) && !has(1) && has(2));
-    heal();
+    faults_heal();
     assert_false(stats().broken);
     assert_int_equal(run_put(1, 200 * KIB), ERR_NONE);
 }
@@ -468,7 +384,7 @@ static void test_short_write_on_full_disk(void **state)
     faults.allocate_error = ENOSPC;
     assert_int_equal(run_put(1, 200 * KIB), ERR_NO_SPACE);
     assert_int_equal(run_put(2, 100), ERR_NONE);
-    heal();
+    faults_heal();
     assert_false(stats().broken);
     assert_int_equal(run_put(1, 200 * KIB), ERR_NONE);
 }
@@ -489,7 +405,7 @@ static void test_shrink_uses_the_reserve(void **state)
     assert_int_equal(access(reserve, F_OK), 0);
     assert_int_equal(run_remove(1), ERR_NONE);
     assert_int_not_equal(access(reserve, F_OK), 0);
-    heal();
+    faults_heal();
     for (int tries = 0; tries < 1000000 && access(reserve, F_OK) != 0; tries++)
         assert_int_equal(run_put(2, 4000), ERR_NONE); /* it is asked for again after a while */
     assert_int_equal(access(reserve, F_OK), 0);
@@ -514,7 +430,7 @@ static void test_low_disk_refuses_growth_only(void **state)
 static void check_broken(void)
 {
     assert_true(stats().broken);
-    heal();
+    faults_heal();
     assert_int_equal(run_put(3, 100), ERR_STORE);
     assert_int_equal(run_remove(1), ERR_STORE);
     reopen();
@@ -550,7 +466,7 @@ static void test_failed_sync_fails_the_whole_batch(void **state)
     open_gate(5);
     for (unsigned i = 0; i < 5; i++)
         assert_true(err_is(f.steps[i].op.result));
-    heal();
+    faults_heal();
     reopen();
     for (unsigned i = 0; i < 5; i++)
         assert_false(has(i));

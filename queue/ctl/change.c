@@ -1,0 +1,128 @@
+/* queue retry, remove, hold, release, bounce: by the daemon, or in the store when it is down. */
+#include "proto/base32.h"
+#include "queue/ctl/client.h"
+#include "queue/ctl/json.h"
+#include "queue/ctl/offline.h"
+
+#include <stdio.h>
+
+static const struct verb {
+    const char *name;
+    const char *done;
+    bool offline; /* can be done without a daemon */
+    enum offline_verb offline_verb;
+} verbs[] = {
+    {"retry", "to be tried now", true, OFFLINE_RETRY},
+    {"remove", "removed", true, OFFLINE_REMOVE},
+    {"hold", "held", true, OFFLINE_HOLD},
+    {"release", "released", true, OFFLINE_RELEASE},
+    {"bounce", "returned to its sender", false, 0},
+};
+
+struct change_run {
+    struct ctl *ctl;
+    const struct verb *verb;
+    struct queue *queue; /* open once it is known that no daemon runs */
+};
+
+static const struct verb *find_verb(const char *name)
+{
+    size_t i = 0;
+
+    while (strcmp(verbs[i].name, name) != 0) /* main.c's table has no others */
+        i++;
+    return &verbs[i];
+}
+
+static void print_done(const struct change_run *run, const char *about, uint64_t affected)
+{
+    if (run->ctl->json) {
+        json_open(NULL, '{');
+        json_bool("ok", true);
+        json_text("id", span_cstr(about));
+        json_number("affected", affected);
+        json_close('}');
+        json_end_line();
+    } else if (affected == 0) {
+        printf("%s: nothing to change\n", about);
+    } else {
+        printf("%s: %s (%llu group%s)\n", about, run->verb->done, (unsigned long long)affected,
+               affected == 1 ? "" : "s");
+    }
+}
+
+static enum ctl_exit change_in_store(struct change_run *run, uint64_t id, const char *about)
+{
+    uint64_t affected;
+
+    if (!run->verb->offline) {
+        ctl_complain("smarthopd is not running, and only it can do this; `queue remove` removes"
+                     " without telling the sender");
+        return CTL_NO_DAEMON;
+    }
+    if (run->queue == NULL) {
+        enum ctl_exit opened = ctl_open_store(run->ctl, false, &run->queue);
+        if (opened != CTL_OK)
+            return opened;
+    }
+    struct err e = offline_change(run->queue, run->verb->offline_verb, id, &affected);
+    if (err_is(e))
+        return ctl_store_failed(id, e);
+    print_done(run, about, affected);
+    return CTL_OK;
+}
+
+/* `id` 0 means all. */
+static enum ctl_exit change(struct change_run *run, uint64_t id)
+{
+    char name[ID_TEXT_SIZE];
+    const char *about = id != 0 ? id_format(id, name) : "all";
+    json_t *answer;
+
+    if (run->queue != NULL)
+        return change_in_store(run, id, about);
+    json_t *command = json_pack("{s:s}", "command", run->verb->name);
+    if (id != 0)
+        json_object_set_new(command, "id", json_string(name));
+    else
+        json_object_set_new(command, "all", json_true());
+    enum ctl_exit asked = client_ask(run->ctl, command, &answer);
+    if (asked == CTL_NO_DAEMON)
+        return change_in_store(run, id, about);
+    if (asked != CTL_OK)
+        return asked;
+    if (json_is_true(json_object_get(answer, "ok")))
+        print_done(run, about, (uint64_t)json_integer_value(json_object_get(answer, "affected")));
+    else
+        asked = client_refused(answer, about);
+    json_decref(answer);
+    return asked;
+}
+
+enum ctl_exit ctl_change(struct ctl *ctl)
+{
+    struct change_run run = {.ctl = ctl, .verb = find_verb(ctl->verb)};
+    enum ctl_exit result = CTL_OK;
+    bool all = ctl->options & CTL_ALL;
+    uint64_t id;
+
+    if (all == (ctl->operand_count > 0)) {
+        ctl_complain("`queue %s` takes either message ids or --all", ctl->verb);
+        return CTL_USAGE;
+    }
+    for (unsigned i = 0; i < ctl->operand_count; i++)
+        if (!ctl_parse_id(ctl->operands[i], &id))
+            return CTL_USAGE;
+    if (all)
+        result = change(&run, 0);
+    for (unsigned i = 0; i < ctl->operand_count; i++) {
+        id_parse(span_cstr(ctl->operands[i]), &id);
+        enum ctl_exit one = change(&run, id);
+        if (one != CTL_OK)
+            result = one;
+        if (one == CTL_NO_DAEMON)
+            break;
+    }
+    queue_close(run.queue);
+    return result;
+}

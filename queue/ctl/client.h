@@ -1,0 +1,21 @@
+/* client: the plain blocking side of the control socket (relay/control/control.h). */
+#ifndef SMARTHOP_QUEUE_CTL_CLIENT_H
+#define SMARTHOP_QUEUE_CTL_CLIENT_H
+
+#include "queue/ctl/ctl.h"
+
+#include <jansson.h>
+
+/* Sends one command, which is taken over, and waits for its answer. CTL_OK: *answer_out is the
+ * caller's, whether it says "ok" or not. CTL_NO_DAEMON, without a complaint: nobody is there.
+ * CTL_FAILED: complained. */
+enum ctl_exit client_ask(const struct ctl *ctl, json_t *command, json_t **answer_out);
+/* The same for a command without arguments that only the daemon can do: complains in its absence
+ * and of an answer that is not "ok". */
+enum ctl_exit client_command(const struct ctl *ctl, const char *name, json_t **answer_out);
+/* Complains with what the answer says of itself. `about` may be NULL. */
+enum ctl_exit client_refused(const json_t *answer, const char *about);
+/* As JSON on one line. */
+void client_print(const json_t *answer);
+
+#endif

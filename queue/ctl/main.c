@@ -1,0 +1,239 @@
+/* smarthopctl: arguments and the table of commands. */
+#include "queue/ctl/ctl.h"
+#include "queue/ctl/output.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { OPERANDS_ANY = 1000000 };
+
+static enum ctl_exit run_version(struct ctl *ctl)
+{
+    printf(ctl->json ? "{\"version\":\"%s\"}\n" : "smarthopctl %s\n", SMARTHOP_VERSION);
+    return CTL_OK;
+}
+
+static enum ctl_exit run_help(struct ctl *ctl);
+
+enum config_need { CONFIG_NONE, CONFIG_NAME, CONFIG_LOADED };
+
+static const struct command {
+    const char *group; /* NULL for commands of one word */
+    const char *name;
+    enum ctl_exit (*run)(struct ctl *ctl);
+    enum config_need config;
+    unsigned options;
+    unsigned operands_min;
+    unsigned operands_max;
+    const char *arguments;
+    const char *help;
+} commands[] = {
+    {"queue", "list", ctl_list, CONFIG_LOADED,
+     CTL_LIMIT | CTL_SENDER | CTL_RECIPIENT | CTL_DESTINATION | CTL_STATE, 0, 0, "[FILTER...]",
+     "what is queued, and why it is still there"},
+    {"queue", "show", ctl_show, CONFIG_LOADED, CTL_HEADERS | CTL_BODY, 1, 1,
+     "ID [--headers|--body]", "one message: its envelope, its recipients, its content"},
+    {"queue", "count", ctl_count, CONFIG_LOADED, 0, 0, 0, "", "how much is queued"},
+    {"queue", "retry", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
+     "try now, whatever is being waited for"},
+    {"queue", "remove", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
+     "drop without telling the sender"},
+    {"queue", "hold", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
+     "keep, without trying, until it is released"},
+    {"queue", "release", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
+     "let go what is held"},
+    {"queue", "bounce", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
+     "return to the sender (needs the daemon)"},
+    {NULL, "status", ctl_status, CONFIG_LOADED, 0, 0, 0, "", "how the daemon is"},
+    {NULL, "reload", ctl_reload, CONFIG_LOADED, 0, 0, 0, "",
+     "make the daemon read its configuration anew"},
+    {"config", "check", ctl_config_check, CONFIG_NAME, 0, 0, 1, "[FILE]",
+     "is the configuration good?"},
+    {"config", "show", ctl_config_show, CONFIG_LOADED, 0, 0, 0, "",
+     "every key with the value in effect"},
+    {NULL, "version", run_version, CONFIG_NONE, 0, 0, 0, "", "the version"},
+    {NULL, "help", run_help, CONFIG_NONE, 0, 0, OPERANDS_ANY, "", "this text"},
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'v'},
+    {"limit", required_argument, NULL, CTL_LIMIT},
+    {"sender", required_argument, NULL, CTL_SENDER},
+    {"recipient", required_argument, NULL, CTL_RECIPIENT},
+    {"destination", required_argument, NULL, CTL_DESTINATION},
+    {"state", required_argument, NULL, CTL_STATE},
+    {"headers", no_argument, NULL, CTL_HEADERS},
+    {"body", no_argument, NULL, CTL_BODY},
+    {"all", no_argument, NULL, CTL_ALL},
+    {0},
+};
+
+static enum ctl_exit run_help(struct ctl *ctl)
+{
+    (void)ctl;
+    puts("Usage: smarthopctl [-c relay.conf] [--json] COMMAND\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s%s%s %s", commands[i].group ? commands[i].group : "",
+                 commands[i].group ? " " : "", commands[i].name, commands[i].arguments);
+        printf("  %-34s %s\n", text, commands[i].help);
+    }
+    puts("\nFilters of `queue list`: --sender TEXT, --recipient TEXT, --destination TEXT (parts of"
+         " them),\n--state ready|waiting|backoff|held|damaged, --limit N.\n"
+         "Exit status: 0 done, 1 failed or not found, 2 wrong usage, 3 the daemon is not running.\n"
+         "smarthopctl(1) tells more.");
+    return CTL_OK;
+}
+
+static bool take_limit(struct ctl *ctl, const char *text)
+{
+    if (span_parse_u64(span_cstr(text), &ctl->limit))
+        return true;
+    ctl_complain("--limit takes a number, not \"%s\"", text);
+    return false;
+}
+
+static bool take_option(struct ctl *ctl, int option, const char *value)
+{
+    switch (option) {
+    case 'c':
+        ctl->config = value;
+        return true;
+    case 'j':
+        ctl->json = true;
+        return true;
+    case CTL_SENDER:
+        ctl->sender = value;
+        break;
+    case CTL_RECIPIENT:
+        ctl->recipient = value;
+        break;
+    case CTL_DESTINATION:
+        ctl->destination = value;
+        break;
+    case CTL_STATE:
+        ctl->state = value;
+        break;
+    case CTL_LIMIT:
+        if (!take_limit(ctl, value))
+            return false;
+        break;
+    case '?':
+        return false; /* getopt has complained */
+    }
+    ctl->options |= (unsigned)option;
+    return true;
+}
+
+/* Options may stand anywhere. *word_out: the command that was asked for as an option, or NULL. */
+static bool parse_options(struct ctl *ctl, int argc, char **argv, char **word_out)
+{
+    static char help[] = "help", version[] = "version";
+    int option;
+
+    *word_out = NULL;
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (option == 'h')
+            *word_out = help;
+        else if (option == 'v')
+            *word_out = version;
+        else if (!take_option(ctl, option, optarg))
+            return false;
+    }
+    return true;
+}
+
+static const struct command *find_command(struct ctl *ctl, int argc, char **argv)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const struct command *command = &commands[i];
+        int words = command->group ? 2 : 1;
+        if (argc < words || (command->group && strcmp(argv[0], command->group) != 0) ||
+            strcmp(argv[words - 1], command->name) != 0)
+            continue;
+        ctl->verb = command->name;
+        ctl->operands = argv + words;
+        ctl->operand_count = (unsigned)(argc - words);
+        return command;
+    }
+    if (argc == 0)
+        ctl_complain("a command is needed; `smarthopctl help` shows them");
+    else
+        ctl_complain("there is no command \"%s%s%s\"; `smarthopctl help` shows them", argv[0],
+                     argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+    return NULL;
+}
+
+static bool check_arguments(const struct ctl *ctl, const struct command *command)
+{
+    unsigned stray = ctl->options & ~command->options;
+
+    for (const struct option *row = options; row->name != NULL; row++) {
+        if (stray & (unsigned)row->val) {
+            ctl_complain("--%s does not go with `%s`", row->name, command->name);
+            return false;
+        }
+    }
+    if (ctl->operand_count >= command->operands_min && ctl->operand_count <= command->operands_max)
+        return true;
+    ctl_complain("usage: smarthopctl %s%s%s %s", command->group ? command->group : "",
+                 command->group ? " " : "", command->name, command->arguments);
+    return false;
+}
+
+static bool load_config(struct ctl *ctl)
+{
+    struct buf messages;
+
+    buf_init(&messages, 0);
+    bool loaded = !err_is(conf_load(ctl->config, &messages, &ctl->conf));
+    if (!loaded) {
+        fwrite(buf_span(&messages).ptr, 1, buf_len(&messages), stderr);
+        ctl_complain("the configuration %s cannot be used; -c names another", ctl->config);
+    }
+    buf_fini(&messages);
+    return loaded;
+}
+
+static enum ctl_exit run(struct ctl *ctl, const struct command *command)
+{
+    if (ctl->config == NULL)
+        ctl->config = access("relay.conf", F_OK) == 0 ? "relay.conf" : "/etc/smarthop/relay.conf";
+    if (command->config == CONFIG_LOADED && !load_config(ctl))
+        return CTL_FAILED;
+    enum ctl_exit result = command->run(ctl);
+    conf_unref(ctl->conf);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct ctl ctl = {0};
+    char *word;
+
+    tzset();
+    signal(SIGPIPE, SIG_DFL); /* `queue list | head` ends quietly */
+    output_start();
+    if (!parse_options(&ctl, argc, argv, &word))
+        return CTL_USAGE;
+    const struct command *command = word
+                                        ? find_command(&ctl, 1, (char *[]){(char *)(uintptr_t)word})
+                                        : find_command(&ctl, argc - optind, argv + optind);
+    if (command == NULL || !check_arguments(&ctl, command))
+        return CTL_USAGE;
+    enum ctl_exit result = run(&ctl, command);
+    if (!output_end()) {
+        ctl_complain("the output could not be written in full");
+        return CTL_FAILED;
+    }
+    return (int)result;
+}

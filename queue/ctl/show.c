@@ -1,0 +1,212 @@
+/* queue show: one message, for people, as JSON, or byte for byte. */
+#include "base/clock.h"
+#include "proto/base32.h"
+#include "queue/ctl/backoffs.h"
+#include "queue/ctl/ctl.h"
+#include "queue/ctl/describe.h"
+#include "queue/ctl/json.h"
+#include "queue/ctl/output.h"
+
+#include <stdio.h>
+
+enum {
+    CHUNKS_AT_ONCE = 64,
+    LABEL_WIDTH = 11,
+};
+
+struct show {
+    struct ctl *ctl;
+    struct queue *queue;
+    struct backoffs *backoffs;
+    struct queue_message *message;
+    uint64_t now;
+};
+
+/* ---- the message itself -----------------------------------------------------------------------
+ */
+
+/* The length of the header section in `text`, and whether its end is there. The first empty line
+ * ends it; `*line_start` tells whether text begins a line. */
+static size_t header_part(struct span text, bool *line_start, bool *end_out)
+{
+    size_t at = 0;
+
+    while (at < text.len) {
+        struct span rest = span_from(text, at);
+        if (*line_start && rest.len >= 1 && rest.ptr[0] == '\r') {
+            *end_out = true;
+            return at;
+        }
+        size_t line = span_index(rest, '\n');
+        *line_start = line < rest.len;
+        at += line < rest.len ? line + 1 : line;
+    }
+    *end_out = false;
+    return at;
+}
+
+static void put(struct span text, struct buf *into)
+{
+    if (into != NULL)
+        buf_add(into, text);
+    else
+        output_raw(text);
+}
+
+/* The trace and the body as they are stored, or of the body only its header section; to stdout
+ * where `into` is NULL. */
+static struct err write_message(const struct show *show, struct buf *into)
+{
+    const struct queue_message *message = show->message;
+    bool all = show->ctl->options & CTL_BODY;
+    bool line_start = true;
+    bool ended = false;
+    struct err e = ERR_OK;
+    struct buf piece;
+
+    put(message->trace, into);
+    buf_init(&piece, 0);
+    for (uint32_t first = 0; first < message->chunk_count && !ended && !err_is(e);
+         first += CHUNKS_AT_ONCE) {
+        e = queue_read_body(show->queue, message->id, first, CHUNKS_AT_ONCE, &piece);
+        struct span text = buf_span(&piece);
+        put(all ? text : span_head(text, header_part(text, &line_start, &ended)), into);
+        buf_clear(&piece);
+    }
+    buf_fini(&piece);
+    return e;
+}
+
+/* ---- for people -------------------------------------------------------------------------------
+ */
+
+static void print_line(const char *label, struct span text)
+{
+    if (text.len == 0)
+        return;
+    output_cell(span_cstr(label), LABEL_WIDTH, OUTPUT_BOLD);
+    output_text(text);
+    putchar('\n');
+}
+
+static struct span when(const struct show *show, uint64_t wall_ms, struct arena *arena)
+{
+    char date[OUTPUT_TIME_MAX];
+    char distance[OUTPUT_DURATION_MAX];
+    bool past = wall_ms <= show->now;
+
+    output_time(wall_ms, date);
+    output_duration(past ? show->now - wall_ms : wall_ms - show->now, distance);
+    return past ? arena_printf(arena, "%s (%s ago)", date, distance)
+                : arena_printf(arena, "%s (in %s)", date, distance);
+}
+
+static void print_envelope(const struct show *show, struct arena *arena)
+{
+    const struct queue_message *message = show->message;
+    char text[OUTPUT_SIZE_MAX];
+    char id[ID_TEXT_SIZE];
+
+    print_line("Message", span_cstr(id_format(message->id, id)));
+    print_line("Arrived", when(show, message->arrival, arena));
+    print_line("Sender", arena_printf(arena, "<%.*s>", SPAN_ARG(message->reverse_path)));
+    print_line("Client", message->client);
+    print_line("Hello", message->hello);
+    print_line("Tenant", message->tenant);
+    print_line("Size", span_of(text, output_size(message->size, text)));
+    print_line("From", message->from);
+    print_line("Subject", message->subject);
+    print_line("Message-ID", message->message_id);
+    if (message->flags & QUEUE_DSN)
+        print_line("Kind", SPAN("a notification made here"));
+}
+
+static void print_group(const struct show *show, const struct queue_group *group,
+                        struct arena *arena)
+{
+    char text[VIEW_REASON_MAX];
+    struct view view;
+
+    view_group(show->backoffs, group, show->now, &view);
+    putchar('\n');
+    print_line("Destination", group->destination);
+    print_line("State", span_cstr(view_state_name(view.state)));
+    print_line("Tries", arena_printf(arena, "%u", group->tries));
+    if (view.state != VIEW_HELD)
+        print_line("Next try", when(show, view.next, arena));
+    print_line("Reason", span_of(view.reason, view.reason_len));
+    for (unsigned i = 0; i < group->recipient_count; i++) {
+        const struct queue_recipient *recipient = &group->recipients[i];
+        print_line("Recipient", arena_printf(arena, "<%.*s>", SPAN_ARG(recipient->address)));
+        if (recipient->last.code != 0)
+            print_line("  last said",
+                       span_of(text, view_format_status(&recipient->last, text, sizeof text)));
+    }
+}
+
+static struct err print_people(const struct show *show)
+{
+    struct arena arena;
+
+    if (show->ctl->options & (CTL_HEADERS | CTL_BODY))
+        return write_message(show, NULL);
+    arena_init(&arena);
+    print_envelope(show, &arena);
+    for (unsigned i = 0; i < show->message->group_count; i++)
+        print_group(show, &show->message->groups[i], &arena);
+    arena_fini(&arena);
+    return ERR_OK;
+}
+
+/* ---- as JSON ----------------------------------------------------------------------------------
+ */
+
+static struct err print_json(const struct show *show)
+{
+    const struct queue_message *message = show->message;
+    const struct queue_group *group = message->group_count ? message->groups : NULL;
+    struct view view;
+    struct buf text;
+
+    buf_init(&text, 0);
+    struct err e = ERR_OK;
+    if (show->ctl->options & (CTL_HEADERS | CTL_BODY))
+        e = write_message(show, &text);
+    describe_message(show->backoffs, message, group, show->now, &view);
+    json_open(NULL, '{');
+    describe_json(show->backoffs, message, &view, show->now);
+    json_text("client", message->client);
+    json_text("hello", message->hello);
+    json_text("tenant", message->tenant);
+    json_text("from", message->from);
+    json_text("subject", message->subject);
+    json_text("message_id", message->message_id);
+    json_bool("notification", message->flags & QUEUE_DSN);
+    if (show->ctl->options & (CTL_HEADERS | CTL_BODY))
+        json_text(show->ctl->options & CTL_BODY ? "message" : "headers", buf_span(&text));
+    json_close('}');
+    json_end_line();
+    buf_fini(&text);
+    return e;
+}
+
+enum ctl_exit ctl_show(struct ctl *ctl)
+{
+    struct show show = {.ctl = ctl, .now = clock_wall_ms()};
+    uint64_t id;
+
+    if (!ctl_parse_id(ctl->operands[0], &id))
+        return CTL_USAGE;
+    enum ctl_exit opened = ctl_open_store(ctl, true, &show.queue);
+    if (opened != CTL_OK)
+        return opened;
+    struct err e = queue_load(show.queue, id, QUEUE_ALL_GROUPS, &show.message);
+    if (!err_is(e))
+        e = backoffs_load(show.queue, show.now, &show.backoffs);
+    if (!err_is(e))
+        e = ctl->json ? print_json(&show) : print_people(&show);
+    backoffs_free(show.backoffs);
+    queue_message_unref(show.message);
+    queue_close(show.queue);
+    return err_is(e) ? ctl_store_failed(id, e) : CTL_OK;
+}

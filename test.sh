@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Builds everything and runs every test but the benchmarks. With arguments, they go to ctest, and
+# only the release build is tested: ./test.sh -R unit/queue
+set -euo pipefail
+cd "$(dirname "$0")"
+. scripts/packages.sh
+
+packages_need build test
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
+jobs=$(nproc)
+
+build() { # PRESET
+    cmake --preset "$1" >"build-$1.log" 2>&1 && ninja -C "build/$1" >>"build-$1.log" 2>&1 || {
+        tail -n 40 "build-$1.log" >&2
+        echo "The $1 build failed; all of its output is in build-$1.log." >&2
+        exit 1
+    }
+    rm -f "build-$1.log"
+    echo "Built $1."
+}
+
+run() { # PRESET CTEST-ARGUMENTS...
+    local preset=$1
+    shift
+    echo "== $preset"
+    ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" "$@"
+}
+
+if [ $# -gt 0 ]; then
+    build release
+    run release "$@"
+    exit
+fi
+for preset in fuzz tsan asan release; do build $preset; done
+run fuzz -L fuzz
+run tsan -L unit
+run asan -L 'unit|fuzz'
+run release
