@@ -92,6 +92,7 @@ struct err queue_open(const struct queue_options *options, struct queue **out)
         .low_water = options->low_water,
         .low_inodes = options->low_inodes,
         .reserve = options->reserve,
+        .gather_ms = options->gather_ms,
         .tables = table_names,
         .table_count = TABLE_COUNT,
         .read_only = options->read_only,

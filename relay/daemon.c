@@ -380,6 +380,7 @@ static bool open_store(struct daemon *d)
         .low_water = conf->store_low_water,
         .low_inodes = conf->store_low_inodes,
         .reserve = conf->store_reserve,
+        .gather_ms = conf->store_gather,
     };
     struct err e = queue_open(&options, &d->shared.queue);
 

@@ -32,7 +32,7 @@ enum ctl_exit ctl_config_check(struct ctl *ctl)
     if (ctl->json) {
         print_check(file, good, buf_span(&messages));
     } else {
-        fwrite(buf_span(&messages).ptr, 1, buf_len(&messages), stderr);
+        fprintf(stderr, "%.*s", SPAN_ARG(buf_span(&messages)));
         if (good)
             printf("%s: good\n", file);
     }

@@ -138,6 +138,8 @@ static void write_row(const struct listing *list, const struct queue_message *me
     if (!list->one_line)
         fputs("\n    ", stdout);
     output_cell(destination, list->one_line ? list->address_width : 0, OUTPUT_PLAIN);
+    if (!list->one_line)
+        fputs(": ", stdout);
     output_text(span_of(view->reason, view->reason_len));
     putc_unlocked('\n', stdout);
 }

@@ -176,9 +176,10 @@ static const struct command *find_command(struct ctl *ctl, int argc, char **argv
 static bool check_arguments(const struct ctl *ctl, const struct command *command)
 {
     unsigned stray = ctl->options & ~command->options;
+    int first_stray = (int)(stray & (~stray + 1));
 
-    for (const struct option *row = options; row->name != NULL; row++) {
-        if (stray & (unsigned)row->val) {
+    for (const struct option *row = options; stray != 0 && row->name != NULL; row++) {
+        if (row->val == first_stray) {
             ctl_complain("--%s does not go with `%s`", row->name, command->name);
             return false;
         }
@@ -197,7 +198,7 @@ static bool load_config(struct ctl *ctl)
     buf_init(&messages, 0);
     bool loaded = !err_is(conf_load(ctl->config, &messages, &ctl->conf));
     if (!loaded) {
-        fwrite(buf_span(&messages).ptr, 1, buf_len(&messages), stderr);
+        fprintf(stderr, "%.*s", SPAN_ARG(buf_span(&messages)));
         ctl_complain("the configuration %s cannot be used; -c names another", ctl->config);
     }
     buf_fini(&messages);

@@ -98,6 +98,8 @@ void output_raw(struct span text)
 
 static void pad(size_t used, size_t width)
 {
+    if (width == 0)
+        return;
     do
         putc_unlocked(' ', stdout);
     while (used++ < width);

@@ -24,7 +24,7 @@ size_t output_width(void);
 void output_text(struct span text);
 /* Like output_text, but lines stay lines: for a message on a terminal; exact where it is none. */
 void output_raw(struct span text);
-/* A column: padded to `width` and, on a terminal, cut to it. A space follows. */
+/* A column: padded to `width` and, on a terminal, cut to it; a space follows. Width 0: as it is. */
 void output_cell(struct span text, size_t width, enum output_style style);
 
 /* "4m 10s", "2h 3m", "5d 11h": two units at most. */

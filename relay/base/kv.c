@@ -20,6 +20,9 @@ enum {
     IDLE_CHECK_MS = 1000,    /* without load, to notice that room has come back */
     READER_CHECK_MS = 60000, /* how often slots of killed readers are cleared */
     READERS_MAX = 512,
+    GATHER_ON = 3,      /* operations in one unhurried batch from which gathering begins */
+    GATHER_LEAST = 4,   /* operations that a gathered batch must have for it to go on */
+    GATHER_ENOUGH = 64, /* operations that end the gathering early */
     PROBE_SLACK = 1 << 20,
 };
 
@@ -232,17 +235,20 @@ static void commit_ops(struct kv *kv, struct list *ops)
         refuse(kv, ops);
         if (list_is_empty(ops))
             return;
+        kv_extend(kv);
         commit_some(kv, ops);
     }
 }
 
-static void take_batch(struct kv *kv, struct list *batch)
+static unsigned take_batch(struct kv *kv, struct list *batch)
 {
     unsigned taken = 0;
 
     for (struct list *node; taken < BATCH_MOST && (node = list_pop(&kv->pending)) != NULL; taken++)
         list_append(batch, node);
+    kv->pending_count -= taken;
     atomic_fetch_add(&kv->operations, taken);
+    return taken;
 }
 
 static void clear_dead_readers(struct kv *kv)
@@ -256,13 +262,35 @@ static void clear_dead_readers(struct kv *kv)
     mdb_reader_check(kv->env, &dead);
 }
 
-static void wait_for_work(struct kv *kv)
+static void wait_until(struct kv *kv, unsigned count, uint64_t ms)
 {
     struct timespec until;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += IDLE_CHECK_MS / 1000;
-    pthread_cond_timedwait(&kv->wake, &kv->lock, &until);
+    until.tv_sec += (time_t)(ms / 1000);
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    kv->wake_at = count;
+    while (kv->pending_count < count && !kv->closing &&
+           pthread_cond_timedwait(&kv->wake, &kv->lock, &until) == 0)
+        ;
+}
+
+/* While operations come thick a commit that waits a few milliseconds for more of them costs the
+ * disk and the processor a fraction of many small ones. A lone operation never waits. */
+static void gather(struct kv *kv)
+{
+    if (kv->gathering && !list_is_empty(&kv->pending))
+        wait_until(kv, GATHER_ENOUGH, kv->gather_ms);
+}
+
+static void judge_gathering(struct kv *kv, unsigned taken)
+{
+    if (taken > 0)
+        kv->gathering = kv->gather_ms > 0 && taken >= (kv->gathering ? GATHER_LEAST : GATHER_ON);
 }
 
 static void *writer_main(void *arg)
@@ -274,10 +302,11 @@ static void *writer_main(void *arg)
     pthread_mutex_lock(&kv->lock);
     for (;;) {
         if (list_is_empty(&kv->pending) && !kv->closing)
-            wait_for_work(kv);
+            wait_until(kv, 1, IDLE_CHECK_MS);
+        gather(kv);
         if (list_is_empty(&kv->pending) && kv->closing)
             break;
-        take_batch(kv, &batch);
+        judge_gathering(kv, take_batch(kv, &batch));
         pthread_mutex_unlock(&kv->lock);
         clear_dead_readers(kv);
         commit_ops(kv, &batch);
@@ -291,10 +320,10 @@ static void *writer_main(void *arg)
 void kv_submit(struct kv *kv, struct kv_op *op)
 {
     pthread_mutex_lock(&kv->lock);
-    bool first = list_is_empty(&kv->pending);
     list_append(&kv->pending, &op->call.link);
+    bool wake = ++kv->pending_count == kv->wake_at;
     pthread_mutex_unlock(&kv->lock);
-    if (first)
+    if (wake)
         pthread_cond_signal(&kv->wake);
 }
 
@@ -398,6 +427,7 @@ struct err kv_open(const struct kv_options *options, struct kv **out)
     kv->low_water = options->low_water;
     kv->low_inodes = options->low_inodes;
     kv->reserve = options->reserve;
+    kv->gather_ms = options->gather_ms;
     list_init(&kv->pending);
     pthread_mutex_init(&kv->lock, NULL);
     pthread_condattr_init(&attr);

@@ -4,7 +4,7 @@
  * Every change is an operation: a function that runs inside a write transaction on the writer
  * thread. The writer takes everything that is pending, runs it in one transaction, commits once
  * (durably), and then posts each operation's completion to the loop that submitted it. While one
- * commit syncs, the next batch gathers; there is no timer.
+ * commit syncs, the next batch gathers; while many come, a batch waits up to gather_ms for more.
  *
  * An operation that fails harms only itself: if it had changed something the transaction is
  * abandoned and the others run again, so `apply` must be repeatable. A commit that fails for want
@@ -31,10 +31,12 @@ enum { KV_TABLES_MAX = 16 };
 struct kv_options {
     const char *path;    /* a folder, made with mode 0700 where it is missing */
     uint64_t map_size;   /* bytes of address space; the file grows as it is used */
-    uint64_t low_water;  /* free bytes of disk and of map below which KV_GROW is refused: a few
-                            times what the largest operation puts */
+    uint64_t low_water;  /* bytes still to be had (of the map and of the disk, and free inside the
+                            file) below which KV_GROW is refused: a few times what the largest
+                            operation puts */
     uint64_t low_inodes; /* likewise for inodes; 0 = do not look */
     uint64_t reserve;    /* bytes of the reserve file that is given up to drain a full disk */
+    uint64_t gather_ms;       /* how long a batch may wait for more while many come; 0 = never */
     const char *const *tables; /* names, in the order of the numbers used below */
     unsigned table_count;
     bool read_only; /* for other processes: no writer thread, no reserve, no recovery */

@@ -23,6 +23,8 @@ struct kv {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct list pending; /* under lock */
+    unsigned pending_count; /* under lock */
+    unsigned wake_at;    /* under lock: the count at which the writer wants to be woken */
     bool closing;        /* under lock */
 
     /* The writer's own. */
@@ -32,6 +34,9 @@ struct kv {
     uint64_t free_counted;  /* when; 0 = the count is stale */
     uint64_t free_bytes;    /* inside the file, as counted, less what was put since */
     uint64_t readers_checked;
+    uint64_t gather_ms;
+    bool gathering;
+    uint64_t extended; /* the file has been given blocks up to here */
 
     _Atomic uint64_t commits;
     _Atomic uint64_t operations;
@@ -59,7 +64,12 @@ void kv_check_room(struct kv *kv);
 void kv_reserve_find(struct kv *kv);
 /* Gives the reserve's blocks back to the disk. False where there were none left. */
 bool kv_reserve_give_up(struct kv *kv);
+/* Gives the file blocks ahead of its need, so that a commit seldom has to make room (and so sync the
+ * file's size), and brings their pages into the cache one by one: pages that enter it by one large
+ * write lie in large folios, and then each small change counts, and on some file systems is
+ * written, as a whole folio. */
+void kv_extend(struct kv *kv);
 /* Whether a file of that size could be made. */
-struct err kv_probe_room(struct kv *kv, uint64_t bytes);
+struct err kv_probe_room(const struct kv *kv, uint64_t bytes);
 
 #endif

@@ -17,6 +17,8 @@
 enum {
     FREE_COUNT_MS = 200,     /* how often the free list is counted while room is short */
     RESERVE_RETRY_MS = 1000, /* how often a reserve that is missing is asked for */
+    EXTEND_LEAST = 1 << 20,  /* bytes by which the file grows in one step */
+    EXTEND_MOST = 16 << 20,
 };
 
 /* Takes the blocks of a new file, or leaves none of it. */
@@ -138,11 +140,48 @@ void kv_check_room(struct kv *kv)
     }
 }
 
-struct err kv_probe_room(struct kv *kv, uint64_t bytes)
+struct err kv_probe_room(const struct kv *kv, uint64_t bytes)
 {
     int rc = fill_file(kv, "probe", bytes);
 
     if (rc == 0)
         unlinkat(kv->folder, "probe", 0);
     return rc == 0 ? ERR_OK : err_system(rc, "probe");
+}
+
+/* ---- the file's growth -------------------------------------------------------------------- */
+
+static uint64_t next_size(const struct kv *kv, uint64_t used, uint64_t map_size)
+{
+    uint64_t step = used / 8;
+
+    if (step < EXTEND_LEAST)
+        step = EXTEND_LEAST;
+    if (step > EXTEND_MOST)
+        step = EXTEND_MOST;
+    uint64_t size = (kv->extended > used ? kv->extended : used) + step;
+    return size < map_size ? size : map_size;
+}
+
+void kv_extend(struct kv *kv)
+{
+    uint64_t used = atomic_load(&kv->map_used);
+    MDB_envinfo info;
+    MDB_stat stat;
+    char page[65536];
+    int fd;
+
+    if (used + EXTEND_LEAST / 2 <= kv->extended || atomic_load(&kv->low))
+        return;
+    mdb_env_info(kv->env, &info);
+    mdb_env_stat(kv->env, &stat);
+    uint64_t from = kv->extended > used ? kv->extended : used;
+    kv->extended = next_size(kv, used, info.me_mapsize);
+    if (mdb_env_get_fd(kv->env, &fd) != 0 || stat.ms_psize > sizeof page ||
+        fallocate(fd, 0, 0, (off_t)kv->extended) != 0)
+        return; /* LMDB grows the file itself then */
+    posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    for (uint64_t at = from; at < kv->extended; at += stat.ms_psize)
+        if (pread(fd, page, stat.ms_psize, (off_t)at) <= 0)
+            break;
 }

@@ -100,6 +100,7 @@ struct conf {
     uint64_t store_low_water;
     uint64_t store_low_inodes;
     uint64_t store_reserve;
+    uint64_t store_gather; /* milliseconds */
 
     char *control_socket;
     char *log_target;

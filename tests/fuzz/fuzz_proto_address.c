@@ -2,7 +2,7 @@
  */
 #include "base/buf.h"
 #include "proto/address.h"
-#include "support/fuzz.h"
+#include "tests/support/fuzz.h"
 
 enum {
     ALL_FLAGS = ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_UNDERSCORE | ADDRESS_ALLOW_LONG_LOCAL,

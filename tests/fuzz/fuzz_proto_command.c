@@ -1,7 +1,7 @@
 /* Commands come out the same however the input is cut, and no line is held past its limit. */
 #include "base/buf.h"
 #include "proto/smtp_command.h"
-#include "support/fuzz.h"
+#include "tests/support/fuzz.h"
 
 enum { MAX_LINE = 64 };
 

@@ -1,6 +1,6 @@
 /* The A-label form of a name is a valid name, is its own A-label form, and equals the name. */
 #include "proto/domain.h"
-#include "support/fuzz.h"
+#include "tests/support/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

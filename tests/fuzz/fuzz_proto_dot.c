@@ -1,7 +1,7 @@
 /* Decoding is the same however the input is cut; encoding and decoding give the data back, and only
  * at the end of the wire bytes. */
 #include "proto/dot.h"
-#include "support/fuzz.h"
+#include "tests/support/fuzz.h"
 
 enum { MAX_LINE = 80 };
 

@@ -1,6 +1,6 @@
 /* The scan is the same however the input is cut. */
 #include "proto/header.h"
-#include "support/fuzz.h"
+#include "tests/support/fuzz.h"
 
 static const struct span wanted[] = {{"Subject", 7}, {"Message-ID", 10}, {"A", 1}};
 enum { WANTED = 3, BYTES_MAX = 600, FIELDS_MAX = 12 };

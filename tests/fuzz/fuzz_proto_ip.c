@@ -1,6 +1,6 @@
 /* Every text that is understood has one plain form that means the same. */
 #include "proto/ip.h"
-#include "support/fuzz.h"
+#include "tests/support/fuzz.h"
 
 static void check_address(const struct ip_address *ip)
 {

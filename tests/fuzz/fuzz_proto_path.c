@@ -1,7 +1,7 @@
 /* What is accepted as arguments of MAIL or RCPT is accepted again in its plain form. */
 #include "base/buf.h"
 #include "proto/smtp_path.h"
-#include "support/fuzz.h"
+#include "tests/support/fuzz.h"
 
 static void check_params(const struct smtp_params *params, struct span args)
 {

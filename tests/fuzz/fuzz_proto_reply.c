@@ -2,7 +2,7 @@
  * write ourselves can be read. */
 #include "proto/smtp_ehlo.h"
 #include "proto/smtp_reply.h"
-#include "support/fuzz.h"
+#include "tests/support/fuzz.h"
 
 static void check_reply(const struct smtp_reply *reply)
 {

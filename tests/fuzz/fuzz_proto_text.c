@@ -3,7 +3,7 @@
 #include "proto/status.h"
 #include "proto/utf8.h"
 #include "proto/xtext.h"
-#include "support/fuzz.h"
+#include "tests/support/fuzz.h"
 
 static void check_xtext(struct span input)
 {
@@ -39,8 +39,10 @@ static void check_enhanced(struct span input)
     size_t taken = enhanced_code_parse(input, &code);
 
     MUST(taken <= input.len);
-    if (taken > 0)
-        MUST(span_equal(span_head(input, enhanced_code_format(code, text)), span_cstr(text)));
+    if (taken == 0)
+        return;
+    size_t len = enhanced_code_format(code, text);
+    MUST(len <= taken && span_equal(span_head(input, len), span_of(text, len)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

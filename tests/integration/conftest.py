@@ -1,0 +1,86 @@
+"""Fixtures: factories whose products are stopped, and checked, when the test ends."""
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+
+from fake_dns import FakeDns  # noqa: E402  (the scripted name server of tests/support)
+from support import certificates  # noqa: E402
+from support.relay import Relay  # noqa: E402
+from support.sink import PostfixSink, Sink  # noqa: E402
+
+RELAYS = pytest.StashKey()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows what the daemons logged."""
+    report = (yield).get_result()
+    if report.failed and call.when == "call":
+        for relay in item.stash.get(RELAYS, []):
+            report.sections.append((f"log of {relay.folder}", relay.log_text()[-20000:]))
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """The relay's."""
+    return certificates.make(tmp_path_factory.mktemp("tls"), "relay", "DNS:relay.test",
+                             "DNS:localhost", "IP:127.0.0.1")
+
+
+@pytest.fixture
+def start_relay(request):
+    """start_relay(...) is Relay(...).start()."""
+    relays = request.node.stash.setdefault(RELAYS, [])
+
+    def start(**options):
+        relays.append(Relay(**options))
+        return relays[-1].start()
+
+    yield start
+    try:
+        for relay in relays:
+            if relay.is_running():
+                relay.stop()
+    finally:
+        for relay in relays:
+            if relay.is_running():
+                relay.kill()
+            relay.dispose()
+
+
+def sink_factory(tmp_path, kind):
+    """A fixture's body for this kind of sink."""
+    sinks = []
+
+    def start(*options, **named):
+        sinks.append(kind(tmp_path / f"{kind.__name__}-{len(sinks)}", *options, **named))
+        return sinks[-1].start()
+
+    yield start
+    for sink in sinks:
+        sink.stop()
+
+
+@pytest.fixture
+def start_sink(tmp_path):
+    """start_sink(...) is Sink(...).start()."""
+    yield from sink_factory(tmp_path, Sink)
+
+
+@pytest.fixture
+def start_postfix_sink(tmp_path):
+    yield from sink_factory(tmp_path, PostfixSink)
+
+
+@pytest.fixture
+def sink(start_sink):
+    return start_sink()
+
+
+@pytest.fixture
+def dns():
+    with FakeDns() as server:
+        yield server

@@ -1,0 +1,101 @@
+"""An SMTP client that says exactly what it is told to, for what smtplib would not say."""
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+
+from .wait import PATIENCE_S
+
+LINE = re.compile(rb"(\d{3})([ -])(?:(\d\.\d{1,3}\.\d{1,3}) )?([^\r\n]*)\r\n")
+
+
+@dataclass
+class Reply:
+    code: int
+    enhanced: str  # of the first line; "" where there is none
+    lines: list
+
+    @property
+    def text(self):
+        return " ".join(self.lines)
+
+    @property
+    def status(self):
+        return f"{self.code} {self.enhanced}".rstrip()
+
+
+class Dialogue:
+    def __init__(self, port, client="127.0.0.1", context=None, server_name=None):
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S, (client, 0))
+        self._input = self.socket.makefile("rb")
+        if context is not None:
+            self.secure(context, server_name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._input.close()
+        self.socket.close()
+
+    def secure(self, context, server_name=None):
+        self.socket = context.wrap_socket(self.socket, server_hostname=server_name)
+        self._input = self.socket.makefile("rb")
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def reply(self):
+        """The next one, whole; None at the end of the connection."""
+        lines, last = [], False
+        while not last:
+            raw = self._read_line()
+            if raw is None and not lines:
+                return None
+            match = LINE.fullmatch(raw or b"")
+            assert match, f"no reply line: {raw!r}"
+            lines.append(match)
+            last = match[2] == b" "
+        assert len({line[1] for line in lines}) == 1, f"codes differ: {lines}"
+        return Reply(int(lines[0][1]), (lines[0][3] or b"").decode(),
+                     [line[4].decode() for line in lines])
+
+    def _read_line(self):
+        try:
+            return self._input.readline() or None
+        except (ConnectionResetError, ssl.SSLEOFError):
+            return None
+
+    def command(self, line):
+        """Sends a line (text or bytes) and returns the reply."""
+        self.send((line if isinstance(line, bytes) else line.encode()) + b"\r\n")
+        return self.reply()
+
+    def talk(self, *lines):
+        """The statuses of these commands' replies, one after the other."""
+        return [self.command(line).status for line in lines]
+
+    def hello(self):
+        """Takes the greeting and says EHLO."""
+        assert self.reply().code == 220
+        assert self.command("EHLO client.test").code == 250
+        return self
+
+    def begin(self, *recipients, sender="sender@client.test"):
+        """An envelope."""
+        recipients = recipients or ("to@example.test",)
+        statuses = self.talk(f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{to}>" for to in recipients))
+        assert statuses == ["250 2.1.0"] + ["250 2.1.5"] * len(recipients)
+
+    def data(self, stuffed):
+        """DATA with these bytes, the end of data not added; the final reply."""
+        assert self.command("DATA").code == 354
+        self.send(stuffed)
+        return self.reply()
+
+    def is_closed(self):
+        return self.reply() is None
+
+    def start_tls(self, context, server_name=None):
+        assert self.command("STARTTLS").status == "220 2.0.0"
+        self.secure(context, server_name)

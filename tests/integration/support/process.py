@@ -1,0 +1,67 @@
+"""A program under a test's control. It is ended by its own id, never by its name."""
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+from .wait import PATIENCE_S
+
+BIN = Path(os.environ.get("SMARTHOP_BIN", "build/release/bin")).resolve()
+SUPPORT = Path(os.environ.get("SMARTHOP_SUPPORT", "build/release/tests/support")).resolve()
+
+SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:")
+
+
+class Process:
+    """Starts at once; what it prints goes to NAME.out and NAME.err of the folder."""
+
+    def __init__(self, arguments, folder, name):
+        self.out_path = Path(folder) / f"{name}.out"
+        self.err_path = Path(folder) / f"{name}.err"
+        with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
+            self._popen = subprocess.Popen([str(argument) for argument in arguments],
+                                           stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+
+    @property
+    def pid(self):
+        return self._popen.pid
+
+    @property
+    def exit_code(self):
+        """None while it runs."""
+        return self._popen.poll()
+
+    def signal(self, number):
+        self._popen.send_signal(number)
+
+    def out(self):
+        return self.out_path.read_text()
+
+    def err(self):
+        return self.err_path.read_text(errors="replace")
+
+    def wait(self, timeout=PATIENCE_S):
+        return self._popen.wait(timeout)
+
+    def stop(self):
+        """SIGTERM; returns the exit code."""
+        if self.exit_code is None:
+            self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def kill(self):
+        self._popen.kill()
+        self.wait()
+
+    def sanitizer_report(self):
+        return self.err() if SANITIZER_REPORT.search(self.err()) else None
+
+
+def run(*arguments, stdin=b"", check=True, timeout=PATIENCE_S):
+    """Runs a program to its end. Its output is shown where it fails and was not to."""
+    done = subprocess.run([str(argument) for argument in arguments], input=stdin, timeout=timeout,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if check:
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+    return done

@@ -1,0 +1,570 @@
+"""smarthopctl beside a store that queue_fill made, without a daemon and with a stand-in for one."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import socket
+import struct
+import subprocess
+import termios
+import threading
+from pathlib import Path
+
+import pytest
+
+BIN = Path(os.environ.get("SMARTHOP_BIN", "build/release/bin")).resolve()
+ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{13}")
+DEADLINE = 60
+
+
+class Site:
+    """A folder with a configuration, a store and maybe somebody on the control socket."""
+
+    def __init__(self, folder):
+        self.config = folder / "relay.conf"
+        self.store = folder / "store"
+        self.control = folder / "control"
+        self.config.write_text(
+            'hostname = "mx.example.com"\n'
+            f'store_path = "{self.store}"\n'
+            f'control_socket = "{self.control}"\n'
+            'listener main {\n    address = "127.0.0.1:0"\n}\n'
+        )
+
+    def fill(self, count, destinations, *words):
+        command = [BIN / "queue_fill", self.store, str(count), str(destinations), *words]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=DEADLINE)
+        return done.stdout.split()
+
+    def run(self, *arguments, env=None, text=True):
+        command = [BIN / "smarthopctl", "-c", self.config, *arguments]
+        return subprocess.run(command, capture_output=True, text=text, timeout=DEADLINE, env=env)
+
+    def good(self, *arguments):
+        done = self.run(*arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    def json(self, *arguments):
+        return json.loads(self.good("--json", *arguments))
+
+    def listed(self, *filters):
+        return [message["id"] for message in self.json("queue", "list", *filters)]
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
+
+
+class Daemon:
+    """Answers on the control socket with what the test gave it, and remembers what was asked."""
+
+    def __init__(self, path, answer):
+        self.asked = []
+        self.answer = answer
+        self.server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.server.bind(str(path))
+        self.server.listen()
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            client, _ = self.server.accept()
+            with client, client.makefile("rwb") as stream:
+                line = stream.readline()
+                if not line:
+                    return
+                self.asked.append(json.loads(line))
+                if self.answer is not None:
+                    stream.write(self.answer)
+
+    def close(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as last:
+            last.connect(self.server.getsockname())
+        self.thread.join()
+        self.server.close()
+
+
+@pytest.fixture
+def daemon(site):
+    started = []
+
+    def start(answer):
+        raw = answer if answer is None or isinstance(answer, bytes) else json.dumps(answer).encode()
+        started.append(Daemon(site.control, raw and raw + b"\n"))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+def on_terminal(site, columns, *arguments, **environment):
+    """What a terminal of that width is sent."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {"PATH": os.environ["PATH"], "TERM": "xterm", **environment}
+    command = [BIN / "smarthopctl", "-c", site.config, *arguments]
+    child = subprocess.Popen(command, stdout=theirs, env=env)
+    os.close(theirs)
+    output = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # how Linux tells that the other end is closed
+            break
+        if not piece:
+            break
+        output += piece
+    os.close(ours)
+    assert child.wait(DEADLINE) == 0
+    return output.decode().replace("\r\n", "\n")
+
+
+# ---- listing ------------------------------------------------------------------------------------
+
+
+def test_list_json(site):
+    ids = site.fill(2, 2, "tried")
+    messages = site.json("queue", "list")
+    assert [message["id"] for message in messages] == ids
+    second = messages[1]
+    arrival = second["arrival"]
+    status = {
+        "code": 450,
+        "enhanced": "4.2.0",
+        "text": "mailbox busy",
+        "by": "mx.example.net [192.0.2.1]:25",
+    }
+    assert second == {
+        "id": ids[1],
+        "arrival": arrival,
+        "size": 22,
+        "sender": "sender1@example.org",
+        "recipients": [
+            {
+                "address": f"user{n}@site1.example.net",
+                "state": "waiting",
+                "destination": "site1.example.net",
+                "tries": 3,
+                "next_try": arrival + 600000,
+                "status": status,
+            }
+            for n in (0, 1)
+        ],
+        "reason": "450 4.2.0 mailbox busy (mx.example.net [192.0.2.1]:25)",
+    }
+
+
+def test_list_table(site):
+    ids = site.fill(2, 1, "tried", "size=5000")
+    heading, *rows = site.good("queue", "list").splitlines()
+    assert heading.split() == [
+        "ID", "AGE", "SIZE", "STATE", "NEXT", "TRY", "TRIES",
+        "SENDER", "RECIPIENT", "DESTINATION", "REASON",
+    ]  # fmt: skip
+    assert len(rows) == 2
+    assert re.fullmatch(
+        ids[1] + r" +\d+s +4\.9K +waiting in 9m \d+s +3 +sender1@example\.org"
+        r" +\+1 user0@site0\.example\.net +site0\.example\.net"
+        r" +450 4\.2\.0 mailbox busy \(mx\.example\.net \[192\.0\.2\.1\]:25\)",
+        rows[1],
+    )
+
+
+def test_list_states(site):
+    ready = site.fill(1, 1)
+    waiting = site.fill(1, 1, "tried")
+    held = site.fill(1, 1, "held")
+    assert site.listed("--state", "ready") == ready
+    assert site.listed("--state", "waiting") == waiting
+    assert site.listed("--state", "held") == held
+    assert site.listed() == ready + waiting + held
+    reasons = [message["reason"] for message in site.json("queue", "list")]
+    assert reasons[0] == "not tried yet"
+    assert reasons[2] == "held until it is released"
+    assert site.json("queue", "list")[2]["recipients"][0]["next_try"] is None
+
+
+def test_list_backoff(site):
+    (id,) = site.fill(1, 1, "backoff")
+    (message,) = site.json("queue", "list", "--state", "backoff")
+    assert message["id"] == id
+    assert message["recipients"][0]["next_try"] == message["arrival"] + 600000
+    assert re.fullmatch(
+        r"destination backs off until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}:"
+        r" 451 4\.4\.1 connection refused by \[127\.0\.0\.1\]:2526 \(3 failures\)",
+        message["reason"],
+    )
+
+
+def test_list_filters(site):
+    ids = site.fill(4, 4)
+    assert site.listed("--sender", "SENDER2@") == [ids[2]]
+    assert site.listed("--destination", "site3") == [ids[3]]
+    assert site.listed("--recipient", "user1@site1") == [ids[1]]
+    assert site.listed("--recipient", "user1@", "--destination", "site3") == [ids[3]]
+    assert site.listed("--recipient", "nobody") == []
+    assert site.listed("--limit", "3") == ids[:3]
+    assert site.listed("--limit", "0") == []
+    assert site.good("queue", "list", "--sender", "nobody") == "No message matches.\n"
+
+
+def test_list_shows_the_group_that_matches(site):
+    site.fill(1, 2, "two-groups")
+    row = site.good("queue", "list", "--destination", "site1").splitlines()[1]
+    assert "+1 user0@site1.example.net" in row
+
+
+def test_list_empty(site):
+    (id,) = site.fill(1, 1)
+    site.good("queue", "remove", id)
+    assert site.good("queue", "list") == "The queue is empty.\n"
+    assert site.json("queue", "list") == []
+
+
+def test_list_many(site):
+    ids = site.fill(5000, 7)
+    assert site.listed() == ids
+
+
+def test_count(site):
+    site.fill(3, 3, "two-groups", "backoff")
+    expected = {"messages": 3, "groups": 6, "destinations": 3, "backing_off": 3}
+    assert site.json("queue", "count") == expected
+    assert site.good("queue", "count") == (
+        "3 messages in 6 groups for 3 destinations, 3 of them backing off\n"
+    )
+
+
+def test_beside_an_owner(site):
+    """A listing needs no lock: here the owner is another command that is changing the store."""
+    ids = site.fill(200, 1)
+    command = [BIN / "smarthopctl", "-c", site.config, "queue", "hold", "--all"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as owner:
+        while owner.poll() is None:
+            assert site.listed() == ids
+    assert owner.returncode == 0
+
+
+# ---- terminals ----------------------------------------------------------------------------------
+
+
+def test_narrow_terminal(site):
+    site.fill(2, 1, "tried")
+    lines = on_terminal(site, 80, "queue", "list", NO_COLOR="1").splitlines()
+    assert "\033" not in "".join(lines)
+    assert len(lines) == 5
+    assert all(len(line) <= 80 for line in lines)
+    assert "sender0@ex~ user0@site~" in lines[1]
+    assert lines[2].startswith("    site0.example.net: 450 4.2.0 mailbox busy")
+
+
+def test_wide_terminal(site):
+    site.fill(2, 1, "held")
+    lines = on_terminal(site, 200, "queue", "list").splitlines()
+    assert len(lines) == 3
+    assert "\033[33mheld\033[0m" in lines[1]
+
+
+def test_dumb_terminal(site):
+    site.fill(1, 1, "held")
+    assert "\033" not in on_terminal(site, 200, "queue", "list", TERM="dumb")
+
+
+def test_strangers_texts_do_not_reach_the_terminal(site):
+    (id,) = site.fill(1, 1, "tried", "hostile")
+    for command in (["queue", "list"], ["queue", "show", id]):
+        for output in (site.good(*command), on_terminal(site, 200, *command, NO_COLOR="1")):
+            assert "\033" not in output
+            assert '?[2J"red"??ok? é' in output
+    (message,) = site.json("queue", "list")
+    assert message["recipients"][0]["status"]["text"] == '\033[2J"red"\r\nok\ufffd é'
+
+
+# ---- one message --------------------------------------------------------------------------------
+
+
+def test_show(site):
+    (id,) = site.fill(1, 2, "tried", "two-groups")
+    output = site.good("queue", "show", id)
+    assert output.startswith(f"Message     {id}\n")
+    for line in (
+        "Sender      <sender0@example.org>",
+        "Client      client.example.org [198.51.100.7]",
+        "Subject     Synthetic",
+        "Message-ID  <m1@example.org>",
+        "Destination site1.example.net",
+        "State       waiting",
+        "Tries       3",
+        "Recipient   <user0@site1.example.net>",
+        "  last said 450 4.2.0 mailbox busy (mx.example.net [192.0.2.1]:25)",
+    ):
+        assert line in output.splitlines()
+
+
+def test_show_json(site):
+    (id,) = site.fill(1, 1)
+    message = site.json("queue", "show", id.lower())
+    assert message["id"] == id
+    assert message["reason"] == "not tried yet"
+    assert message["recipients"][0]["status"] is None
+    assert message["hello"] == "client.example.org"
+    assert message["notification"] is False
+    assert "message" not in message
+    with_body = site.json("queue", "show", id, "--body")
+    assert with_body["message"].endswith("Subject: Synthetic\r\n\r\n")
+
+
+TRACE = b"Received: from client.example.org by mx.example.com\r\n"
+HEADER = b"Subject: Synthetic\r\n"
+LINE = b"A line of text that is stored and shown again as it came in.\r\n"
+
+
+def test_show_content(site):
+    (id,) = site.fill(1, 1, "size=1000000")
+    whole = site.run("queue", "show", id, "--body", text=False).stdout
+    assert whole.startswith(TRACE + HEADER + b"\r\n" + LINE)
+    assert whole.count(LINE) * len(LINE) == len(whole) - len(TRACE + HEADER) - 2 >= 999000
+    assert site.run("queue", "show", id, "--headers", text=False).stdout == TRACE + HEADER
+
+
+def test_show_unknown(site):
+    site.fill(1, 1)
+    done = site.run("queue", "show", "0000000000001")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "smarthopctl: 0000000000001: there is no such message in the queue\n"
+    )
+    assert site.run("queue", "show", "nonsense").returncode == 2
+
+
+# ---- changes without a daemon -------------------------------------------------------------------
+
+
+def test_hold_and_release(site):
+    ids = site.fill(2, 1)
+    assert site.good("queue", "hold", ids[0]) == f"{ids[0]}: held (1 group)\n"
+    assert site.good("queue", "hold", ids[0]) == f"{ids[0]}: nothing to change\n"
+    assert site.listed("--state", "held") == [ids[0]]
+    assert site.json("queue", "release", "--all") == {"ok": True, "id": "all", "affected": 1}
+    assert site.listed("--state", "ready") == ids
+
+
+def test_remove(site):
+    ids = site.fill(3, 2, "two-groups")
+    assert site.good("queue", "remove", *ids[:2]).splitlines() == [
+        f"{id}: removed (2 groups)" for id in ids[:2]
+    ]
+    assert site.listed() == ids[2:]
+    site.good("queue", "remove", "--all")
+    assert site.json("queue", "count")["groups"] == 0
+
+
+def test_retry_lifts_the_backoff(site):
+    ids = site.fill(3, 3, "tried", "backoff")
+    site.good("queue", "retry", ids[1])
+    assert site.listed("--state", "ready") == [ids[1]]
+    assert site.json("queue", "count")["backing_off"] == 2
+    site.good("queue", "retry", "--all")
+    assert site.listed("--state", "ready") == ids
+    assert site.json("queue", "count")["backing_off"] == 0
+
+
+def test_retry_leaves_what_is_held(site):
+    (id,) = site.fill(1, 1, "held")
+    assert site.good("queue", "retry", id) == f"{id}: nothing to change\n"
+    assert site.listed("--state", "held") == [id]
+
+
+def test_change_many(site):
+    site.fill(2000, 5)
+    assert site.json("queue", "hold", "--all")["affected"] == 2000
+    assert len(site.listed("--state", "held")) == 2000
+
+
+def test_change_unknown(site):
+    (id,) = site.fill(1, 1)
+    done = site.run("queue", "remove", "0000000000001", id)
+    assert done.returncode == 1
+    assert "0000000000001: there is no such message" in done.stderr
+    assert done.stdout == f"{id}: removed (1 group)\n"
+
+
+def test_a_wrong_id_changes_nothing(site):
+    (id,) = site.fill(1, 1)
+    assert site.run("queue", "remove", id, "nonsense").returncode == 2
+    assert site.listed() == [id]
+
+
+# ---- with a daemon ------------------------------------------------------------------------------
+
+
+def test_changes_go_to_the_daemon(site, daemon):
+    ids = site.fill(2, 1)
+    peer = daemon({"ok": True, "affected": 4})
+    for verb in ("retry", "remove", "hold", "release", "bounce"):
+        assert site.json("queue", verb, ids[0])["affected"] == 4
+    site.good("queue", "hold", "--all")
+    assert peer.asked == [
+        {"command": verb, "id": ids[0]}
+        for verb in ("retry", "remove", "hold", "release", "bounce")
+    ] + [{"command": "hold", "all": True}]
+    assert site.listed("--state", "ready") == ids
+
+
+def test_the_daemon_refuses(site, daemon):
+    (id,) = site.fill(1, 1)
+    daemon({"ok": False, "error": "it is being delivered"})
+    done = site.run("queue", "remove", id)
+    assert done.returncode == 1
+    assert done.stderr == f"smarthopctl: {id}: it is being delivered\n"
+
+
+@pytest.mark.parametrize("answer", [None, b"nonsense"])
+def test_the_daemon_breaks_off(site, daemon, answer):
+    daemon(answer)
+    done = site.run("status")
+    assert done.returncode == 1
+    assert "its log may tell why" in done.stderr
+
+
+def test_status(site, daemon):
+    answer = {"ok": True, "messages": 12, "map_size": 3 << 30, "store_low": True}
+    daemon(answer)
+    assert site.json("status") == answer
+    output = site.good("status")
+    assert "Messages queued  12\n" in output
+    assert "Store maximum    3.0G\n" in output
+    assert "short of room" in output
+
+
+def test_reload(site, daemon):
+    daemon({"ok": True, "messages": ["workers needs a restart"]})
+    assert site.good("reload").endswith("workers needs a restart\n")
+
+
+def test_reload_refused(site, daemon):
+    daemon({"ok": False, "error": "refused", "messages": ["relay.conf:1: wrong"]})
+    done = site.run("reload")
+    assert done.returncode == 1
+    assert done.stderr == "smarthopctl: refused\nrelay.conf:1: wrong\n"
+
+
+@pytest.mark.parametrize("command", [["status"], ["reload"], ["queue", "bounce", "--all"]])
+def test_no_daemon(site, command):
+    site.fill(1, 1)
+    done = site.run(*command)
+    assert done.returncode == 3
+    assert "smarthopd is not running" in done.stderr
+
+
+def test_a_socket_that_was_left(site):
+    (id,) = site.fill(1, 1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
+        left.bind(str(site.control))
+    assert site.run("status").returncode == 3
+    site.good("queue", "remove", id)
+
+
+# ---- the store, the configuration, the arguments ------------------------------------------------
+
+
+def test_no_store(site):
+    done = site.run("queue", "list")
+    assert done.returncode == 1
+    assert f"there is no store at {site.store}" in done.stderr
+
+
+def test_config_check(site):
+    assert site.good("config", "check") == f"{site.config}: good\n"
+    bad = site.config.with_name("bad.conf")
+    bad.write_text("nonsense = 1\n")
+    done = site.run("config", "check", str(bad))
+    assert done.returncode == 1
+    assert f"{bad}:1: " in done.stderr
+    done = site.run("--json", "config", "check", str(bad))
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["ok"], answer["file"]) == (1, False, str(bad))
+    assert answer["messages"]
+
+
+def test_config_show(site):
+    text = site.good("config", "show")
+    assert "mx.example.com" in text
+    again = site.config.with_name("again.conf")
+    again.write_text(text)
+    assert site.good("config", "check", str(again)) == f"{again}: good\n"
+    assert site.json("config", "show") == {"file": str(site.config), "configuration": text}
+
+
+def test_bad_configuration(site):
+    site.config.write_text("nonsense = 1\n")
+    done = site.run("queue", "list")
+    assert done.returncode == 1
+    assert "-c names another" in done.stderr
+
+
+def test_default_configuration(site):
+    (id,) = site.fill(1, 1)
+    command = [BIN / "smarthopctl", "queue", "list"]
+    done = subprocess.run(
+        command, cwd=site.config.parent, capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert id in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["queue"],
+        ["queue", "dance"],
+        ["queue", "list", "extra"],
+        ["queue", "list", "--body"],
+        ["queue", "list", "--limit", "many"],
+        ["queue", "list", "--state", "asleep"],
+        ["queue", "list", "--nonsense"],
+        ["queue", "show"],
+        ["queue", "remove"],
+        ["queue", "remove", "--all", "0000000000001"],
+        ["status", "--all"],
+    ],
+)
+def test_usage(site, arguments):
+    done = site.run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "smarthopctl: " in done.stderr
+
+
+def test_help_and_version(site):
+    assert site.good("help") == site.good("--help")
+    assert "queue release" in site.good("help")
+    assert re.fullmatch(r"smarthopctl \d+\.\d+\.\d+\n", site.good("version"))
+    assert site.good("--version") == site.good("version")
+    assert set(site.json("version")) == {"version"}
+
+
+def test_output_that_cannot_be_written(site):
+    site.fill(1, 1)
+    command = [BIN / "smarthopctl", "-c", site.config, "queue", "list"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=DEADLINE
+        )
+    assert done.returncode == 1
+    assert "could not be written" in done.stderr
+
+
+def test_every_command_is_in_the_manual(site):
+    manual = Path(__file__).parents[2] / "docs/smarthopctl.1"
+    text = manual.read_text()
+    commands = re.findall(r"^  ((?:queue |config )?[a-z]+)", site.good("help"), re.MULTILINE)
+    assert len(commands) >= 14
+    assert [command for command in commands if command not in text] == []
