@@ -70,14 +70,14 @@ def send_by_smtp_source(relay, _, __, file):
 
 
 ADDS_LINE = (send_by_swaks, send_by_smtp_source)  # an empty one, at the end of any message
-CLIENTS = [(send, transport)
+CLIENTS = [(send, transport, protocol)
            for send in (send_by_smtplib, send_by_swaks, send_by_curl, send_by_msmtp)
-           for transport in PROTOCOLS] + [(send_by_smtp_source, "plain")]
+           for transport, protocol in PROTOCOLS.items()] + [(send_by_smtp_source, "plain", b"SMTP")]
 
 
-@pytest.mark.parametrize("send, transport", CLIENTS,
-                         ids=[f"{send.__name__[8:]}-{way}" for send, way in CLIENTS])
-def test_client(send, transport, start_relay, sink, certificate, tmp_path):
+@pytest.mark.parametrize("send, transport, protocol", CLIENTS,
+                         ids=[f"{send.__name__[8:]}-{way}" for send, way, _ in CLIENTS])
+def test_client(send, transport, protocol, start_relay, sink, certificate, tmp_path):
     relay = start_relay(routes={"*": to(sink)}, listeners=LISTENERS, certificate=certificate)
     file = tmp_path / "message"
     file.write_bytes(SAMPLE.replace(b"\r\n", b"\n"))
@@ -86,7 +86,7 @@ def test_client(send, transport, start_relay, sink, certificate, tmp_path):
     assert (message.sender, message.recipients) == (SENDER, [RECIPIENT])
     content.assert_relayed(message.content, SAMPLE + (b"\r\n" if send in ADDS_LINE else b""))
     received, _ = content.split_trace(message.content)
-    assert received["protocol"] == PROTOCOLS[transport]
+    assert received["protocol"] == protocol
     assert (received["tls"] is None) == (transport == "plain")
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from .wait import PATIENCE_S
 
-BIN = Path(os.environ.get("SMARTHOP_BIN", "build/release/bin")).resolve()
-SUPPORT = Path(os.environ.get("SMARTHOP_SUPPORT", "build/release/tests/support")).resolve()
+BUILD = Path(__file__).resolve().parents[3] / "build" / "release"
+BIN = Path(os.environ.get("SMARTHOP_BIN", BUILD / "bin"))
+SUPPORT = Path(os.environ.get("SMARTHOP_SUPPORT", BUILD / "tests" / "support"))
 
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:")
 

@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Checks every #include line of the tree against the table of the house.
+
+A folder may include itself, what its row names, and libc. A header of a third party is allowed only
+where its row says so, because that is what keeps a library replaceable. Each violation is told as
+file:line. The check first proves on planted lines that it would see one.
+
+    layering.py ROOT
+"""
+
+import fnmatch
+import re
+import sys
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+
+class Row(NamedTuple):
+    folder: str  # the longest one that a file lies in is its row
+    may: tuple[str, ...]  # folders, or single headers
+    third: tuple[tuple[str, str], ...] = ()  # (header, file of the folder that may include it)
+
+
+BASE, PROTO, NET, CONF, AUTH = "relay/base", "relay/proto", "relay/net", "relay/conf", "relay/auth"
+# The public headers that a module of the middle layer may know of the others.
+PUBLIC = (
+    "queue/queue.h",
+    "resolver/resolver.h",
+    "plugins/host/host.h",
+    "plugins/smarthop_plugin.h",
+    "relay/route/route.h",
+    "relay/report/report.h",
+)
+MIDDLE = (BASE, PROTO, NET, CONF, AUTH, *PUBLIC)
+JANSSON = (("jansson.h", "*"),)
+
+TABLE = (
+    Row(BASE, (), (("uv.h", "loop.c"), ("uv.h", "mailbox.c"), ("lmdb.h", "kv*"))),
+    Row(PROTO, (BASE,), (("idn2.h", "*"),)),
+    Row(NET, (BASE,), (("uv.h", "*"), ("openssl/*", "*"), ("curl/*", "*"))),
+    Row(CONF, (BASE,), (("confuse.h", "*"),)),
+    Row(AUTH, (BASE, CONF), (("openssl/*", "*"), ("crypt.h", "*"))),
+    Row("resolver", (BASE,), (("ares.h", "*"), ("uv.h", "*"))),
+    Row("queue", (BASE, PROTO), (("xxhash.h", "*"),)),
+    # smarthopctl: reads the store by itself, and relay.conf to find it.
+    Row("queue/ctl", (BASE, PROTO, CONF, "queue/queue.h"), JANSSON),
+    Row("relay/receive", MIDDLE),
+    Row("relay/route", MIDDLE),
+    # An attempt is what the scheduler schedules: it alone drives deliver/.
+    Row("relay/schedule", (*MIDDLE, "relay/deliver/deliver.h")),
+    Row("relay/deliver", MIDDLE),
+    Row("relay/report", MIDDLE, JANSSON),
+    Row("relay/control", MIDDLE, JANSSON),
+    # main.c, and daemon.c and worker.c beside it: the wiring.
+    Row("relay", ("relay", "queue", "resolver", "plugins/host"), ()),
+    Row("plugins/host", (BASE, CONF, "plugins/smarthop_plugin.h"), (("dlfcn.h", "*"),)),
+    # Final delivery is a server of its own.
+    Row("plugins/drop", ("plugins/smarthop_plugin.h", BASE, PROTO, NET, AUTH), (("openssl/*", "*"),)),
+    Row("plugins", ("plugins/smarthop_plugin.h",)),
+)
+
+LIBC_FOLDERS = ("arpa", "net", "netinet", "sys")
+LIBC = frozenset(
+    "assert ctype dirent endian errno fcntl fnmatch ftw getopt grp inttypes limits locale math "
+    "netdb poll pthread pwd semaphore setjmp signal spawn stdalign stdarg stdatomic stdbool stddef "
+    "stdint stdio stdlib stdnoreturn string strings syslog termios time unistd wchar".split()
+)
+
+SOURCES = ("relay", "resolver", "queue", "plugins")
+INCLUDE_ROOTS = (".", "relay")
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+class Include(NamedTuple):
+    file: str  # from the root
+    line: int
+    system: bool  # in angle brackets
+    header: str
+
+
+def row_of(path: str) -> Row | None:
+    rows = [row for row in TABLE if path.startswith(row.folder + "/")]
+    return max(rows, key=lambda row: len(row.folder), default=None)
+
+
+def is_libc(header: str) -> bool:
+    folder, slash, _ = header.partition("/")
+    return folder in LIBC_FOLDERS if slash else header.removesuffix(".h") in LIBC
+
+
+def judge_system(row: Row, include: Include) -> str | None:
+    name = Path(include.file).name
+    for header, file in row.third:
+        if fnmatch.fnmatch(include.header, header) and fnmatch.fnmatch(name, file):
+            return None
+    if is_libc(include.header):
+        return None
+    return f"{row.folder} may not include <{include.header}>"
+
+
+def judge_own(root: Path, row: Row, include: Include) -> str | None:
+    beside = str(Path(include.file).parent / include.header)
+    places = [beside] + [str(Path(start) / include.header) for start in INCLUDE_ROOTS]
+    found = next((place for place in places if (root / place).is_file()), None)
+    if found is None:
+        return f'"{include.header}" is not in the tree'
+    if row_of(found) == row:
+        return None
+    if any(found == may or found.startswith(may + "/") for may in row.may):
+        return None
+    return f"{row.folder} may not include {found}"
+
+
+def judge(root: Path, include: Include) -> str | None:
+    row = row_of(include.file)
+    if row is None:
+        return f"{include.file} lies in no folder of the table"
+    if include.system:
+        return judge_system(row, include)
+    return judge_own(root, row, include)
+
+
+def includes_of(root: Path) -> Iterator[Include]:
+    for folder in SOURCES:
+        for path in sorted((root / folder).rglob("*.[ch]")):
+            file = str(path.relative_to(root))
+            for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+                match = INCLUDE.match(line)
+                if match:
+                    yield Include(file, number, match[1] == "<", match[2])
+
+
+# What must be seen, or must be let through, whatever the tree holds.
+PLANTED = (
+    ("relay/base/span.c", "<uv.h>", False),
+    ("relay/base/loop.c", "<uv.h>", True),
+    ("relay/base/loop.c", '"net/conn.h"', False),
+    ("relay/base/kv_txn.c", "<lmdb.h>", True),
+    ("relay/proto/dot.c", '"base/buf.h"', True),
+    ("relay/proto/dot.c", "<openssl/ssl.h>", False),
+    ("relay/receive/data.c", '"deliver/deliver.h"', False),
+    ("relay/receive/data.c", '"queue/queue_private.h"', False),
+    ("relay/schedule/job.c", '"deliver/deliver.h"', True),
+    ("relay/schedule/job.c", '"deliver/session.h"', False),
+    ("relay/daemon.c", '"receive/receive.h"', True),
+    ("queue/change.c", '"conf/conf.h"', False),
+    ("queue/change.c", "<nowhere.h>", False),
+    ("queue/change.c", '"tests/support/rig.h"', False),
+    ("elsewhere/x.c", "<stdio.h>", False),
+)
+
+
+def prove(root: Path) -> None:
+    for file, text, allowed in PLANTED:
+        match = INCLUDE.match("#include " + text)
+        assert match, text
+        problem = judge(root, Include(file, 1, match[1] == "<", match[2]))
+        if (problem is None) != allowed:
+            sys.exit(f"layering.py does not work: {file} including {text} gives {problem!r}")
+
+
+def main() -> int:
+    root = Path(sys.argv[1])
+    prove(root)
+    seen = broken = 0
+    for include in includes_of(root):
+        seen += 1
+        problem = judge(root, include)
+        if problem:
+            broken += 1
+            print(f"{include.file}:{include.line}: {problem}")
+    if seen == 0:
+        sys.exit(f"{root}: no includes found")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
