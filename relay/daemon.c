@@ -276,7 +276,7 @@ static void collect_status(struct work *work)
     status->map_size = counts.store.map_size;
     status->disk_free = counts.store.disk_free;
     status->store_low = counts.store.low;
-    status->store_broken = counts.store.broken;
+    status->store_broken = queue_is_broken(r->daemon->shared.queue); /* counting may fail then */
 }
 
 static void on_collected(struct call *call)

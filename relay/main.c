@@ -29,13 +29,19 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
+static void write_buf(const struct buf *out, FILE *file)
+{
+    if (buf_len(out) > 0)
+        fwrite(buf_span(out).ptr, 1, buf_len(out), file);
+}
+
 static int print(void (*make)(struct buf *out))
 {
     struct buf out;
 
     buf_init(&out, 0);
     make(&out);
-    fwrite(buf_span(&out).ptr, 1, buf_len(&out), stdout);
+    write_buf(&out, stdout);
     buf_fini(&out);
     return 0;
 }
@@ -83,7 +89,7 @@ int main(int argc, char **argv)
         file = default_config();
     buf_init(&messages, 0);
     struct err e = conf_load(file, &messages, &conf);
-    fwrite(buf_span(&messages).ptr, 1, buf_len(&messages), stderr);
+    write_buf(&messages, stderr);
     buf_fini(&messages);
     if (err_is(e))
         return EXIT_CONFIG;

@@ -225,10 +225,13 @@ void worker_join(struct worker *worker)
     worker->running = false;
 }
 
+/* What holds timers goes before the loop that they are on. */
 void worker_fini(struct worker *worker)
 {
     for (struct worker_listener *l = worker->listeners; l != NULL; l = l->next)
         listener_close(l->listener);
+    schedule_free(worker->scheduler);
+    receive_server_free(worker->receive);
     if (worker->resolver != NULL)
         resolver_close(worker->resolver);
     loop_free(worker->loop);
@@ -236,6 +239,4 @@ void worker_fini(struct worker *worker)
         next = l->next;
         free(l);
     }
-    schedule_free(worker->scheduler);
-    receive_server_free(worker->receive);
 }

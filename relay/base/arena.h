@@ -20,7 +20,8 @@ struct arena {
 void arena_init(struct arena *a);
 void arena_fini(struct arena *a);
 
-/* Zeroed and aligned for any type; never NULL. Sizes that a peer chose are bounded by the caller. */
+/* Zeroed and aligned for any type; never NULL. Sizes that a peer chose are bounded by the caller.
+ */
 void *arena_alloc(struct arena *a, size_t size);
 
 /* A copy that lives as long as the arena; it is followed by a NUL that is not counted. */

@@ -73,12 +73,10 @@ static bool append_formatted(struct buf *b, const char *format, va_list args)
     if (len >= 0 && (size_t)len < sizeof small) {
         done = buf_append(b, span_of(small, (size_t)len));
     } else if (len >= 0) {
-        char *room = buf_reserve(b, (size_t)len + 1);
-        if (room != NULL) {
-            vsnprintf(room, (size_t)len + 1, format, again);
-            buf_commit(b, (size_t)len);
-            done = true;
-        }
+        char *text = mem_alloc((size_t)len + 1); /* its NUL might not fit into a bounded buf */
+        vsnprintf(text, (size_t)len + 1, format, again);
+        done = buf_append(b, span_of(text, (size_t)len));
+        free(text);
     }
     va_end(again);
     return done;

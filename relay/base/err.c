@@ -5,18 +5,10 @@
 #include <string.h>
 
 static const char *const kind_texts[] = {
-    [ERR_NONE] = "no error",
-    [ERR_SYSTEM] = "system error",
-    [ERR_NO_SPACE] = "no space left",
-    [ERR_NOT_FOUND] = "not found",
-    [ERR_CORRUPT] = "damaged data",
-    [ERR_INVALID] = "invalid",
-    [ERR_TIMEOUT] = "timed out",
-    [ERR_CANCELLED] = "cancelled",
-    [ERR_CLOSED] = "closed",
-    [ERR_STORE] = "store error",
-    [ERR_TLS] = "TLS error",
-    [ERR_CONFLICT] = "conflict",
+    [ERR_NONE] = "no error",       [ERR_SYSTEM] = "system error",  [ERR_NO_SPACE] = "no space left",
+    [ERR_NOT_FOUND] = "not found", [ERR_CORRUPT] = "damaged data", [ERR_INVALID] = "invalid",
+    [ERR_TIMEOUT] = "timed out",   [ERR_CANCELLED] = "cancelled",  [ERR_CLOSED] = "closed",
+    [ERR_STORE] = "store error",   [ERR_TLS] = "TLS error",        [ERR_CONFLICT] = "conflict",
 };
 
 struct err err_system(int sys, const char *where)

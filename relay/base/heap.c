@@ -11,6 +11,8 @@ void heap_init(struct heap *h)
 
 void heap_fini(struct heap *h)
 {
+    for (size_t i = 0; i < h->count; i++)
+        h->nodes[i]->place = 0;
     free(h->nodes);
     heap_init(h);
 }

@@ -20,7 +20,7 @@ struct heap {
 };
 
 void heap_init(struct heap *h);
-/* The nodes belong to others; they are only forgotten. */
+/* The nodes belong to others, and still are in place: they are in no heap afterwards. */
 void heap_fini(struct heap *h);
 
 static inline struct heap_node *heap_top(const struct heap *h)

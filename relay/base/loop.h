@@ -20,7 +20,8 @@ struct err loop_create(const char *name, struct loop **out);
 void loop_run(struct loop *loop);
 /* Any thread, once: the loop returns after the present round. */
 void loop_stop(struct loop *loop);
-/* After loop_run has returned and every handle on it is closed or given up. */
+/* After loop_run has returned and every handle on it is closed or given up. Timers that are still
+ * armed are stopped; their owners are still there. */
 void loop_free(struct loop *loop);
 
 const char *loop_name(const struct loop *loop);
@@ -69,7 +70,8 @@ struct work {
 };
 void loop_work(struct loop *loop, struct work *work);
 
-/* A process signal, told on this loop. Embedded in its owner, which keeps it as long as the loop. */
+/* A process signal, told on this loop. Embedded in its owner, which keeps it as long as the loop.
+ */
 struct loop_signal {
     void (*caught)(struct loop_signal *signal);
     void *handle;

@@ -47,9 +47,10 @@ void mailbox_post(struct mailbox *m, struct call *call)
     pthread_mutex_lock(&m->lock);
     bool first = list_is_empty(&m->posted);
     list_append(&m->posted, &call->link);
-    pthread_mutex_unlock(&m->lock);
+    /* Under the lock: the call may be what ends the loop, and the mailbox with it. */
     if (first)
         uv_async_send(&m->wake);
+    pthread_mutex_unlock(&m->lock);
 }
 
 void mailbox_close(struct mailbox *m)

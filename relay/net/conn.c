@@ -11,9 +11,9 @@
 enum {
     INPUT_MAX = 65536,
     OUTPUT_HIGH = 65536,
-    FINISH_MS = 5000, /* how long the last bytes may take to leave */
-    LINGER_MS = 1000, /* how long what still arrives is read and dropped, so that our last reply
-                         is not lost to a reset */
+    FINISH_MS = 5000,  /* how long the last bytes may take to leave */
+    LINGER_MS = 1000,  /* how long what still arrives is read and dropped, so that our last reply
+                          is not lost to a reset */
     PLAIN_MAX = 16384, /* one TLS record */
 };
 
@@ -52,7 +52,7 @@ struct conn {
     bool connected;
     bool reading;
     bool paused;
-    bool full;  /* reading stopped because the input buffer is */
+    bool full;   /* reading stopped because the input buffer is */
     bool retell; /* CONN_INPUT is owed */
     bool congested;
     bool eof;
@@ -348,8 +348,8 @@ void conn_tls_info(const struct conn *c, struct conn_tls_info *out)
     out->version = SSL_get_version(ssl);
     out->cipher = SSL_get_cipher_name(ssl);
     out->bits = SSL_get_cipher_bits(ssl, NULL);
-    out->verified = SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE &&
-                    SSL_get_verify_result(ssl) == X509_V_OK;
+    out->verified =
+        SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE && SSL_get_verify_result(ssl) == X509_V_OK;
     out->server_name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 }
 
@@ -372,8 +372,8 @@ static void encrypt(struct conn *c)
     while (buf_len(&c->out) > 0) {
         struct span plain = buf_span(&c->out);
         ERR_clear_error();
-        int n = SSL_write(c->tls->ssl, plain.ptr, (int)(plain.len < INT32_MAX ? plain.len
-                                                                              : INT32_MAX));
+        int n =
+            SSL_write(c->tls->ssl, plain.ptr, (int)(plain.len < INT32_MAX ? plain.len : INT32_MAX));
         if (n <= 0) {
             fail_tls(c);
             return;

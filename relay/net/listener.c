@@ -49,8 +49,7 @@ struct err listener_bind(const struct sockaddr *address, int *fd_out)
     *fd_out = -1;
     if (fd < 0)
         return err_system(errno, "socket");
-    if (set_options(fd, address->sa_family) != 0 ||
-        bind(fd, address, address_len(address)) != 0) {
+    if (set_options(fd, address->sa_family) != 0 || bind(fd, address, address_len(address)) != 0) {
         int sys = errno;
         close(fd);
         return err_system(sys, "bind");

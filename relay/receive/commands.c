@@ -143,8 +143,8 @@ static void do_mail(struct session *s, const struct smtp_command *command)
     }
     if (!store_takes_mail(s))
         return;
-    enum smtp_path_error error = smtp_parse_mail(
-        command->args, SMTP_PATH_ALLOW_UTF8 | SMTP_PATH_ALLOW_LONG_LOCAL, &args);
+    enum smtp_path_error error =
+        smtp_parse_mail(command->args, SMTP_PATH_ALLOW_UTF8 | SMTP_PATH_ALLOW_LONG_LOCAL, &args);
     if (error != SMTP_PATH_OK) {
         refuse_path(s, error, args.address_error);
         return;

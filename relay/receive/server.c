@@ -71,8 +71,7 @@ void receive_server_stop(struct receive_server *server, struct call *stopped)
 {
     server->is_stopping = true;
     server->stopped = stopped;
-    for (struct list *node = server->sessions.next, *next; node != &server->sessions;
-         node = next) {
+    for (struct list *node = server->sessions.next, *next; node != &server->sessions; node = next) {
         struct session *s = container_of(node, struct session, link);
         next = node->next;
         s->stopping = true;

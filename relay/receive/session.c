@@ -39,8 +39,8 @@ static uint64_t deadline_of(const struct session *s, enum session_state state)
 }
 
 static const char *const state_names[] = {
-    [SESSION_NEW] = "new",     [SESSION_HANDSHAKE] = "handshake", [SESSION_COMMAND] = "command",
-    [SESSION_ROUTE] = "route", [SESSION_DATA] = "data",           [SESSION_STAGE] = "stage",
+    [SESSION_NEW] = "new",       [SESSION_HANDSHAKE] = "handshake", [SESSION_COMMAND] = "command",
+    [SESSION_ROUTE] = "route",   [SESSION_DATA] = "data",           [SESSION_STAGE] = "stage",
     [SESSION_COMMIT] = "commit", [SESSION_CLOSED] = "closed",
 };
 
@@ -224,8 +224,7 @@ static void refuse_line(struct session *s, const struct smtp_command *command)
 {
     char text[96];
 
-    snprintf(text, sizeof text, "Command refused: %s",
-             smtp_command_error_text(command->error));
+    snprintf(text, sizeof text, "Command refused: %s", smtp_command_error_text(command->error));
     if (command->error == SMTP_COMMAND_BARE_LF) {
         session_reply(s, 521, ESC(5, 5, 2), text);
         session_end(s, "bare LF in a command");

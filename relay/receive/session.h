@@ -131,9 +131,8 @@ void session_refuse(struct session *s, uint16_t code, struct enhanced_code enhan
 /* Sends what was gathered and closes. `reason` is static, for the log. */
 void session_end(struct session *s, const char *reason);
 
-#define ESC(klass_, subject_, detail_)                                                             \
-    ((struct enhanced_code){(klass_), (subject_), (detail_)})
-#define ESC_NONE ((struct enhanced_code){0, 0, 0})
+#define ESC(klass_, subject_, detail_) ((struct enhanced_code){(klass_), (subject_), (detail_)})
+#define ESC_NONE                       ((struct enhanced_code){0, 0, 0})
 
 /* commands.c */
 void command_execute(struct session *s, const struct smtp_command *command);

@@ -28,8 +28,8 @@ void trace_make(struct session *s, struct transaction *tx)
                               tls.version, tls.cipher, tls.bits);
     /* With several recipients it would tell each of the others. */
     if (tx->recipient_count == 1)
-        recipient = arena_printf(&message->arena, "\r\n\tfor <%.*s>",
-                                 SPAN_ARG(tx->recipients[0].address));
+        recipient =
+            arena_printf(&message->arena, "\r\n\tfor <%.*s>", SPAN_ARG(tx->recipients[0].address));
     rfc5322_date((time_t)(clock_wall_ms() / 1000), 0, date);
     message->trace = arena_printf(
         &message->arena, "Received: from %s (%s)\r\n\tby %s with %s id %s%.*s%.*s;\r\n\t%s\r\n",

@@ -101,8 +101,7 @@ static bool fits(const struct queue_group *group, const struct tx_recipient *rec
 {
     bool held = recipient->verdict == ROUTE_HOLD;
 
-    return group->recipient_count < QUEUE_GROUP_MAX &&
-           (group->state == QUEUE_GROUP_HELD) == held &&
+    return group->recipient_count < QUEUE_GROUP_MAX && (group->state == QUEUE_GROUP_HELD) == held &&
            span_equal(group->destination, recipient->destination);
 }
 

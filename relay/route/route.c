@@ -91,7 +91,8 @@ static void follow(struct route_query *query, const struct conf_route *route, st
         to_mx(query, own, route->port, route->tls);
         break;
     case CONF_ROUTE_REJECT:
-        reject(query, (struct status){.code = 550, .enhanced = {5, 7, 1},
+        reject(query, (struct status){.code = 550,
+                                      .enhanced = {5, 7, 1},
                                       .text = route->text ? span_cstr(route->text)
                                                           : SPAN("Refused by local policy")});
         break;
@@ -102,7 +103,8 @@ static void follow(struct route_query *query, const struct conf_route *route, st
         to_mx(query, domain, SMTP_PORT, CONF_ROUTE_TLS_OPPORTUNISTIC);
         if (query->verdict == ROUTE_SEND) {
             query->verdict = ROUTE_HOLD;
-            query->status = (struct status){.code = 450, .enhanced = {4, 7, 1},
+            query->status = (struct status){.code = 450,
+                                            .enhanced = {4, 7, 1},
                                             .text = route->text ? span_cstr(route->text)
                                                                 : SPAN("Held by a route")};
         }

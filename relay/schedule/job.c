@@ -7,8 +7,7 @@ bool job_is_expired(const struct job *job)
 {
     const struct conf *conf = job->owner->conf;
     uint64_t now = clock_steady_ms(), arrival = job->message->arrival;
-    uint64_t most =
-        job->message->reverse_path.len ? conf->expire_after : conf->bounce_expire_after;
+    uint64_t most = job->message->reverse_path.len ? conf->expire_after : conf->bounce_expire_after;
 
     return now > arrival && now - arrival > most;
 }

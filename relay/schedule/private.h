@@ -36,8 +36,8 @@ struct job {
     /* The attempt. */
     struct arena arena; /* the statuses' texts */
     struct deliver_attempt attempt;
-    uint32_t *sent;           /* indexes of the attempted recipients */
-    struct status *statuses;  /* theirs */
+    uint32_t *sent;          /* indexes of the attempted recipients */
+    struct status *statuses; /* theirs */
 
     /* The settling; see settle.c. */
     struct settling *settling;
@@ -169,7 +169,7 @@ struct settle_plan {
     enum queue_group_state state;  /* of those that stay */
     uint64_t due;
     uint32_t tries;
-    bool warn; /* tell the sender that those that stay are late */
+    bool warn;              /* tell the sender that those that stay are late */
     struct span final_text; /* for the notification: why they are given up, where it is not the
                                last status; static */
     struct schedule_batch *batch; /* told when it is recorded; may be NULL */

@@ -57,8 +57,8 @@ static void finish(struct settling *st, bool recorded)
     struct job *job = st->job;
     struct scheduler *s = job->owner;
     struct destination *d = job->destination;
-    bool stays = recorded && st->remaining.recipient_count > 0 &&
-                 st->remaining.state == QUEUE_GROUP_WAITING;
+    bool stays =
+        recorded && st->remaining.recipient_count > 0 && st->remaining.state == QUEUE_GROUP_WAITING;
 
     if (st->batch != NULL)
         batch_told(st->batch, recorded);
@@ -224,8 +224,8 @@ static void sort_recipients(struct settling *st, const struct settle_plan *plan)
 void settle_start(struct job *job, const struct settle_plan *plan)
 {
     const struct queue_group *group = job->group;
-    struct settling *st = mem_zalloc(sizeof *st + group->recipient_count *
-                                                      sizeof(struct queue_recipient));
+    struct settling *st =
+        mem_zalloc(sizeof *st + group->recipient_count * sizeof(struct queue_recipient));
 
     job->state = JOB_SETTLING;
     job->owner->settling++;

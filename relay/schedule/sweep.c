@@ -11,7 +11,7 @@
 enum {
     SWEEP_LONGEST_MS = 60000,
     SWEEP_SHORTEST_MS = 100,
-    SWEEP_HITS_MOST = 512,        /* messages acted on in one go */
+    SWEEP_HITS_MOST = 512, /* messages acted on in one go */
     SWEEP_ANEW_MS = 600 * 1000,
 };
 

@@ -14,7 +14,6 @@ import pytest
 from relay_harness import Load, Sink, elapse, free_port, send_message, simple_message, wait_until
 
 DISK = 48 << 20
-LOW_WATER = 4 << 20
 INODES = 64
 REFUSAL = (452, "4.3.1")
 REFUSE_S = 1.0

@@ -1,0 +1,62 @@
+"""The preloaded library of fail_io.c, as the tests steer it."""
+
+import errno
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+from relay_harness import program
+
+HEAD = struct.Struct("=QQQQ")
+WRITE, SYNC, SYNC_WRITE = 1, 2, 3
+
+
+class Faults:
+    """Faults, recording and clock of the daemons that get `env`. One folder, one daemon."""
+
+    def __init__(self, folder, *, record=False):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.spec_path = self.folder / "spec"
+        self.record_path = self.folder / "record"
+        self.clock_path = self.folder / "clock"
+        self.env = {"LD_PRELOAD": str(program("fail_io.so")),
+                    "FAIL_IO_SPEC": str(self.spec_path), "FAIL_IO_CLOCK": str(self.clock_path)}
+        if record:
+            self.env["FAIL_IO_RECORD"] = str(self.record_path)
+
+    def fail(self, call, error, *, first=1, every=1):
+        """From now on, the `first`th "write", "sync" or "meta" and each `every`th behind it."""
+        self._put(self.spec_path, f"{call} {getattr(errno, error)} {first} {every}")
+
+    def heal(self):
+        self.spec_path.unlink(missing_ok=True)
+
+    def shift_clock(self, seconds):
+        self._put(self.clock_path, f"{seconds:+d}")
+
+    @staticmethod
+    def _put(path, text):
+        """Whole or not at all: the daemon reads while we write."""
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.rename(path)
+
+
+class Step(NamedTuple):
+    """A write or sync of the data file."""
+
+    kind: int
+    began_ns: int
+    offset: int
+    data: bytes
+
+
+def read_record(path):
+    steps, at, raw = [], 0, Path(path).read_bytes()
+    while at < len(raw):
+        kind, began_ns, offset, length = HEAD.unpack_from(raw, at)
+        at += HEAD.size
+        steps.append(Step(kind, began_ns, offset, raw[at:at + length]))
+        at += length
+    return steps
