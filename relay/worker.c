@@ -68,6 +68,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
         .loop = worker->loop,
         .queue = shared->queue,
         .limits = shared->limits,
+        .workers = shared->set->count,
         .accepted = on_accepted,
         .context = worker,
     });

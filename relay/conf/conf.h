@@ -126,6 +126,7 @@ struct conf {
     unsigned recipients_max;
     uint64_t message_size_max;
     uint64_t memory_body_max; /* larger bodies are staged in the store while they arrive */
+    uint64_t receive_memory_max; /* bodies held while they arrive, all workers together */
     unsigned commands_without_mail_max;
     unsigned errors_max;
     uint64_t command_timeout;

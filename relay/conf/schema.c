@@ -110,10 +110,14 @@ static const struct conf_key global_keys[] = {
      .help = "The most recipients of one transaction. RFC 5321 asks for at least 100."},
     {FIELD(conf, message_size_max), .type = CONF_SIZE, .standard = "100MiB", .min = KIB,
      .max = 4 * GIB, .reloadable = true, .help = "The largest message."},
-    {FIELD(conf, memory_body_max), .type = CONF_SIZE, .standard = "128KiB", .min = 4 * KIB,
+    {FIELD(conf, memory_body_max), .type = CONF_SIZE, .standard = "2MiB", .min = 4 * KIB,
      .max = 16 * MIB, .reloadable = true,
      .help = "The largest message kept in memory while it arrives; a larger one is written to "
              "the store piece by piece."},
+    {FIELD(conf, receive_memory_max), .type = CONF_SIZE, .standard = "64MiB", .min = MIB,
+     .max = TIB, .reloadable = true,
+     .help = "Message bodies held in memory while they arrive, all workers together; beyond it "
+             "every one is written to the store piece by piece."},
     {FIELD(conf, commands_without_mail_max), .type = CONF_NUMBER, .unit = "commands",
      .standard = "1000", .min = 1, .max = MILLION, .reloadable = true,
      .help = "Commands a client may send without sending mail before it is shown the door."},
@@ -184,7 +188,7 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, window_per_destination), .type = CONF_NUMBER, .unit = "messages",
      .standard = "1000", .min = 1, .max = MILLION, .reloadable = true,
      .help = "Messages of one destination held in memory; the others wait in the store."},
-    {FIELD(conf, queue_memory_max), .type = CONF_SIZE, .standard = "256MiB", .max = TIB,
+    {FIELD(conf, queue_memory_max), .type = CONF_SIZE, .standard = "64MiB", .max = TIB,
      .reloadable = true,
      .help = "Message bodies held in memory until their first delivery, all workers together; "
              "the others are read back from the store."},

@@ -69,7 +69,7 @@ static void refuse_path(struct session *s, enum smtp_path_error error, enum addr
              error == SMTP_PATH_ADDRESS ? address_error_text(address) : "");
     if (error == SMTP_PATH_ADDRESS)
         enhanced = ESC(5, 1, 3);
-    if (error == SMTP_PATH_NEEDS_SMTPUTF8) {
+    if (error == SMTP_PATH_NEEDS_SMTPUTF8 || address == ADDRESS_UTF8_REFUSED) {
         enhanced = ESC(5, 6, 7);
         code = 553; /* RFC 6531 3.5 */
     }
@@ -227,11 +227,11 @@ void command_routed(struct session *s)
     const struct route_query *query = &s->tx->route;
 
     session_enter(s, SESSION_COMMAND);
-    if (query->verdict == ROUTE_REJECT || query->verdict == ROUTE_DEFER) {
-        if (query->verdict == ROUTE_REJECT)
-            count(&s->server->counters.rejected);
+    if (query->verdict == ROUTE_REJECT) {
+        count(&s->server->counters.rejected);
+        session_refuse_span(s, query->status.code, query->status.enhanced, query->status.text);
+    } else if (query->verdict == ROUTE_DEFER) {
         session_reply_span(s, query->status.code, query->status.enhanced, query->status.text);
-        s->errors++;
     } else {
         *transaction_add_recipient(s->tx) = (struct tx_recipient){
             .address = query->recipient,
@@ -321,10 +321,6 @@ static void do_starttls(struct session *s, const struct smtp_command *command)
         bad_sequence(s, "TLS is active already");
         return;
     }
-    if (command->args.len > 0) {
-        session_refuse(s, 501, ESC(5, 5, 4), "STARTTLS takes no argument");
-        return;
-    }
     if (conn_input(s->conn).len > command->line.len + 2) {
         session_reply(s, 521, ESC(5, 5, 0), "Commands sent before the TLS handshake");
         session_end(s, "plain text behind STARTTLS");
@@ -340,7 +336,7 @@ static void do_starttls(struct session *s, const struct smtp_command *command)
 
 /* ---- dispatch ----------------------------------------------------------------------------- */
 
-enum { NEEDS_HELLO = 1 << 0, COUNTS_AS_IDLE = 1 << 1 };
+enum { NEEDS_HELLO = 1 << 0, COUNTS_AS_IDLE = 1 << 1, TAKES_NOTHING = 1 << 2 };
 
 static const struct {
     void (*handler)(struct session *s, const struct smtp_command *command);
@@ -350,14 +346,14 @@ static const struct {
     [SMTP_VERB_HELO] = {do_helo, COUNTS_AS_IDLE},
     [SMTP_VERB_MAIL] = {do_mail, NEEDS_HELLO | COUNTS_AS_IDLE},
     [SMTP_VERB_RCPT] = {do_rcpt, NEEDS_HELLO},
-    [SMTP_VERB_DATA] = {do_data, NEEDS_HELLO},
-    [SMTP_VERB_RSET] = {do_rset, COUNTS_AS_IDLE},
+    [SMTP_VERB_DATA] = {do_data, NEEDS_HELLO | TAKES_NOTHING},
+    [SMTP_VERB_RSET] = {do_rset, COUNTS_AS_IDLE | TAKES_NOTHING},
     [SMTP_VERB_NOOP] = {do_noop, COUNTS_AS_IDLE},
     [SMTP_VERB_VRFY] = {do_vrfy, COUNTS_AS_IDLE},
     [SMTP_VERB_EXPN] = {do_expn, COUNTS_AS_IDLE},
     [SMTP_VERB_HELP] = {do_help, COUNTS_AS_IDLE},
-    [SMTP_VERB_QUIT] = {do_quit, 0},
-    [SMTP_VERB_STARTTLS] = {do_starttls, NEEDS_HELLO | COUNTS_AS_IDLE},
+    [SMTP_VERB_QUIT] = {do_quit, TAKES_NOTHING},
+    [SMTP_VERB_STARTTLS] = {do_starttls, NEEDS_HELLO | COUNTS_AS_IDLE | TAKES_NOTHING},
 };
 
 void command_execute(struct session *s, const struct smtp_command *command)
@@ -375,6 +371,10 @@ void command_execute(struct session *s, const struct smtp_command *command)
     }
     if ((flags & NEEDS_HELLO) && s->hello == NULL) {
         bad_sequence(s, "EHLO first");
+        return;
+    }
+    if ((flags & TAKES_NOTHING) && command->args.len > 0) {
+        session_refuse(s, 501, ESC(5, 5, 4), "This command takes no argument");
         return;
     }
     table[command->verb].handler(s, command);

@@ -74,8 +74,7 @@ static void end_of_data(struct session *s)
     header_scan_end(&tx->header);
     if (is_unfit(tx, &status)) {
         count(&s->server->counters.rejected);
-        session_reply_span(s, status.code, status.enhanced, status.text);
-        s->errors++;
+        session_refuse_span(s, status.code, status.enhanced, status.text);
         transaction_drop(tx);
         session_enter(s, SESSION_COMMAND);
         return;

@@ -26,6 +26,7 @@ struct receive_options {
     struct loop *loop;
     struct queue *queue;
     struct receive_limits *limits;
+    unsigned workers; /* that share receive_memory_max */
     /* Takes an inserted message over (it gets a reference of its own). */
     void (*accepted)(struct queue_message *message, void *context);
     void *context;

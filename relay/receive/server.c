@@ -9,6 +9,7 @@ struct receive_server *receive_server_create(const struct receive_options *optio
     server->loop = options->loop;
     server->queue = options->queue;
     server->limits = options->limits;
+    server->workers = options->workers ? options->workers : 1;
     server->accepted = options->accepted;
     server->context = options->context;
     list_init(&server->sessions);

@@ -93,14 +93,20 @@ void session_end(struct session *s, const char *reason)
     conn_finish(s->conn);
 }
 
-void session_refuse(struct session *s, uint16_t code, struct enhanced_code enhanced,
-                    const char *text)
+void session_refuse_span(struct session *s, uint16_t code, struct enhanced_code enhanced,
+                         struct span text)
 {
-    session_reply(s, code, enhanced, text);
+    session_reply_span(s, code, enhanced, text);
     if (++s->errors < s->conf->errors_max || s->state == SESSION_CLOSED)
         return;
     session_reply(s, 421, ESC(4, 7, 0), "Too many errors");
     session_end(s, "too many errors");
+}
+
+void session_refuse(struct session *s, uint16_t code, struct enhanced_code enhanced,
+                    const char *text)
+{
+    session_refuse_span(s, code, enhanced, span_cstr(text));
 }
 
 static void greet(struct session *s)
@@ -256,8 +262,13 @@ static bool stop_here(struct session *s)
 {
     if (!s->stopping || s->state != SESSION_COMMAND || s->tx != NULL)
         return false;
-    session_reply(s, 421, ESC(4, 3, 2), "The service is shutting down, try again later");
-    session_end(s, "shutdown");
+    if (s->server->is_stopping) {
+        session_reply(s, 421, ESC(4, 3, 2), "The service is shutting down, try again later");
+        session_end(s, "shutdown");
+    } else {
+        session_reply(s, 421, ESC(4, 4, 2), "This session has lasted too long");
+        session_end(s, "session too long");
+    }
     return true;
 }
 

@@ -61,6 +61,7 @@ struct transaction {
     struct stage *stages; /* STAGES of them, once the body has outgrown memory */
     unsigned stages_busy;
     uint32_t chunks_staged;
+    size_t accounted; /* of the server's arriving_bytes */
     bool too_large;
     bool stage_failed; /* the store took no more: answered at the end of data */
     struct err stage_error;
@@ -105,6 +106,8 @@ struct receive_server {
     struct conf *conf;
     struct tls_server *tls;
     struct list sessions;
+    unsigned workers;
+    uint64_t arriving_bytes; /* held by bodies that are arriving */
     unsigned transactions_detached; /* being committed for clients that have gone */
     struct call *stopped;
     bool is_stopping;
@@ -128,6 +131,8 @@ void session_reply_span(struct session *s, uint16_t code, struct enhanced_code e
 /* A reply that counts as the client's error; ends the session when there are too many. */
 void session_refuse(struct session *s, uint16_t code, struct enhanced_code enhanced,
                     const char *text);
+void session_refuse_span(struct session *s, uint16_t code, struct enhanced_code enhanced,
+                         struct span text);
 /* Sends what was gathered and closes. `reason` is static, for the log. */
 void session_end(struct session *s, const char *reason);
 

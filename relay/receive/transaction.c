@@ -1,6 +1,7 @@
 /*
  * A message on its way in: its recipients, its body, and its commit. A body that outgrows
- * memory_body_max goes to the store in pieces while it arrives, two at a time.
+ * memory_body_max, or arrives when too much of such memory is in use, goes to the store in pieces
+ * while it arrives, two at a time.
  */
 #include "receive/session.h"
 
@@ -8,7 +9,10 @@
 
 #include <stdlib.h>
 
-enum { BODY_FIRST = 4096 + 512 };
+enum {
+    BODY_FIRST = 4096 + 512,
+    STAGE_PIECE = 32 * QUEUE_CHUNK, /* about 128 KiB */
+};
 
 struct transaction *transaction_create(struct session *s)
 {
@@ -29,6 +33,7 @@ static void transaction_free(struct transaction *tx)
         server->transactions_detached--;
         server_check_stopped(server);
     }
+    server->arriving_bytes -= tx->accounted;
     queue_message_unref(tx->message);
     conf_unref(tx->conf);
     free(tx->recipients);
@@ -169,6 +174,25 @@ bool transaction_must_wait(const struct transaction *tx)
     return tx->stages_busy == STAGES;
 }
 
+/* Keeps the worker's sum of what arriving bodies hold. */
+static void account(struct transaction *tx)
+{
+    size_t held = buf_len(&tx->message->body);
+
+    tx->server->arriving_bytes += held - tx->accounted;
+    tx->accounted = held;
+}
+
+/* How much of the body may gather before it goes to the store. */
+static uint64_t memory_most(const struct transaction *tx)
+{
+    uint64_t share = tx->conf->receive_memory_max / tx->server->workers;
+    bool staging = tx->chunks_staged > 0 || tx->server->arriving_bytes > share;
+
+    return staging && tx->conf->memory_body_max > STAGE_PIECE ? STAGE_PIECE
+                                                              : tx->conf->memory_body_max;
+}
+
 /* Whole chunks go to the store; what is left begins the next piece. */
 static void stage_body(struct transaction *tx)
 {
@@ -181,8 +205,9 @@ static void stage_body(struct transaction *tx)
     struct span rest = span_from(buf_span(body), whole);
     stage->piece = *body;
     buf_init(body, 0);
-    buf_reserve(body, tx->conf->memory_body_max + LOOP_SCRATCH);
+    buf_reserve(body, STAGE_PIECE + LOOP_SCRATCH);
     buf_add(body, rest);
+    account(tx);
     stage->tx = tx;
     stage->busy = true;
     tx->stages_busy++;
@@ -204,6 +229,7 @@ void transaction_append(struct transaction *tx, struct span run)
         tx->too_large = true;
     if (tx->too_large || tx->stage_failed) {
         buf_fini(body); /* it will be refused: only its end is waited for */
+        account(tx);
         return;
     }
     if (buf_len(body) == 0 && body->cap == 0) {
@@ -213,7 +239,8 @@ void transaction_append(struct transaction *tx, struct span run)
         buf_reserve(body, expected > run.len ? (size_t)expected : run.len);
     }
     buf_add(body, run);
-    if (buf_len(body) >= tx->conf->memory_body_max && !transaction_must_wait(tx))
+    account(tx);
+    if (buf_len(body) >= memory_most(tx) && !transaction_must_wait(tx))
         stage_body(tx);
 }
 

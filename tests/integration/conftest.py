@@ -1,4 +1,5 @@
 """Fixtures: factories whose products are stopped, and checked, when the test ends."""
+import ssl
 import sys
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def certificate(tmp_path_factory):
     """The relay's."""
     return certificates.make(tmp_path_factory.mktemp("tls"), "relay", "DNS:relay.test",
                              "DNS:localhost", "IP:127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def trusting(certificate):
+    """A client's TLS context that takes the relay's certificate, and no other."""
+    return ssl.create_default_context(cafile=certificate.certificate)
 
 
 @pytest.fixture

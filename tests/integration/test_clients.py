@@ -2,7 +2,6 @@
 import email.message
 import email.policy
 import smtplib
-import ssl
 
 import pytest
 from support import content

@@ -25,11 +25,13 @@ class Reply:
 
 
 class Dialogue:
-    def __init__(self, port, client="127.0.0.1", context=None, server_name=None):
+    """`client` is the address it comes from; with a `context`, TLS comes first."""
+
+    def __init__(self, port, client="127.0.0.1", context=None, **tls):
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S, (client, 0))
         self._input = self.socket.makefile("rb")
         if context is not None:
-            self.secure(context, server_name)
+            self.secure(context, **tls)
 
     def __enter__(self):
         return self
@@ -38,8 +40,9 @@ class Dialogue:
         self._input.close()
         self.socket.close()
 
-    def secure(self, context, server_name=None):
-        self.socket = context.wrap_socket(self.socket, server_hostname=server_name)
+    def secure(self, context, server_name=None, session=None):
+        """The handshake alone."""
+        self.socket = context.wrap_socket(self.socket, server_hostname=server_name, session=session)
         self._input = self.socket.makefile("rb")
 
     def send(self, data):
@@ -83,19 +86,22 @@ class Dialogue:
 
     def begin(self, *recipients, sender="sender@client.test"):
         """An envelope."""
-        recipients = recipients or ("to@example.test",)
         statuses = self.talk(f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{to}>" for to in recipients))
         assert statuses == ["250 2.1.0"] + ["250 2.1.5"] * len(recipients)
 
-    def data(self, stuffed):
-        """DATA with these bytes, the end of data not added; the final reply."""
+    def data(self, wire):
+        """DATA and these bytes, as they are; the reply to their end."""
         assert self.command("DATA").code == 354
-        self.send(stuffed)
+        self.send(wire)
         return self.reply()
 
     def is_closed(self):
         return self.reply() is None
 
-    def start_tls(self, context, server_name=None):
+    def rest(self):
+        """All bytes until the end of the connection."""
+        return b"".join(iter(self._read_line, None))
+
+    def start_tls(self, context, **tls):
         assert self.command("STARTTLS").status == "220 2.0.0"
-        self.secure(context, server_name)
+        self.secure(context, **tls)

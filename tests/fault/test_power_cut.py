@@ -1,0 +1,179 @@
+"""Power cuts, played back: from the record of every write and sync of the data file, images of the
+file are built as a disk could hold it at a random moment. What was flushed is there; of what was
+written since, each sector is there or not. From each image the relay must start, and must have all
+that it had acknowledged and not yet delivered."""
+
+import os
+import threading
+import time
+from typing import NamedTuple
+
+import pytest
+
+from faults import SYNC, SYNC_WRITE, WRITE, Faults, read_record
+from relay_harness import Client, Relay, Sink, elapse, simple_message
+
+CUTS = int(os.environ.get("SMARTHOP_CUTS", 15))
+SENDERS = 8
+RECORDED_S = 2.0
+SECTOR = 512
+DRAIN_S = 20
+DELIVERY_SLACK_NS = 50_000_000  # a file's time of change is only as fine as the kernel's tick
+SETTINGS = {"memory_body_max": "16KiB", "store_map_size": "256MiB"}
+
+
+class Sender(threading.Thread):
+    """Sends messages, every eighth of them large enough to be staged, and keeps the moment of each
+    250."""
+
+    def __init__(self, port, name, until):
+        super().__init__()
+        self.port, self.name, self.until = port, name, until
+        self.acked = {}  # subject -> CLOCK_MONOTONIC ns
+
+    def run(self):
+        number = 0
+        with Client(self.port) as client:
+            client.hello()
+            while time.monotonic() < self.until:
+                number += 1
+                subject = f"{self.name}.{number}"
+                code, text = client.transact(message_of(subject))
+                assert code == 250, text
+                self.acked[subject] = time.monotonic_ns()
+
+
+def message_of(subject):
+    return simple_message(subject, lines=3000 if int(subject.rpartition(".")[2]) % 8 == 0 else 60)
+
+
+def subject_of(message):
+    return message.partition(b"\r\nSubject: ")[2].partition(b"\r\n")[0].decode()
+
+
+def delivery_times(sink):
+    """When each message was in the sink's hands, in CLOCK_MONOTONIC ns."""
+    ahead = time.time_ns() - time.monotonic_ns()
+    return {subject_of(path.read_bytes()): path.stat().st_mtime_ns - ahead
+            for path in sink.taken.glob("*.eml")}
+
+
+class Recording(NamedTuple):
+    steps: list
+    acked: dict  # subject -> when the 250 was read, CLOCK_MONOTONIC ns
+    delivered: dict  # subject -> when the next hop had it
+    hop_port: int  # which queued mail remembers
+
+    def owed_at(self, cut):
+        """What was acknowledged before that step and not surely delivered by then."""
+        moment, never = self.steps[cut].began_ns, float("inf")
+        return {subject for subject, when in self.acked.items() if when < moment
+                and self.delivered.get(subject, never) > moment + DELIVERY_SLACK_NS}
+
+
+@pytest.fixture
+def recording(make_sink, make_relay, tmp_path):
+    """Of a relay under load whose next hop defers every other message."""
+    faults = Faults(tmp_path / "faults", record=True)
+    sink = make_sink("--reply-mail", "50%=451 4.3.0 later")
+    relay = make_relay(sink.port, env=faults.env, **SETTINGS)
+    relay.start()
+    until = time.monotonic() + RECORDED_S
+    senders = [Sender(relay.port, f"s{n}", until) for n in range(SENDERS)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    elapse(0.2)
+    relay.kill()
+    sink.stop()
+    acked = {subject: when for sender in senders for subject, when in sender.acked.items()}
+    assert len(acked) > 100
+    return Recording(read_record(faults.record_path), acked, delivery_times(sink), sink.port)
+
+
+class Image:
+    """The data file as of a cut."""
+
+    def __init__(self):
+        self.bytes = bytearray()
+
+    def write(self, step, keeps_sector=lambda: True):
+        end = step.offset + len(step.data)
+        at = step.offset
+        while at < end:
+            sector_end = min(end, (at // SECTOR + 1) * SECTOR)
+            if keeps_sector():
+                self._put(at, step.data[at - step.offset:sector_end - step.offset])
+            at = sector_end
+
+    def _put(self, at, data):
+        if len(self.bytes) < at + len(data):
+            self.bytes.extend(bytes(at + len(data) - len(self.bytes)))
+        self.bytes[at:at + len(data)] = data
+
+
+def image_at(steps, cut, rng):
+    """Step `cut` was under way when the power went."""
+    synced = max((i for i in range(cut) if steps[i].kind == SYNC), default=-1)
+    image = Image()
+    kept = rng.random()  # how much of the unflushed is there: from nearly nothing to nearly all
+    for i, step in enumerate(steps[:cut + 1]):
+        durable = i < cut and (i < synced or step.kind == SYNC_WRITE)
+        if step.kind != SYNC:
+            image.write(step, (lambda: True) if durable else (lambda: rng.random() < kept))
+    return image.bytes
+
+
+def lying_image_at(steps, cut, rng):
+    """As if the disk had answered every sync and flushed nothing but the meta pages since half the
+    way: what a relay that does not sync would leave."""
+    image = Image()
+    for i, step in enumerate(steps[:cut]):
+        if step.kind == SYNC_WRITE or (step.kind == WRITE and (i < cut // 2 or rng.random() < 0.5)):
+            image.write(step)
+    return image.bytes
+
+
+def recover(image, hop_port, folder, started):
+    """Starts a relay on the image; returns what it then delivers, by subject."""
+    sink = Sink(folder / "sink", port=hop_port)
+    relay = Relay(folder / "relay", hop_port, **SETTINGS)
+    started += [sink, relay]
+    sink.start()
+    relay.data_path.parent.mkdir(mode=0o700)
+    relay.data_path.write_bytes(image)
+    relay.start()
+    relay.await_empty(DRAIN_S)
+    got = {subject_of(message): message for message in sink.messages()}
+    assert relay.stop() == 0
+    assert relay.events("message-damaged") == []
+    sink.stop()
+    return got
+
+
+def test_power_cuts(recording, started, tmp_path, rng, figure):
+    owed_in_all = 0
+    for n in range(CUTS):
+        cut = rng.randrange(len(recording.steps))
+        owed = recording.owed_at(cut)
+        owed_in_all += len(owed)
+        image = image_at(recording.steps, cut, rng)
+        got = recover(image, recording.hop_port, tmp_path / f"cut-{n}", started)
+        assert owed - set(got) == set(), f"lost at step {cut}"
+        for subject, message in got.items():
+            assert message.endswith(message_of(subject)), f"altered: {subject}"
+    figure("steps recorded", len(recording.steps))
+    figure("messages owed, all cuts together", owed_in_all)
+    assert owed_in_all > 10 * CUTS
+
+
+def test_the_check_notices_a_disk_that_lies(recording, started, tmp_path, rng):
+    """The same check on an image of a disk that does not flush: it must not be content."""
+    cut = len(recording.steps) - 1
+    image = lying_image_at(recording.steps, cut, rng)
+    try:
+        got = recover(image, recording.hop_port, tmp_path / "cut", started)
+    except (RuntimeError, TimeoutError, AssertionError, OSError):
+        return
+    assert recording.owed_at(cut) - set(got) != set()
