@@ -103,14 +103,13 @@ struct scheduler {
     struct queue *queue;
     struct resolver *resolver;
     struct tls_client *tls;
-    const struct schedule_set *set;
+    struct schedule_set *set;
     struct conf *conf;
     struct destination *destinations[TABLE_BUCKETS];
     struct job *jobs[TABLE_BUCKETS];
     struct quarantined *quarantine;
     unsigned quarantined_count;
     uint64_t random;
-    uint64_t body_bytes; /* of the jobs in memory */
     unsigned settling;   /* jobs whose outcome is being recorded */
     unsigned working;    /* other calls under way */
     struct timer sweep_timer;

@@ -23,6 +23,7 @@ struct scheduler;
 struct schedule_set {
     unsigned count;
     struct scheduler **members;
+    _Atomic uint64_t body_bytes; /* of all jobs in memory */
 };
 
 struct schedule_options {
@@ -30,7 +31,7 @@ struct schedule_options {
     struct queue *queue;
     struct resolver *resolver;
     struct tls_client *tls;
-    const struct schedule_set *set;
+    struct schedule_set *set;
     uint64_t seed;
 };
 

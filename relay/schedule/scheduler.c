@@ -136,7 +136,7 @@ void job_enlist(struct job *job, struct destination *d)
     job->next = *bucket;
     *bucket = job;
     d->job_count++;
-    s->body_bytes += buf_len(&job->message->body);
+    atomic_fetch_add(&s->set->body_bytes, buf_len(&job->message->body));
     bump(&s->counters.jobs, 1);
     job->state = JOB_READY;
     list_append(&d->ready, &job->line);
@@ -158,7 +158,7 @@ void job_free(struct job *job)
             d->ready_count--;
         }
         d->job_count--;
-        s->body_bytes -= buf_len(&job->message->body);
+        atomic_fetch_sub(&s->set->body_bytes, buf_len(&job->message->body));
         bump(&s->counters.jobs, -1);
     }
     queue_message_unref(job->message);
@@ -176,7 +176,7 @@ static void on_arrival(struct call *call)
     struct scheduler *s = job->owner;
     struct destination *d = scheduler_destination(s, job->group->destination);
     bool room = d->job_count < s->conf->window_per_destination &&
-                s->body_bytes < s->conf->queue_memory_max / s->set->count;
+                atomic_load(&s->set->body_bytes) < s->conf->queue_memory_max;
     bool in_turn = d->store_due == UINT64_MAX || d->store_due > clock_steady_ms();
 
     if (room && in_turn && d->back_off_until == 0 && !s->is_stopping) {

@@ -7,6 +7,7 @@
 
 #include "base/loop.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -26,15 +27,25 @@ static inline void turn_on_alarm(struct timer *timer)
     container_of(timer, struct turn_alarm, timer)->rang = true;
 }
 
+/* A round, and a wait for the next one's reason. Not UV_RUN_ONCE: that blocks behind the deferred
+ * calls of its round, which may have been what was waited for. What the round has started to watch
+ * is only known to the kernel after the next, so the wait is short. */
 static inline void turn_once(struct loop *loop)
 {
-    uv_run(loop_uv(loop), UV_RUN_ONCE);
+    enum { WAIT_MOST_MS = 2 };
+    struct pollfd ready = {.fd = uv_backend_fd(loop_uv(loop)), .events = POLLIN};
+
+    uv_run(loop_uv(loop), UV_RUN_NOWAIT);
+    int wait = uv_backend_timeout(loop_uv(loop));
+    if (wait != 0)
+        poll(&ready, 1, wait > 0 && wait < WAIT_MOST_MS ? wait : WAIT_MOST_MS);
 }
 
 /* Until `condition`, which is evaluated between rounds. */
 #define TURN_UNTIL(loop, condition)                                                                \
     do {                                                                                           \
         struct turn_alarm patience_ = {.rang = false};                                             \
+        turn_once(loop); /* its clock may be old */                                                \
         timer_start((loop), &patience_.timer, TURN_PATIENCE_MS, turn_on_alarm);                    \
         while (!(condition)) {                                                                     \
             if (patience_.rang)                                                                    \

@@ -4,6 +4,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+from .content import stuffed
 from .wait import PATIENCE_S
 
 LINE = re.compile(rb"(\d{3})([ -])(?:(\d\.\d{1,3}\.\d{1,3}) )?([^\r\n]*)\r\n")
@@ -105,3 +106,16 @@ class Dialogue:
     def start_tls(self, context, **tls):
         assert self.command("STARTTLS").status == "220 2.0.0"
         self.secure(context, **tls)
+
+
+def submit(relay, message, *recipients, sender="sender@client.test", count=1):
+    """Sends it `count` times through one session; returns the ids that the relay gave."""
+    with Dialogue(relay.port).hello() as client:
+        ids = []
+        for _ in range(count):
+            client.begin(*recipients, sender=sender)
+            reply = client.data(stuffed(message))
+            assert reply.status == "250 2.0.0"
+            ids.append(reply.text.split()[-1])
+        assert client.command("QUIT").code == 221
+    return ids

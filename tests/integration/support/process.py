@@ -17,12 +17,13 @@ SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtim
 class Process:
     """Starts at once; what it prints goes to NAME.out and NAME.err of the folder."""
 
-    def __init__(self, arguments, folder, name):
+    def __init__(self, arguments, folder, name, environment=None):
         self.out_path = Path(folder) / f"{name}.out"
         self.err_path = Path(folder) / f"{name}.err"
         with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
             self._popen = subprocess.Popen([str(argument) for argument in arguments],
-                                           stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+                                           stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                           env={**os.environ, **(environment or {})})
 
     @property
     def pid(self):

@@ -63,7 +63,8 @@ class Relay:
         relay.stop()
     """
 
-    def __init__(self, routes=None, listeners=None, certificate=None, certificates=None, **keys):
+    def __init__(self, routes=None, listeners=None, certificate=None, certificates=None,
+                 environment=None, **keys):
         # Not pytest's folder: the path of a socket may have 107 bytes only.
         self.folder = Path(tempfile.mkdtemp(prefix="smarthop-"))
         self.keys = {**DEFAULTS, **keys}
@@ -73,6 +74,7 @@ class Relay:
                                          for name, pair in (certificates or {}).items()}}
         if certificate is not None:
             self.keys |= {"tls_certificate": certificate.certificate, "tls_key": certificate.key}
+        self.environment = environment or {}
         self.process = None
         self.ports = {}
         self._log_seen = 0  # bytes of earlier runs
@@ -106,7 +108,8 @@ class Relay:
     def start(self):
         self.write_conf()
         self._log_seen = len(self.log_text())
-        self.process = Process([BIN / "smarthopd", "-c", self.conf_path], self.folder, "smarthopd")
+        self.process = Process([BIN / "smarthopd", "-c", self.conf_path], self.folder, "smarthopd",
+                               self.environment)
         wait_until(self._has_started, "smarthopd to start")
         self.ports = {record["listener"]: int(record["address"].rsplit(":", 1)[1])
                       for record in self.log("listening")}

@@ -1,0 +1,155 @@
+"""What senders are told: exactly one correct notification, and none where none may be."""
+import email.utils
+
+import pytest
+from support import content, report
+from support.dialogue import submit
+from support.relay import to
+
+SENDER = "sender@client.test"
+MESSAGE = content.message("Grüße".encode(), b".dot")
+NO_SUCH_USER = ["--reply-rcpt", "no@*=550 5.1.1 no such user"]
+LATER = ["--reply-rcpt", "later@*=450 4.2.0 come later"]
+
+
+@pytest.fixture
+def start(start_relay, start_sink, sink):
+    """The sender's domain goes to `sink`, all else to a sink with these options."""
+    def start_both(*options, **keys):
+        next_hop = start_sink(*options)
+        return start_relay(routes={"client.test": to(sink), "*": to(next_hop)}, **keys), next_hop
+    return start_both
+
+
+# (the sink's options, what the recipient's fields must be)
+REFUSALS = {
+    "rcpt": (NO_SUCH_USER, "5.1.1", "smtp; 550 5.1.1 no such user"),
+    "mail": (["--reply-mail", "*=553 5.1.8 not from you"], "5.1.8", "smtp; 553 5.1.8 not from you"),
+    "data": (["--reply-data", "554 5.7.1 no"], "5.7.1", "smtp; 554 5.7.1 no"),
+    "final": (["--reply-final", "552 5.2.3 too big"], "5.2.3", "smtp; 552 5.2.3 too big"),
+    "no enhanced code": (["--reply-rcpt", "550 no"], "5.0.0", "smtp; 550 5.0.0 no"),
+}
+
+
+@pytest.mark.parametrize("options, status, diagnostic", REFUSALS.values(), ids=REFUSALS)
+def test_refusal(options, status, diagnostic, start, sink):
+    relay, next_hop = start(*options)
+    [queue_id] = submit(relay, MESSAGE, "no@example.test")
+    [received] = sink.wait(1)
+    assert received.recipients == [SENDER]
+    told = report.parse(received)
+    assert told.message["Reporting-MTA"] == "dns; relay.test"
+    assert email.utils.parsedate_to_datetime(told.message["Arrival-Date"])
+    [fields] = told.recipients.values()
+    assert fields.items() >= {"Final-Recipient": "rfc822; no@example.test", "Action": "failed",
+                              "Status": status, "Diagnostic-Code": diagnostic,
+                              "Remote-MTA": "dns; [127.0.0.1]"}.items()
+    assert told.header["From"] == "Mail Delivery System <MAILER-DAEMON@relay.test>"
+    assert told.header["In-Reply-To"] == "<1@client.test>"
+    assert "no@example.test" in told.text
+    report.assert_returns(told, MESSAGE)
+    assert len(relay.log("failed", id=queue_id)) == 1
+    relay.wait_empty()
+    relay.stop()
+    assert (len(sink.messages()), len(next_hop.messages())) == (1, 0)
+
+
+def test_large_message_returns_its_header(start, sink):
+    relay, _ = start(*NO_SUCH_USER, dsn_return_max="1KiB")
+    submit(relay, content.large(1 << 20), "no@example.test")
+    told = report.parse(sink.wait(1)[0])
+    assert told.returned_type == "text/rfc822-headers"
+    content.assert_relayed(told.returned.removesuffix(b"\r\n") + b"\r\n", content.HEADER)
+
+
+def test_several_recipients(start, sink):
+    """One taken, one deferred, two refused: each gets its own outcome, once."""
+    relay, next_hop = start(*NO_SUCH_USER, *LATER)
+    submit(relay, MESSAGE, "ok@example.test", "later@example.test", "no@example.test",
+           "no@other.test")
+    told = [report.parse(received) for received in sink.wait(1)]
+    assert sorted(address for one in told for address in one.recipients) == [
+        "no@example.test", "no@other.test"]
+    assert next_hop.recipients() == ["ok@example.test"]
+    relay.wait_log("deferred", count=2)
+    [listed] = relay.queue()
+    [waiting] = listed["recipients"]
+    assert (waiting["address"], waiting["status"]["code"]) == ("later@example.test", 450)
+    next_hop.stop()
+    next_hop.options.clear()
+    next_hop.start()
+    next_hop.wait(2)
+    relay.wait_empty()
+    relay.stop()
+    assert next_hop.recipients() == ["later@example.test", "ok@example.test"]
+    assert len(sink.messages()) == len(told)
+
+
+def test_null_sender(start, sink):
+    relay, next_hop = start(*NO_SUCH_USER)
+    submit(relay, MESSAGE, "no@example.test", sender="")
+    relay.wait_log("failed", to="no@example.test", **{"from": ""})
+    relay.wait_log("notification-dropped")
+    relay.wait_empty()
+    relay.stop()
+    assert not sink.messages() and not next_hop.messages()
+
+
+def test_notification_that_fails(start_relay, start_sink):
+    """Its sender refuses it: dropped, with a line that says so, and no notification of it."""
+    sink = start_sink("--reply-rcpt", "550 5.1.1 no such user")
+    relay = start_relay(routes={"*": to(sink)})
+    submit(relay, MESSAGE, "no@example.test")
+    relay.wait_log("notification-dropped")
+    relay.wait_empty()
+    assert [record["to"] for record in relay.log("failed")] == ["no@example.test", SENDER]
+
+
+# ---- time ---------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("is_up", [True, False], ids=["deferred", "down"])
+def test_expiry(is_up, start, sink):
+    relay, next_hop = start(*LATER, expire_after="500ms")
+    if not is_up:
+        next_hop.stop()
+    submit(relay, MESSAGE, "later@example.test")
+    told = report.parse(sink.wait(1)[0])
+    fields = told.recipients["later@example.test"]
+    assert fields["Action"] == "failed"
+    if is_up:
+        assert fields["Status"] == "4.2.0"
+        assert fields["Diagnostic-Code"] == "smtp; 450 4.2.0 come later"
+    else:
+        assert fields["Status"] == "4.4.1"
+        assert fields["Diagnostic-Code"].startswith("x-smarthop; 451 4.4.1 ")
+    report.assert_returns(told, MESSAGE)
+    relay.wait_empty()
+    relay.stop()
+    assert len(sink.messages()) == 1
+
+
+def test_expiry_of_null_sender(start, sink):
+    relay, _ = start(*LATER, bounce_expire_after="500ms")
+    submit(relay, MESSAGE, "later@example.test", sender="")
+    relay.wait_log("expired")
+    relay.wait_empty()
+    relay.stop()
+    assert not sink.messages()
+
+
+def test_delay_warning(start, sink):
+    """Once, however long it lasts; the message stays."""
+    relay, next_hop = start(*LATER, delay_warning_after="300ms", retry_max="200ms")
+    submit(relay, MESSAGE, "later@example.test")
+    told = report.parse(sink.wait(1)[0])
+    fields = told.recipients["later@example.test"]
+    assert (fields["Action"], fields["Status"]) == ("delayed", "4.2.0")
+    assert email.utils.parsedate_to_datetime(fields["Will-Retry-Until"])
+    relay.wait_log("deferred", count=len(relay.log("deferred")) + 5)
+    [listed] = relay.queue()
+    assert listed["recipients"][0]["address"] == "later@example.test"
+    assert len(sink.messages()) == 1
+    next_hop.stop()
+    next_hop.options.clear()
+    next_hop.start()
+    next_hop.wait(1)
