@@ -102,7 +102,7 @@ struct queue_options {
     uint64_t low_inodes;
     uint64_t reserve;
     uint64_t gather_ms; /* how long a commit may wait for more while much comes; 0 = never */
-    bool read_only; /* for smarthopctl: reads only, also beside a running daemon */
+    bool read_only;     /* for smarthopctl: reads only, also beside a running daemon */
 };
 
 /* Opens, checks the format's version and recovers: chunks of messages that never got their row

@@ -18,22 +18,22 @@ static void must(bool worked, const char *what)
     abort();
 }
 
-void crypto_sha256(struct span data, crypto_digest out)
+void crypto_sha256(struct span data, struct crypto_digest *out)
 {
-    must(SHA256((const unsigned char *)data.ptr, data.len, out) != NULL, "SHA-256");
+    must(SHA256((const unsigned char *)data.ptr, data.len, out->bytes) != NULL, "SHA-256");
 }
 
-void crypto_hmac(struct span key, struct span data, crypto_digest out)
+void crypto_hmac(struct span key, struct span data, struct crypto_digest *out)
 {
-    must(HMAC(EVP_sha256(), key.ptr, (int)key.len, (const unsigned char *)data.ptr, data.len, out,
-              NULL) != NULL,
+    must(HMAC(EVP_sha256(), key.ptr, (int)key.len, (const unsigned char *)data.ptr, data.len,
+              out->bytes,              NULL) != NULL,
          "HMAC");
 }
 
-void crypto_pbkdf2(struct span password, struct span salt, unsigned iterations, crypto_digest out)
+void crypto_pbkdf2(struct span password, struct span salt, unsigned iterations, struct crypto_digest *out)
 {
     must(PKCS5_PBKDF2_HMAC(password.ptr, (int)password.len, (const unsigned char *)salt.ptr,
-                           (int)salt.len, (int)iterations, EVP_sha256(), CRYPTO_DIGEST, out) == 1,
+                           (int)salt.len, (int)iterations, EVP_sha256(), CRYPTO_DIGEST, out->bytes) == 1,
          "PBKDF2");
 }
 
@@ -54,7 +54,7 @@ void crypto_cleanse(void *bytes, size_t len)
 }
 
 void crypto_secret_derive(const struct crypto_secret *secret, const char *purpose,
-                          struct span name, crypto_digest out)
+                          struct span name, struct crypto_digest *out)
 {
     char text[32 + AUTH_NAME_MAX];
     int len = snprintf(text, sizeof text, "%s:%.*s", purpose, SPAN_ARG(name));

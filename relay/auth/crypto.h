@@ -11,12 +11,14 @@
 
 enum { CRYPTO_DIGEST = 32, CRYPTO_SECRET = 32 };
 
-typedef unsigned char crypto_digest[CRYPTO_DIGEST];
+struct crypto_digest {
+    unsigned char bytes[CRYPTO_DIGEST];
+};
 
-void crypto_sha256(struct span data, crypto_digest out);
-void crypto_hmac(struct span key, struct span data, crypto_digest out);
+void crypto_sha256(struct span data, struct crypto_digest *out);
+void crypto_hmac(struct span key, struct span data, struct crypto_digest *out);
 /* PBKDF2-HMAC-SHA-256 of one block: RFC 5802's Hi(). Takes long: never on a loop. */
-void crypto_pbkdf2(struct span password, struct span salt, unsigned iterations, crypto_digest out);
+void crypto_pbkdf2(struct span password, struct span salt, unsigned iterations, struct crypto_digest *out);
 void crypto_random(void *bytes, size_t len);
 
 /* Takes as long whatever the bytes are; only lengths show. */
@@ -24,9 +26,9 @@ bool crypto_equal(struct span a, struct span b);
 /* Overwrites what must not stay in memory. NULL is let be. */
 void crypto_cleanse(void *bytes, size_t len);
 
-static inline struct span crypto_span(const crypto_digest digest)
+static inline struct span crypto_span(const struct crypto_digest *digest)
 {
-    return span_of((const char *)digest, CRYPTO_DIGEST);
+    return span_of((const char *)digest->bytes, CRYPTO_DIGEST);
 }
 
 /* Random bytes of this process, from which it answers for users that do not exist. */
@@ -37,6 +39,6 @@ struct crypto_secret {
 /* The same for the same name as long as the secret lives, and different for each `purpose` (static
  * text). `name` is AUTH_NAME_MAX bytes at most. */
 void crypto_secret_derive(const struct crypto_secret *secret, const char *purpose,
-                          struct span name, crypto_digest out);
+                          struct span name, struct crypto_digest *out);
 
 #endif

@@ -36,7 +36,7 @@ struct kv_options {
                             operation puts */
     uint64_t low_inodes; /* likewise for inodes; 0 = do not look */
     uint64_t reserve;    /* bytes of the reserve file that is given up to drain a full disk */
-    uint64_t gather_ms;       /* how long a batch may wait for more while many come; 0 = never */
+    uint64_t gather_ms;  /* how long a batch may wait for more while many come; 0 = never */
     const char *const *tables; /* names, in the order of the numbers used below */
     unsigned table_count;
     bool read_only; /* for other processes: no writer thread, no reserve, no recovery */

@@ -22,10 +22,10 @@ struct kv {
     bool writing;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct list pending; /* under lock */
+    struct list pending;    /* under lock */
     unsigned pending_count; /* under lock */
-    unsigned wake_at;    /* under lock: the count at which the writer wants to be woken */
-    bool closing;        /* under lock */
+    unsigned wake_at;       /* under lock: the count at which the writer wants to be woken */
+    bool closing;           /* under lock */
 
     /* The writer's own. */
     bool reserve_held;
@@ -64,9 +64,9 @@ void kv_check_room(struct kv *kv);
 void kv_reserve_find(struct kv *kv);
 /* Gives the reserve's blocks back to the disk. False where there were none left. */
 bool kv_reserve_give_up(struct kv *kv);
-/* Gives the file blocks ahead of its need, so that a commit seldom has to make room (and so sync the
- * file's size), and brings their pages into the cache one by one: pages that enter it by one large
- * write lie in large folios, and then each small change counts, and on some file systems is
+/* Gives the file blocks ahead of its need, so that a commit seldom has to make room (and so sync
+ * the file's size), and brings their pages into the cache one by one: pages that enter it by one
+ * large write lie in large folios, and then each small change counts, and on some file systems is
  * written, as a whole folio. */
 void kv_extend(struct kv *kv);
 /* Whether a file of that size could be made. */

@@ -97,6 +97,18 @@ static uint64_t free_inside(struct kv *kv, uint64_t now, uint64_t page_size)
     return kv->free_bytes;
 }
 
+/* Blocks that the file has been given ahead of its need are its own to fill. */
+static uint64_t blocks_ahead(struct kv *kv, uint64_t used)
+{
+    struct stat st;
+    int fd;
+
+    if (mdb_env_get_fd(kv->env, &fd) != 0 || fstat(fd, &st) != 0)
+        return 0;
+    uint64_t blocks = (uint64_t)st.st_blocks * 512;
+    return blocks > used ? blocks - used : 0;
+}
+
 /* What is still to be had is what the file may grow by, in the map and on the disk, and what is
  * free inside it: it never shrinks, so after a full disk the latter may be all there is. */
 static bool is_low(struct kv *kv, uint64_t now)
@@ -114,6 +126,7 @@ static bool is_low(struct kv *kv, uint64_t now)
         uint64_t disk = (uint64_t)fs.f_bavail * fs.f_frsize;
         atomic_store(&kv->disk_free, disk);
         reserve_make(kv, now, disk);
+        disk += blocks_ahead(kv, used);
         if (disk < left)
             left = disk;
     }

@@ -1,71 +1,19 @@
-#include "net/conn.h"
-
-#include "base/buf.h"
 #include "net/conn_private.h"
-#include "net/tls_io.h"
 
-#include <openssl/err.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 enum {
     INPUT_MAX = 65536,
     OUTPUT_HIGH = 65536,
-    FINISH_MS = 5000,  /* how long the last bytes may take to leave */
-    LINGER_MS = 1000,  /* how long what still arrives is read and dropped, so that our last reply
-                          is not lost to a reset */
-    PLAIN_MAX = 16384, /* one TLS record */
-};
-
-/* A write that the socket did not take at once. */
-struct pending_write {
-    uv_write_t req;
-    struct buf data;
-};
-
-struct conn_tls {
-    SSL *ssl;
-    struct tls_io io;
-    struct buf kept; /* ciphertext that arrived while the owner had paused */
-    bool secured;
-};
-
-struct conn {
-    uv_tcp_t tcp;
-    struct loop *loop;
-    conn_handler *handler;
-    void *owner;
-    struct span view; /* bytes just read, in a buffer that is about to be reused */
-    struct buf in;    /* what the owner left of them */
-    struct buf out;   /* gathered plain text */
-    struct buf wire;  /* bytes for the socket, in order */
-    struct pending_write *pending;
-    struct conn_tls *tls;
-    struct timer deadline;
-    struct call later; /* flush, and tell again, at the end of the round */
-    size_t input_max;
-    size_t output_high;
-    struct sockaddr_storage *local; /* asked for once, when wanted */
-    struct sockaddr_in6 peer;       /* large enough for both families */
-    struct err error;
-    char *error_text;
-    bool connected;
-    bool reading;
-    bool paused;
-    bool full;   /* reading stopped because the input buffer is */
-    bool retell; /* CONN_INPUT is owed */
-    bool congested;
-    bool eof;
-    bool finishing;
-    bool lingering;
-    bool failed;
-    bool closing;
+    FINISH_MS = 5000, /* how long the last bytes may take to leave */
+    LINGER_MS = 1000, /* how long what still arrives is read and dropped, so that our last reply
+                         is not lost to a reset */
 };
 
 static void flush(struct conn *c);
-static void pump_tls(struct conn *c, struct span ciphertext);
 
-static void tell(struct conn *c, enum conn_event event)
+void conn_tell(struct conn *c, enum conn_event event)
 {
     if (!c->closing && !c->finishing && c->handler != NULL)
         c->handler(c, event, c->owner);
@@ -78,8 +26,7 @@ static void set_error(struct conn *c, struct err e, const char *text)
     c->error_text = mem_strdup(text);
 }
 
-/* Told once. A conn that is finishing has an owner that no longer cares: it just closes. */
-static void fail(struct conn *c, struct err e, const char *text)
+void conn_fail(struct conn *c, struct err e, const char *text)
 {
     if (c->closing || c->failed)
         return;
@@ -88,7 +35,7 @@ static void fail(struct conn *c, struct err e, const char *text)
     if (c->finishing)
         conn_close(c);
     else
-        tell(c, CONN_FAILED);
+        conn_tell(c, CONN_FAILED);
 }
 
 static void fail_uv(struct conn *c, int rc, const char *where)
@@ -96,23 +43,10 @@ static void fail_uv(struct conn *c, int rc, const char *where)
     char text[ERR_TEXT_MAX];
     struct err e = err_system(-rc, where);
 
-    fail(c, e, err_text(e, text));
+    conn_fail(c, e, err_text(e, text));
 }
 
-static void fail_tls(struct conn *c)
-{
-    char text[160];
-
-    tls_error_text(text, sizeof text);
-    /* The alert tells the peer why; it is only worth one try. */
-    uv_buf_t alert = uv_buf_init(c->wire.data + c->wire.start, (unsigned)buf_len(&c->wire));
-    if (alert.len > 0 && c->pending == NULL)
-        (void)!uv_try_write((uv_stream_t *)&c->tcp, &alert, 1);
-    buf_fini(&c->wire);
-    fail(c, err_make(ERR_TLS, "TLS"), text);
-}
-
-static void later(struct conn *c)
+void conn_later(struct conn *c)
 {
     if (!list_is_linked(&c->later.link) && !c->closing)
         loop_defer(c->loop, &c->later);
@@ -123,7 +57,7 @@ static void later(struct conn *c)
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct conn *c = handle->data;
-    size_t room = c->input_max - buf_len(&c->in);
+    size_t room = c->input_max - buf_len(&c->in); /* some: a full conn does not read */
 
     (void)suggested;
     *buf = uv_buf_init(loop_scratch(c->loop),
@@ -146,14 +80,13 @@ static void update_reading(struct conn *c)
         uv_read_stop((uv_stream_t *)&c->tcp);
 }
 
-/* Shows the owner fresh bytes that lie in a buffer about to be reused, and keeps what it leaves. */
-static void tell_input(struct conn *c, struct span fresh)
+void conn_tell_input(struct conn *c, struct span fresh)
 {
     if (buf_len(&c->in) > 0)
         buf_add(&c->in, fresh);
     else
         c->view = fresh;
-    tell(c, CONN_INPUT);
+    conn_tell(c, CONN_INPUT);
     if (c->view.len > 0 && !c->closing)
         buf_add(&c->in, c->view);
     c->view = SPAN_NONE;
@@ -174,12 +107,12 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     if (nread > 0) {
         struct span fresh = span_of(buf->base, (size_t)nread);
         if (c->tls != NULL)
-            pump_tls(c, fresh);
+            conn_tls_pump(c, fresh);
         else
-            tell_input(c, fresh);
+            conn_tell_input(c, fresh);
     } else if (nread == UV_EOF) {
         c->eof = true;
-        tell(c, CONN_EOF);
+        conn_tell(c, CONN_EOF);
     } else {
         fail_uv(c, (int)nread, "read");
     }
@@ -200,16 +133,18 @@ void conn_consume(struct conn *c, size_t len)
     buf_consume(&c->in, len);
     if (c->full && buf_len(&c->in) < c->input_max) {
         c->full = false;
-        later(c);
+        conn_later(c);
     }
 }
 
 void conn_set_input_max(struct conn *c, size_t max)
 {
+    bool full = buf_len(&c->in) >= max;
+
     c->input_max = max;
-    if (c->full && buf_len(&c->in) < max) {
-        c->full = false;
-        later(c);
+    if (full != c->full) {
+        c->full = full;
+        conn_later(c);
     }
 }
 
@@ -225,169 +160,18 @@ void conn_resume(struct conn *c)
     if (!c->paused)
         return;
     c->paused = false;
-    c->retell = buf_len(&c->in) > 0;
-    later(c);
-}
-
-/* ---- TLS ---------------------------------------------------------------------------------- */
-
-static bool handshake(struct conn *c)
-{
-    struct conn_tls *tls = c->tls;
-
-    if (tls->secured)
-        return true;
-    ERR_clear_error();
-    int rc = SSL_do_handshake(tls->ssl);
-    if (rc == 1) {
-        tls->secured = true;
-        later(c); /* our last flight */
-        tell(c, CONN_SECURED);
-        return !c->closing;
-    }
-    int why = SSL_get_error(tls->ssl, rc);
-    if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
-        later(c);
-    else
-        fail_tls(c);
-    return false;
-}
-
-/* One record to the owner. False when there is no more for now. */
-static bool read_record(struct conn *c)
-{
-    char plain[PLAIN_MAX];
-
-    ERR_clear_error();
-    int n = SSL_read(c->tls->ssl, plain, sizeof plain);
-    if (n > 0) {
-        tell_input(c, span_of(plain, (size_t)n));
-        return !c->closing;
-    }
-    int why = SSL_get_error(c->tls->ssl, n);
-    if (why == SSL_ERROR_ZERO_RETURN) {
-        c->eof = true;
-        tell(c, CONN_EOF);
-    } else if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) {
-        fail_tls(c);
-    } else if (buf_len(&c->wire) > 0) {
-        later(c); /* an answer to something like a key update */
-    }
-    return false;
-}
-
-/* Feeds ciphertext to OpenSSL and hands on what comes out, as far as the owner takes it. What is
- * left when it pauses waits in `kept`. */
-static void pump_tls(struct conn *c, struct span ciphertext)
-{
-    struct conn_tls *tls = c->tls;
-    bool from_kept = buf_len(&tls->kept) > 0;
-
-    if (from_kept) {
-        buf_add(&tls->kept, ciphertext);
-        ciphertext = buf_span(&tls->kept);
-    }
-    tls->io.input = ciphertext;
-    if (handshake(c)) {
-        while (!c->paused && !c->full && !c->eof && !c->failed && read_record(c))
-            ;
-    }
-    struct span rest = tls->io.input;
-    tls->io.input = SPAN_NONE;
-    if (from_kept)
-        buf_consume(&tls->kept, ciphertext.len - rest.len);
-    else
-        buf_add(&tls->kept, rest);
-}
-
-static size_t start_tls(struct conn *c, SSL *ssl)
-{
-    size_t discarded = conn_input(c).len;
-
-    /* What was gathered before belongs in plain text before the handshake. */
-    buf_add(&c->wire, buf_span(&c->out));
-    buf_fini(&c->out);
-    c->view = SPAN_NONE;
-    buf_fini(&c->in);
-    c->tls = mem_zalloc(sizeof *c->tls);
-    c->tls->ssl = ssl;
-    buf_init(&c->tls->kept, 0);
-    c->tls->io.output = &c->wire;
-    tls_io_attach(ssl, &c->tls->io);
-    c->full = false;
-    return discarded;
-}
-
-size_t conn_start_tls_server(struct conn *c, struct tls_server *server)
-{
-    size_t discarded = start_tls(c, tls_server_new_ssl(server));
-
-    later(c);
-    return discarded;
-}
-
-size_t conn_start_tls_client(struct conn *c, struct tls_client *client, const char *host,
-                             enum tls_verify verify, SSL_SESSION *resume)
-{
-    size_t discarded = start_tls(c, tls_client_new_ssl(client, host, verify, resume));
-
-    ERR_clear_error();
-    SSL_do_handshake(c->tls->ssl); /* only writes the first flight; failures show when read */
-    later(c);
-    return discarded;
-}
-
-void conn_tls_info(const struct conn *c, struct conn_tls_info *out)
-{
-    *out = (struct conn_tls_info){.version = "", .cipher = ""};
-    if (c->tls == NULL || !c->tls->secured)
-        return;
-    SSL *ssl = c->tls->ssl;
-    out->active = true;
-    out->resumed = SSL_session_reused(ssl) == 1;
-    out->version = SSL_get_version(ssl);
-    out->cipher = SSL_get_cipher_name(ssl);
-    out->bits = SSL_get_cipher_bits(ssl, NULL);
-    out->verified =
-        SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE && SSL_get_verify_result(ssl) == X509_V_OK;
-    out->server_name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-}
-
-SSL_SESSION *conn_tls_session(const struct conn *c)
-{
-    if (c->tls == NULL || !c->tls->secured)
-        return NULL;
-    SSL_SESSION *session = SSL_get1_session(c->tls->ssl);
-    if (session != NULL && !SSL_SESSION_is_resumable(session)) {
-        SSL_SESSION_free(session);
-        return NULL;
-    }
-    return session;
+    c->retell = true;
+    conn_later(c);
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
-
-static void encrypt(struct conn *c)
-{
-    while (buf_len(&c->out) > 0) {
-        struct span plain = buf_span(&c->out);
-        ERR_clear_error();
-        int n =
-            SSL_write(c->tls->ssl, plain.ptr, (int)(plain.len < INT32_MAX ? plain.len : INT32_MAX));
-        if (n <= 0) {
-            fail_tls(c);
-            return;
-        }
-        buf_consume(&c->out, (size_t)n);
-    }
-}
 
 /* Moves gathered plain text to where the socket takes it from. */
 static void prepare_wire(struct conn *c)
 {
     if (c->tls != NULL) {
         if (c->tls->secured)
-            encrypt(c);
+            conn_tls_encrypt(c);
         return;
     }
     if (buf_len(&c->wire) == 0) {
@@ -417,7 +201,7 @@ static void after_sending(struct conn *c)
     }
     if (c->congested && conn_unsent(c) <= c->output_high / 4) {
         c->congested = false;
-        tell(c, CONN_DRAINED);
+        conn_tell(c, CONN_DRAINED);
     }
 }
 
@@ -487,14 +271,14 @@ static void on_later(struct call *call)
 
     if (c->closing)
         return;
-    if (c->tls != NULL && !c->paused && !c->full && !c->failed &&
-        (buf_len(&c->tls->kept) > 0 || SSL_pending(c->tls->ssl) > 0))
-        pump_tls(c, SPAN_NONE);
+    if (c->tls != NULL && !c->paused && !c->full && !c->failed && conn_tls_has_waiting(c))
+        conn_tls_pump(c, SPAN_NONE);
     if (c->closing)
         return;
     if (c->retell && !c->paused) {
         c->retell = false;
-        tell(c, CONN_INPUT);
+        if (buf_len(&c->in) > 0)
+            conn_tell(c, CONN_INPUT);
         c->full = buf_len(&c->in) >= c->input_max;
     }
     if (c->closing)
@@ -518,7 +302,7 @@ void conn_written(struct conn *c)
 {
     if (conn_unsent(c) > c->output_high)
         c->congested = true;
-    later(c);
+    conn_later(c);
 }
 
 size_t conn_unsent(const struct conn *c)
@@ -540,7 +324,7 @@ static void on_deadline(struct timer *timer)
     if (c->finishing)
         conn_close(c);
     else
-        tell(c, CONN_DEADLINE);
+        conn_tell(c, CONN_DEADLINE);
 }
 
 void conn_deadline(struct conn *c, uint64_t ms)
@@ -581,7 +365,7 @@ struct conn *conn_accept(struct loop *loop, uv_stream_t *server)
     }
     memcpy(&c->peer, &peer, sizeof c->peer);
     c->connected = true;
-    later(c); /* begins to read once the owner is known */
+    conn_later(c); /* begins to read once the owner is known */
     return c;
 }
 
@@ -604,8 +388,8 @@ static void on_connected(uv_connect_t *req, int status)
     }
     c->connected = true;
     uv_tcp_nodelay(&c->tcp, 1);
-    tell(c, CONN_CONNECTED);
-    later(c);
+    conn_tell(c, CONN_CONNECTED);
+    conn_later(c);
 }
 
 /* A start that failed at once is told later, as every other failure. */
@@ -618,7 +402,7 @@ static void on_connect_failed(struct call *call)
         return;
     struct err e = c->error;
     char text[ERR_TEXT_MAX];
-    fail(c, e, err_text(e, text));
+    conn_fail(c, e, err_text(e, text));
 }
 
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *peer,
@@ -662,11 +446,7 @@ static void on_closed(uv_handle_t *handle)
 
     if (c->handler != NULL)
         c->handler(c, CONN_CLOSED, c->owner);
-    if (c->tls != NULL) {
-        SSL_free(c->tls->ssl);
-        buf_fini(&c->tls->kept);
-        free(c->tls);
-    }
+    conn_tls_free(c);
     buf_fini(&c->in);
     buf_fini(&c->out);
     buf_fini(&c->wire);
@@ -694,15 +474,12 @@ void conn_finish(struct conn *c)
         return;
     }
     c->finishing = true;
-    if (c->tls != NULL && c->tls->secured) {
-        encrypt(c);
-        SSL_shutdown(c->tls->ssl); /* appends close_notify to the wire */
-        ERR_clear_error();
-    }
+    if (c->tls != NULL)
+        conn_tls_finish(c);
     if (c->closing)
         return;
     conn_deadline(c, FINISH_MS);
-    later(c);
+    conn_later(c);
 }
 
 bool conn_is_closing(const struct conn *c)

@@ -1,47 +1,59 @@
-"""What the fault tests share: processes that end with their test, and seeds that are printed."""
+"""Fixtures: processes that end with their test, and seeds and figures that are printed."""
 
 import os
 import random
-import subprocess
 import sys
-import json
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "integration"))  # its package `support`, which the tests share
 
-from relay_harness import Relay, Sink, program  # noqa: E402
+from rig import FaultRelay, LoadSink  # noqa: E402
+from support.sink import unused_port  # noqa: E402
 
-
-@pytest.fixture
-def started():
-    """A list; every process in it is killed at the end of the test, whatever became of it."""
-    processes = []
-    yield processes
-    for process in reversed(processes):
-        process.kill()
+RELAYS = pytest.StashKey()
 
 
-@pytest.fixture
-def make_sink(tmp_path, started):
-    """Starts a next hop: make_sink(*options of smtp_sink)."""
-    def make(*options, port=0):
-        sink = Sink(tmp_path / f"sink-{len(started)}", *options, port=port)
-        started.append(sink)
-        sink.start()
-        return sink
-    return make
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows what the relays logged last."""
+    report = (yield).get_result()
+    if report.failed and call.when == "call":
+        for relay in item.stash.get(RELAYS, []):
+            report.sections.append((f"log of {relay.folder}", relay.log_text()[-3000:]))
 
 
 @pytest.fixture
-def make_relay(tmp_path, started):
-    """Makes a relay that is not started yet: make_relay(next hop's port, **settings)."""
-    def make(hop_port, **settings):
-        relay = Relay(tmp_path / f"relay-{len(started)}", hop_port, **settings)
-        started.append(relay)
-        return relay
-    return make
+def make_sink(tmp_path):
+    """make_sink(*options of smtp_sink, port=...): a next hop that runs."""
+    sinks = []
+
+    def make(*options, **where):
+        sinks.append(LoadSink(tmp_path / f"sink-{len(sinks)}", *options, **where))
+        return sinks[-1].start()
+
+    yield make
+    for sink in sinks:
+        sink.stop()
+
+
+@pytest.fixture
+def make_relay(request):
+    """make_relay(next hop's port or None, **keys): a relay that is not started yet. None: a next
+    hop that is down, until a test starts one on relay.hop_port."""
+    relays = request.node.stash.setdefault(RELAYS, [])
+
+    def make(hop_port=None, **keys):
+        relays.append(FaultRelay(hop_port or unused_port(), **keys))
+        return relays[-1]
+
+    yield make
+    for relay in relays:
+        if relay.is_running():
+            relay.kill()
+        relay.dispose()
 
 
 @pytest.fixture
@@ -50,15 +62,6 @@ def rng():
     seed = int(os.environ.get("SMARTHOP_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"SMARTHOP_SEED={seed}")
     return random.Random(seed)
-
-
-@pytest.fixture
-def store_rows():
-    """Rows of each table of a store: store_rows(folder)."""
-    def count(folder):
-        done = subprocess.run([program("store_rows"), folder], check=True, capture_output=True)
-        return json.loads(done.stdout)
-    return count
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
-from relay_harness import program
+from support.process import SUPPORT
 
 HEAD = struct.Struct("=QQQQ")
 WRITE, SYNC, SYNC_WRITE = 1, 2, 3
 
 
 class Faults:
-    """Faults, recording and clock of the daemons that get `env`. One folder, one daemon."""
+    """Faults, recording and clock of the daemons that get `environment`. One folder, one daemon."""
 
     def __init__(self, folder, *, record=False):
         self.folder = Path(folder)
@@ -20,10 +20,10 @@ class Faults:
         self.spec_path = self.folder / "spec"
         self.record_path = self.folder / "record"
         self.clock_path = self.folder / "clock"
-        self.env = {"LD_PRELOAD": str(program("fail_io.so")),
+        self.environment = {"LD_PRELOAD": str(SUPPORT / "fail_io.so"),
                     "FAIL_IO_SPEC": str(self.spec_path), "FAIL_IO_CLOCK": str(self.clock_path)}
         if record:
-            self.env["FAIL_IO_RECORD"] = str(self.record_path)
+            self.environment["FAIL_IO_RECORD"] = str(self.record_path)
 
     def fail(self, call, error, *, first=1, every=1):
         """From now on, the `first`th "write", "sync" or "meta" and each `every`th behind it."""

@@ -129,8 +129,8 @@ static void test_low_water(void)
     close_disk();
 }
 
-/* Without a low-water mark every write hits the end of the disk, and only the reserve helps. */
-static void test_reserve(void)
+/* Without a low-water mark the writes themselves hit the end of the disk. */
+static void test_writes_hit_the_end(void)
 {
     open_disk(0, 2 * MIB);
     fill_with_mail(100);
@@ -161,7 +161,7 @@ int main(void)
 {
     rig_start();
     test_low_water();
-    test_reserve();
+    test_writes_hit_the_end();
     test_restart_on_full_disk();
     rig_stop();
     printf("full disk: refused, drained, accepted again\n");

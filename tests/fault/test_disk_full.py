@@ -11,15 +11,18 @@ import time
 
 import pytest
 
-from relay_harness import Load, Sink, elapse, free_port, send_message, simple_message, wait_until
+from rig import Load, elapse, simple_message
+from support.wait import wait_until
 
 DISK = 48 << 20
 INODES = 64
-REFUSAL = (452, "4.3.1")
+REFUSED = "452 4.3.1"
+ACCEPTED = "250 2.0.0"
 REFUSE_S = 1.0
 ACCEPT_S = 2.0
-SETTINGS = {"store_map_size": "1GiB", "store_low_water": "4MiB", "store_reserve": "2MiB",
-            "store_low_inodes": 16, "retry_first": "100ms", "retry_max": "500ms"}
+DRAIN_S = 20
+SETTINGS = {"store_low_water": "4MiB", "store_reserve": "2MiB", "store_low_inodes": 16,
+            "memory_body_max": "128KiB", "retry_first": "100ms", "retry_max": "500ms"}
 
 
 @pytest.fixture
@@ -36,9 +39,7 @@ def small_disk(tmp_path):
 @pytest.fixture
 def relay(make_relay, small_disk):
     """Its next hop is down until a test starts one on its port."""
-    relay = make_relay(free_port(), store_path=small_disk / "queue", **SETTINGS)
-    relay.start()
-    return relay
+    return make_relay(store_path=str(small_disk / "queue"), **SETTINGS).start()
 
 
 def fill_blocks(folder):
@@ -67,86 +68,71 @@ def fill_inodes(folder):
     return ballast
 
 
-def try_to_send(relay):
-    """The decisive reply: (code, enhanced code)."""
-    code, text = send_message(relay.port, simple_message("one"), timeout=10)
-    return code, text.split(" ")[0]
-
-
-def seconds_until(reply, relay, most):
+def seconds_until(status, relay):
     """How long mail was still answered otherwise. Any answer but these two is a failure."""
-    def is_reply():
-        got = try_to_send(relay)
-        assert got in (REFUSAL, (250, "2.0.0"))
-        return got == reply
+    def is_answer():
+        got = relay.send(simple_message("one")).status
+        assert got in (REFUSED, ACCEPTED)
+        return got == status
     began = time.monotonic()
-    wait_until(is_reply, most + 5, f"the reply {reply}")
+    wait_until(is_answer, status)
     return time.monotonic() - began
 
 
+def assert_acked_arrive(load, relay, make_sink):
+    """Each exactly once. Returns the seconds that it took."""
+    sink = make_sink(port=relay.hop_port)
+    seconds = relay.drain(DRAIN_S)
+    assert load.acked() - sink.load_ids() == set()
+    assert sink.stats()["duplicates"] == 0
+    return seconds
+
+
 @pytest.mark.parametrize("fill", [fill_blocks, fill_inodes], ids=["blocks", "inodes"])
-def test_full_disk_refuses_and_drains(relay, started, small_disk, tmp_path, figure, fill):
+def test_full_disk_refuses_and_drains(relay, make_sink, small_disk, tmp_path, figure, fill):
     load = Load(tmp_path, relay.port, "--messages", 100000, "--rate", 200, "--sessions", 8,
                 "--per-session", 10, "--size", 8000)
-    wait_until(lambda: len(load.acked()) > 100, 10, "some accepted mail")
+    load.await_acked(100)
     ballast = fill(small_disk)
-    refused_after = seconds_until(REFUSAL, relay, REFUSE_S)
+    refused_after = seconds_until(REFUSED, relay)
     elapse(1)  # of load against the full disk
-    report = load.cut()
-    assert set(report["replies"]) == {"452"}
-    assert relay.is_alive()
-    assert len(relay.events("store-low")) == 1
-
-    sink = Sink(tmp_path / "late-sink", port=relay.hop_port)
-    started.append(sink)
-    sink.start()
-    drained_after = relay.await_empty(20)
-    assert load.acked() - sink.ids() == set()
-    stats = sink.stats()
-    assert stats["duplicates"] == 0
+    assert set(load.cut()["replies"]) == {"452"}
+    assert relay.is_running()
+    assert len(relay.log("store-low")) == 1
+    drained_after = assert_acked_arrive(load, relay, make_sink)
 
     for path in ballast:
         path.unlink()
-    accepted_after = seconds_until((250, "2.0.0"), relay, ACCEPT_S)
+    accepted_after = seconds_until(ACCEPTED, relay)
     figure("refused after, s", f"{refused_after:.2f}")
     figure("drained after, s", f"{drained_after:.2f}")
     figure("accepted again after, s", f"{accepted_after:.2f}")
     assert refused_after < REFUSE_S
     assert accepted_after < ACCEPT_S
-    assert relay.stop() == 0
+    relay.stop()
 
 
-def test_disk_filled_by_the_mail_itself(relay, started, tmp_path, figure):
+def test_disk_filled_by_the_mail_itself(relay, make_sink, tmp_path, figure):
     """Nobody else writes: large messages run into the low water in the midst of their bodies."""
     load = Load(tmp_path, relay.port, "--messages", 200, "--rate", 40, "--sessions", 4,
                 "--size", 1 << 20, "--deadline", 30)
-    report = load.finish(40)
+    report = load.report()
     figure("accepted and refused", (report["accepted"], report["replies"]))
     assert set(report["replies"]) == {"452"}
     assert report["lost_connections"] == 0
     assert len(load.acked()) << 20 > DISK // 3
-
-    sink = Sink(tmp_path / "late-sink", port=relay.hop_port)
-    started.append(sink)
-    sink.start()
-    relay.await_empty(20)
-    assert load.acked() - sink.ids() == set()
-    assert seconds_until((250, "2.0.0"), relay, ACCEPT_S) < ACCEPT_S
-    assert relay.stop() == 0
+    assert_acked_arrive(load, relay, make_sink)
+    assert seconds_until(ACCEPTED, relay) < ACCEPT_S
+    relay.stop()
 
 
-def test_start_on_a_full_disk(relay, started, small_disk, tmp_path):
-    """A restart where not even the reserve can be made: it serves, refuses, and drains."""
+def test_start_on_a_full_disk(relay, make_sink, small_disk, tmp_path):
+    """It serves, refuses, and drains."""
     load = Load(tmp_path, relay.port, "--messages", 200, "--sessions", 4, "--size", 8000)
-    load.finish(20)
+    assert load.report()["accepted"] == 200
     relay.kill()
     fill_blocks(small_disk)
     relay.start()
-    assert try_to_send(relay) == REFUSAL
-    sink = Sink(tmp_path / "late-sink", port=relay.hop_port)
-    started.append(sink)
-    sink.start()
-    relay.await_empty(20)
-    assert len(load.acked()) == 200
-    assert load.acked() - sink.ids() == set()
-    assert relay.stop() == 0
+    assert relay.send(simple_message("one")).status == REFUSED
+    assert_acked_arrive(load, relay, make_sink)
+    relay.stop()

@@ -3,96 +3,93 @@ flight, unaltered, and nothing is left behind."""
 
 import os
 
-from relay_harness import Load, elapse, load_body, split_message, wait_until
+from rig import Load, assert_unaltered, elapse
+from support.wait import wait_until
 
 KILLS = int(os.environ.get("SMARTHOP_KILLS", 20))
 LARGE_KILLS = max(2, KILLS // 5)
 CONNECTIONS = 8
 DRAIN_S = 60
 RECOVERY_S = 10
+START_S = 5
 SIZE = 6000
 LARGE = 5 << 20
+STAGED = {"memory_body_max": "128KiB"}
+LOAD = ("--messages", 500000, "--rate", 1500, "--deadline", 60)
 
 
 def kill_in_waves(relay, rng, folder, kills, *load_options, first_wave=0):
     """Starts the relay, loads it, kills it, as often as asked; it runs at the end. Returns the
     acknowledged ids and the seconds that each start took."""
-    acked, starts = set(), [relay.start()]
+    acked, starts = set(), []
     for wave in range(first_wave, first_wave + kills):
-        load = Load(folder, relay.port, "--messages", 500000, "--rate", 1500, "--deadline", 60,
-                    *load_options, first_id=1 + wave * 1000000)
+        starts.append(relay.start().start_seconds)
+        load = Load(folder, relay.port, *LOAD, *load_options, first_id=1 + wave * 1000000)
         elapse(rng.uniform(0.05, 0.8))
         relay.kill()
         load.cut()
         acked |= load.acked()
-        starts.append(relay.start())
+    starts.append(relay.start().start_seconds)
     return acked, starts
 
 
-def assert_unaltered(messages, size):
-    for message in messages:
-        header, body = split_message(message[message.index(b"From: Load Generator"):])
-        assert body == load_body(size, len(header)), f"altered:\n{header.decode()}"
-
-
-def await_nothing_left(relay, store_rows):
+def await_nothing_left(relay):
     """Until no row of any message is in the store, nor any chunk of a body."""
     def is_bare():
-        rows = store_rows(relay.settings["store_path"])
+        rows = relay.store_rows()
         return not any(rows[table] for table in ("message", "group", "body", "due"))
-    wait_until(is_bare, RECOVERY_S, "a store without rows of messages")
+    wait_until(is_bare, "a store without rows of messages", RECOVERY_S)
 
 
-def test_kill_under_load(make_sink, make_relay, rng, tmp_path, store_rows, figure):
+def test_kill_under_load(make_sink, make_relay, rng, tmp_path, figure):
     sink = make_sink()
     relay = make_relay(sink.port, connections_per_destination=CONNECTIONS)
     acked, starts = kill_in_waves(relay, rng, tmp_path, KILLS, "--sessions", 16,
                                   "--per-session", 5, "--size", SIZE)
-    relay.await_empty(DRAIN_S)
-    stats = sink.stats()
+    relay.drain(DRAIN_S)
+    duplicates = sink.stats()["duplicates"]
     figure("acknowledged", len(acked))
-    figure("duplicates a kill", stats["duplicates"] / KILLS)
+    figure("duplicates a kill", duplicates / KILLS)
     figure("slowest start, s", f"{max(starts):.3f}")
     assert len(acked) > 50 * KILLS, "too little mail was under way for the kills to mean anything"
-    assert acked - sink.ids() == set()
-    assert stats["duplicates"] <= CONNECTIONS * KILLS
-    assert max(starts) < 5
-    assert_unaltered(sink.messages(), SIZE)
-    await_nothing_left(relay, store_rows)
-    assert relay.stop() == 0
+    assert acked - sink.load_ids() == set()
+    assert duplicates <= CONNECTIONS * KILLS
+    assert max(starts) < START_S
+    assert_unaltered(sink, SIZE)
+    await_nothing_left(relay)
+    relay.stop()
 
 
-def test_kill_with_a_rude_next_hop(make_sink, make_relay, rng, tmp_path, store_rows, figure):
+def test_kill_with_a_rude_next_hop(make_sink, make_relay, rng, tmp_path, figure):
     sink = make_sink("--reply-mail", "10%=451 4.3.0 later", "--reply-connect", "10%=421 4.3.2 busy",
                      "--drop-at", "5%=data", "--drop-at", "5%=final")
     relay = make_relay(sink.port, connections_per_destination=CONNECTIONS)
     acked, _ = kill_in_waves(relay, rng, tmp_path, KILLS, "--sessions", 16, "--per-session", 5,
                              "--size", SIZE)
-    relay.await_empty(DRAIN_S)
+    relay.drain(DRAIN_S)
     figure("acknowledged", len(acked))
     figure("duplicates a kill", sink.stats()["duplicates"] / KILLS)
-    assert acked - sink.ids() == set()
-    assert_unaltered(sink.messages(), SIZE)
-    await_nothing_left(relay, store_rows)
-    assert relay.stop() == 0
+    assert acked - sink.load_ids() == set()
+    assert_unaltered(sink, SIZE)
+    await_nothing_left(relay)
+    relay.stop()
 
 
-def test_kill_while_large_messages_arrive(make_sink, make_relay, rng, tmp_path, store_rows,
-                                          figure):
+def test_kill_while_large_messages_arrive(make_sink, make_relay, rng, tmp_path, figure):
     """Three waves: what the first leaves in the file is used again by the others."""
     sink = make_sink()
-    relay = make_relay(sink.port, connections_per_destination=CONNECTIONS)
+    relay = make_relay(sink.port, connections_per_destination=CONNECTIONS, **STAGED)
     acked, peaks = set(), []
     for wave in range(3):
         got, _ = kill_in_waves(relay, rng, tmp_path, LARGE_KILLS, "--sessions", 4, "--size",
                                LARGE, first_wave=wave * LARGE_KILLS)
         acked |= got
-        relay.await_empty(DRAIN_S)
-        await_nothing_left(relay, store_rows)
-        assert relay.stop() == 0
+        relay.drain(DRAIN_S)
+        await_nothing_left(relay)
+        relay.stop()
         peaks.append(relay.data_path.stat().st_size)
     figure("acknowledged", len(acked))
     figure("file after each wave, MiB", [peak >> 20 for peak in peaks])
-    assert acked - sink.ids() == set()
-    assert_unaltered(sink.messages(), LARGE)
+    assert acked - sink.load_ids() == set()
+    assert_unaltered(sink, LARGE)
     assert peaks[2] <= 1.5 * peaks[0]

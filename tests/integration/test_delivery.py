@@ -29,7 +29,7 @@ def test_next_hop_down_then_up(start_relay, sink):
         [recipient] = message["recipients"]
         assert recipient["state"] == "backoff"
         assert now_ms() - 1000 < recipient["next_try"] < now_ms() + 2200
-        assert "connection refused" in message["reason"]
+        assert "Connection refused" in message["reason"]
     sink.start()
     sink.wait(3)
     relay.wait_empty()
@@ -119,16 +119,17 @@ def test_connection_reuse(keys, connections, start_relay, sink):
 
 
 def test_opportunistic_tls(start_relay, start_sink, certificate):
-    """Any certificate will do; a later connection resumes the session."""
+    """Any certificate will do; later connections resume the session."""
     sink = start_sink(certificate=certificate)
-    relay = start_relay(routes={"*": to(sink, tls="opportunistic")}, messages_per_connection=1)
-    for _ in range(2):
-        submit(relay, MESSAGE, "to@example.test")
-        relay.wait_empty()
-    for message in sink.wait(2):
+    relay = start_relay(routes={"*": to(sink, tls="opportunistic")}, messages_per_connection=1,
+                        connections_per_destination=1)
+    submit(relay, MESSAGE, "to@example.test", count=20)
+    for message in sink.wait(20):
         content.assert_relayed(message.content, MESSAGE)
-    assert sink.stats()["tls_sessions"] == 2
-    assert sink.stats()["tls_resumed"] == 1
+    stats = sink.stats()
+    assert stats["tls_sessions"] == 20
+    print(stats)
+    assert stats["tls_resumed"] > 0
     assert all(record["tls"].startswith("TLSv1.3 ") for record in relay.log("delivered"))
 
 

@@ -6,7 +6,7 @@
  *   "S:text"   sends it                "T:text"   sends it byte by byte, one system call each
  *   "C:text"   the client sends exactly this, in one write
  *   "!body"    the client sends exactly peer->body
- *   "!tls"     a TLS handshake         "!broken-tls"  answers the handshake with nonsense
+ *   "!tls"     a TLS handshake         "!broken-tls"  answers the client's hello with nonsense
  *   "!accept"  waits for the client to close, then takes its next connection
  *   "!hang-up" closes this connection; "!accept" may follow
  *   "!eof"     the client closes without another byte
@@ -62,14 +62,20 @@ static inline void scripted_peer_hang_up(struct scripted_peer *p)
     p->fd = -1;
 }
 
-static inline void scripted_peer_accept(struct scripted_peer *p)
+static inline void scripted_peer_set_patience(int fd)
 {
     const struct timeval patience = {.tv_sec = SCRIPTED_PEER_PATIENCE_S};
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+}
+
+static inline void scripted_peer_accept(struct scripted_peer *p)
+{
     int on = 1;
 
     scripted_peer_hang_up(p);
     p->fd = accept(p->listener, NULL, NULL);
-    setsockopt(p->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    scripted_peer_set_patience(p->fd);
     setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
@@ -146,6 +152,7 @@ static inline void scripted_peer_step(struct scripted_peer *p, const char *line)
     } else if (strcmp(line, "!tls") == 0) {
         scripted_peer_secure(p);
     } else if (strcmp(line, "!broken-tls") == 0) {
+        (void)!scripted_peer_read(p, (char[4096]){0}, 4096);
         scripted_peer_write(p, "no TLS\r\n", 8);
     } else if (strcmp(line, "!stall") == 0) {
         (void)!read(p->stall[0], &(char){0}, 1);
@@ -182,6 +189,7 @@ static inline void scripted_peer_start(struct scripted_peer *p)
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (bind(p->listener, (const struct sockaddr *)&p->address, sizeof p->address) != 0)
         abort();
+    scripted_peer_set_patience(p->listener);
     getsockname(p->listener, (struct sockaddr *)&p->address, &len);
     if (p->script == NULL)
         return;

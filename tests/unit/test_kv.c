@@ -307,6 +307,29 @@ static void test_close_commits_what_was_submitted(void **state)
         assert_true(!err_is(f.steps[i].op.result) && has(i));
 }
 
+/* A gathering that is not ended by its batch being large enough, or by closing, takes an hour. */
+static void test_gathering_ends_early(void **state)
+{
+    (void)state;
+    f.options.gather_ms = 3600 * 1000;
+    reopen();
+    close_gate();
+    for (unsigned i = 0; i < 3; i++)
+        kv_submit(f.kv, &make_step(i, i, 100)->op);
+    open_gate(3);
+    uint64_t before = stats().commits;
+    for (unsigned i = 0; i < 64; i++)
+        kv_submit(f.kv, &make_step(i, i, 100)->op);
+    rig_wait(64);
+    assert_int_equal(stats().commits - before, 1);
+    kv_submit(f.kv, &make_step(0, 100, 100)->op);
+    f.options.gather_ms = 0;
+    reopen();
+    rig_wait(1);
+    assert_true(has(63) && has(100));
+    assert_int_equal(run_put(101, 100), ERR_NONE); /* a lone one never waits */
+}
+
 static void on_writer_done(struct call *call)
 {
     (void)call;
@@ -520,6 +543,7 @@ int main(void)
         CASE(test_culprit_alone_fails),
         CASE(test_failure_without_change_replays_nothing),
         CASE(test_close_commits_what_was_submitted),
+        CASE(test_gathering_ends_early),
         CASE(test_completion_without_home),
         CASE(test_map_full),
         CASE(test_too_large_for_the_map_fails_alone),

@@ -1,65 +1,6 @@
-/* queue.h as a contract: the same cases against the store and, built with QUEUE_TWIN, against the
- * twin in memory. */
-#include "support/queue_rig.h"
-#include "support/scratch.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#ifdef QUEUE_TWIN
-#include "queue/queue_memory.h"
-#endif
-
-#include <cmocka.h>
-
-static struct fixture {
-    char folder[SCRATCH_PATH];
-    struct queue *queue;
-} f;
-
-static const char *const three[] = {"a.example", "b.example", "c.example"};
-
-static int setup(void **state)
-{
-    (void)state;
-    scratch_make(f.folder);
-    rig_start();
-    struct queue_options options = rig_queue_options(f.folder);
-    return err_is(queue_open(&options, &f.queue)) ? -1 : 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    queue_close(f.queue);
-    rig_stop();
-    scratch_remove(f.folder);
-    return atomic_load(&loop_rig.astray) == 0 ? 0 : -1;
-}
-
-static struct queue_counts counts(void)
-{
-    struct queue_counts now;
-
-    assert_false(err_is(queue_count(f.queue, &now)));
-    return now;
-}
-
-static void assert_span(struct span got, struct span wanted)
-{
-    assert_int_equal(got.len, wanted.len);
-    if (wanted.len > 0)
-        assert_memory_equal(got.ptr, wanted.ptr, wanted.len);
-}
-
-static void assert_status(const struct status *got, const struct status *wanted)
-{
-    assert_int_equal(got->code, wanted->code);
-    assert_memory_equal(&got->enhanced, &wanted->enhanced, sizeof wanted->enhanced);
-    assert_int_equal(got->scope, wanted->scope);
-    assert_span(got->text, wanted->text);
-    assert_span(got->by, wanted->by);
-}
+/* Messages, bodies and settlements, as queue.h promises them: the same cases against the store and,
+ * built with QUEUE_TWIN, against the twin in memory. */
+#include "support/queue_fixture.h"
 
 static void assert_group(const struct queue_group *got, const struct queue_group *wanted)
 {
@@ -329,15 +270,6 @@ static void test_groups_go_in_any_order(void **state)
     queue_message_unref(message);
 }
 
-static unsigned list_due(const char *destination, struct queue_due *items, unsigned most)
-{
-    unsigned count;
-
-    assert_false(
-        err_is(queue_due_list(f.queue, span_cstr(destination), NULL, most, items, &count)));
-    return count;
-}
-
 static void test_deferral_moves_the_group(void **state)
 {
     struct queue_message *message = rig_make_message(f.queue, 1, three, 10);
@@ -451,272 +383,23 @@ static void test_failed_settle_changes_nothing(void **state)
     queue_message_unref(message);
 }
 
-/* ---- destinations ----------------------------------------------------------------------- */
-
-static void test_due_order(void **state)
-{
-    enum { COUNT = 50 };
-    struct queue_due all[COUNT + 1], part[7], *after = NULL;
-    unsigned count, seen = 0;
-
-    (void)state;
-    for (unsigned i = 0; i < COUNT; i++) {
-        struct queue_message *message = rig_make_message(f.queue, 1, three, 1);
-        message->groups[0].due = (i * 17) % 10;
-        assert_int_equal(rig_insert(f.queue, message, 0), ERR_NONE);
-        queue_message_unref(message);
-        rig_insert_one(f.queue, "b.example", 1);
-    }
-    assert_int_equal(list_due("a.example", all, COUNT + 1), COUNT);
-    for (unsigned i = 1; i < COUNT; i++)
-        assert_true(all[i - 1].due < all[i].due ||
-                    (all[i - 1].due == all[i].due && all[i - 1].id < all[i].id));
-    do {
-        assert_false(err_is(queue_due_list(f.queue, SPAN("a.example"), after, 7, part, &count)));
-        for (unsigned i = 0; i < count; i++)
-            assert_int_equal(part[i].id, all[seen++].id);
-        after = &all[seen - 1];
-    } while (count > 0);
-    assert_int_equal(seen, COUNT);
-}
-
-struct seen_destinations {
-    unsigned count, stop_at, with_backoff;
-    bool seen[1000];
-};
-
-static bool visit_destination(void *context, const struct queue_destination *destination)
-{
-    struct seen_destinations *seen = context;
-    uint64_t number;
-    struct span rest;
-
-    assert_true(span_parse_u64(span_split(destination->key, '.', &rest), &number));
-    assert_false(seen->seen[number]);
-    seen->seen[number] = true;
-    seen->with_backoff += destination->until != 0;
-    assert_true(destination->has_due || destination->until != 0);
-    if (destination->has_due)
-        assert_int_equal(destination->first_due, RIG_DUE);
-    return ++seen->count != seen->stop_at;
-}
-
-static void test_thousand_destinations(void **state)
-{
-    struct seen_destinations seen = {0};
-    char name[32];
-
-    (void)state;
-    for (unsigned i = 0; i < 1000; i++) {
-        snprintf(name, sizeof name, "%u.example", i);
-        uint64_t id = rig_insert_one(f.queue, name, 1);
-        if (i % 4 == 0) /* nothing is left of every fourth */
-            assert_int_equal(rig_deliver(f.queue, id, 0, name, NULL), ERR_NONE);
-    }
-    assert_false(err_is(queue_destinations(f.queue, visit_destination, &seen)));
-    assert_int_equal(seen.count, 750);
-    assert_true(!seen.seen[0] && seen.seen[1]);
-    seen = (struct seen_destinations){.stop_at = 10};
-    assert_false(err_is(queue_destinations(f.queue, visit_destination, &seen)));
-    assert_int_equal(seen.count, 10);
-}
-
-/* A back-off that has lapsed may be swept away. */
-#define FAR_AWAY (UINT64_C(1) << 60)
-
-static enum err_kind update_destination(struct span key, uint64_t until)
-{
-    struct queue_destination_update update = {.destination = key,
-                                              .until = until,
-                                              .failures = 3,
-                                              .status = STATUS(421, 4, 4, 1, "no answer")};
-
-    rig_prepare_op(&update.op);
-    queue_destination_update(f.queue, &update);
-    rig_wait(1);
-    return update.op.result.kind;
-}
-
-static bool visit_backoff(void *context, const struct queue_destination *destination)
-{
-    struct queue_destination *out = context;
-
-    *out = *destination;
-    assert_span(destination->key, SPAN("1.example"));
-    if (destination->until != 0)
-        assert_status(&destination->status, &STATUS(421, 4, 4, 1, "no answer"));
-    return true;
-}
-
-static void test_backoff_record(void **state)
-{
-    struct queue_destination found = {0};
-
-    (void)state;
-    assert_int_equal(update_destination(SPAN("1.example"), FAR_AWAY), ERR_NONE);
-    assert_false(err_is(queue_destinations(f.queue, visit_backoff, &found)));
-    assert_true(found.until == FAR_AWAY && found.failures == 3 && !found.has_due);
-    rig_insert_one(f.queue, "1.example", 1);
-    assert_int_equal(update_destination(SPAN("1.example"), 0), ERR_NONE);
-    assert_false(err_is(queue_destinations(f.queue, visit_backoff, &found)));
-    assert_true(found.until == 0 && found.failures == 0 && found.has_due);
-}
-
-static void test_backoff_deleted(void **state)
-{
-    struct seen_destinations seen = {0};
-
-    (void)state;
-    assert_int_equal(update_destination(SPAN("1.example"), FAR_AWAY), ERR_NONE);
-    assert_int_equal(update_destination(SPAN("1.example"), 0), ERR_NONE);
-    assert_false(err_is(queue_destinations(f.queue, visit_destination, &seen)));
-    assert_int_equal(seen.count, 0);
-    rig_insert_one(f.queue, "1.example", 1);
-    assert_false(err_is(queue_destinations(f.queue, visit_destination, &seen)));
-    assert_int_equal(seen.count, 1);
-}
-
-/* ---- scan ------------------------------------------------------------------------------- */
-
-struct scanned {
-    unsigned count, stop_at;
-    uint64_t last;
-    struct queue_message *kept;
-};
-
-static bool visit_message(void *context, struct queue_message *message)
-{
-    struct scanned *scanned = context;
-
-    assert_true(message->id > scanned->last);
-    assert_int_equal(message->group_count, 3);
-    assert_int_equal(message->flags & QUEUE_DAMAGED, 0);
-    scanned->last = message->id;
-    if (scanned->count == 0)
-        scanned->kept = queue_message_ref(message);
-    return ++scanned->count != scanned->stop_at;
-}
-
-static void test_scan(void **state)
-{
-    enum { COUNT = 600 };
-    struct queue_message *message = NULL;
-    uint64_t middle = 0;
-
-    (void)state;
-    for (unsigned i = 0; i < COUNT; i++) {
-        queue_message_unref(message);
-        message = rig_make_message(f.queue, 3, three, 1);
-        assert_int_equal(rig_insert(f.queue, message, 0), ERR_NONE);
-        if (i == COUNT / 2)
-            middle = message->id;
-    }
-    struct scanned scanned = {0};
-    assert_false(err_is(queue_scan(f.queue, 0, visit_message, &scanned)));
-    assert_int_equal(scanned.count, COUNT);
-    assert_int_equal(scanned.last, message->id);
-    assert_span(scanned.kept->groups[2].destination, SPAN("c.example"));
-    queue_message_unref(scanned.kept);
-    scanned = (struct scanned){.stop_at = 7};
-    assert_false(err_is(queue_scan(f.queue, middle, visit_message, &scanned)));
-    assert_int_equal(scanned.count, 7);
-    assert_int_equal(scanned.kept->id, middle);
-    queue_message_unref(scanned.kept);
-    queue_message_unref(message);
-}
-
-/* ---- ids -------------------------------------------------------------------------------- */
-
-enum { THREADS = 4, IDS = 20000 };
-
-static uint64_t made[THREADS][IDS];
-
-static void *make_ids(void *arg)
-{
-    uint64_t *ids = arg;
-
-    for (unsigned i = 0; i < IDS; i++)
-        ids[i] = queue_new_id(f.queue);
-    return NULL;
-}
-
-static int compare_ids(const void *left, const void *right)
-{
-    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-
-    return (a > b) - (a < b);
-}
-
-static void test_ids(void **state)
-{
-    pthread_t threads[THREADS];
-    uint64_t *all = made[0];
-
-    (void)state;
-    for (unsigned i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, make_ids, made[i]), 0);
-    for (unsigned i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    qsort(all, THREADS * IDS, sizeof *all, compare_ids);
-    for (unsigned i = 1; i < THREADS * IDS; i++)
-        assert_true(all[i - 1] < all[i]);
-    uint64_t time = queue_id_time(all[0]);
-    assert_true(queue_id_at(time) <= all[0] && queue_id_at(time + 1) > all[0]);
-    assert_int_equal(queue_id_at(0), 0);
-}
-
-#ifdef QUEUE_TWIN
-static void test_next_operation_fails(void **state)
-{
-    (void)state;
-    queue_memory_fail_next(f.queue, err_make(ERR_NO_SPACE, "test"));
-    assert_int_equal(rig_insert_one(f.queue, "a.example", 1), 0);
-    assert_int_not_equal(rig_insert_one(f.queue, "a.example", 1), 0);
-    assert_int_equal(counts().messages, 1);
-}
-
-static void test_low(void **state)
-{
-    uint64_t id = rig_insert_one(f.queue, "a.example", 1);
-
-    (void)state;
-    queue_memory_set_low(f.queue, true);
-    assert_true(queue_refuses(f.queue));
-    assert_int_equal(rig_insert_one(f.queue, "a.example", 1), 0);
-    assert_int_equal(rig_deliver(f.queue, id, 0, "a.example", NULL), ERR_NONE);
-    queue_memory_set_low(f.queue, false);
-    assert_int_not_equal(rig_insert_one(f.queue, "a.example", 1), 0);
-}
-#endif
-
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_everything_comes_back),
-        CASE(test_many_groups_and_recipients),
-        CASE(test_invalid_is_refused),
-        CASE(test_long_status_is_cut),
-        CASE(test_queue_keeps_the_message),
-        CASE(test_body_lengths),
-        CASE(test_body_in_parts),
-        CASE(test_staged_body),
-        CASE(test_discard),
-        CASE(test_groups_go_in_any_order),
-        CASE(test_deferral_moves_the_group),
-        CASE(test_split_gets_a_number),
-        CASE(test_bounce_replaces_the_message),
-        CASE(test_failed_settle_changes_nothing),
-        CASE(test_due_order),
-        CASE(test_thousand_destinations),
-        CASE(test_backoff_record),
-        CASE(test_backoff_deleted),
-        CASE(test_scan),
-        CASE(test_ids),
-#ifdef QUEUE_TWIN
-        CASE(test_next_operation_fails),
-        CASE(test_low),
-#endif
+        QUEUE_CASE(test_everything_comes_back),
+        QUEUE_CASE(test_many_groups_and_recipients),
+        QUEUE_CASE(test_invalid_is_refused),
+        QUEUE_CASE(test_long_status_is_cut),
+        QUEUE_CASE(test_queue_keeps_the_message),
+        QUEUE_CASE(test_body_lengths),
+        QUEUE_CASE(test_body_in_parts),
+        QUEUE_CASE(test_staged_body),
+        QUEUE_CASE(test_discard),
+        QUEUE_CASE(test_groups_go_in_any_order),
+        QUEUE_CASE(test_deferral_moves_the_group),
+        QUEUE_CASE(test_split_gets_a_number),
+        QUEUE_CASE(test_bounce_replaces_the_message),
+        QUEUE_CASE(test_failed_settle_changes_nothing),
     };
     return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
 }

@@ -220,7 +220,7 @@ static void test_every_reply_is_judged(void **unused)
 
 static void test_text_is_bounded(void **state)
 {
-    char text[VERDICT_TEXT_MAX + 2];
+    char text[VERDICT_TEXT_MAX + 2] = {0};
     struct arena arena;
     struct smtp_reply reply = {.code = 550, .text = span_of(text, sizeof text)};
     struct verdict_reply said = {DELIVER_STATE_RCPT, false, &reply};

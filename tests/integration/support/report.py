@@ -24,7 +24,7 @@ def parse(received):
     assert report.get_content_type() == "multipart/report"
     assert report.get_param("report-type") == "delivery-status"
     assert report["Auto-Submitted"] == "auto-replied"
-    assert report["To"] == f"<{received.recipients[0]}>"
+    assert [to.addr_spec for to in report["To"].addresses] == received.recipients
     text, status, returned = report.iter_parts()
     assert text.get_content_type() == "text/plain"
     assert status.get_content_type() == "message/delivery-status"

@@ -31,11 +31,21 @@ class RecordingSink:
 
     def __init__(self, folder, host="127.0.0.1", port=0):
         self.folder = Path(folder)
-        self.record = self.folder / "record"
-        self.record.mkdir(parents=True)
+        self.folder.mkdir(parents=True)
+        self.starts = 0
         self.host = host
         self.port = port
         self.process = None
+
+    def new_record(self):
+        """A folder for what arrives from this start on."""
+        self.starts += 1
+        folder = self.folder / f"record-{self.starts:03}"
+        folder.mkdir()
+        return folder
+
+    def recorded(self, pattern):
+        return sorted(self.folder.glob(f"record-*/{pattern}"))
 
     def stop(self):
         if self.process is not None:
@@ -64,7 +74,7 @@ class Sink(RecordingSink):
     def start(self):
         stats = self.folder / "stats.json"
         self.process = Process([SUPPORT / "smtp_sink", "--listen", f"{self.host}:{self.port}",
-                                "--record", self.record, "--stats-file", stats, *self.options],
+                                "--record", self.new_record(), "--stats-file", stats, *self.options],
                                self.folder, "sink")
         said = wait_until(lambda: re.findall(r"listening \S+:(\d+)\n", self.process.out()),
                           f"smtp_sink to listen: {self.process.err()}")
@@ -72,7 +82,7 @@ class Sink(RecordingSink):
         return self
 
     def messages(self):
-        return [self._read(path) for path in sorted(self.record.glob("*.env"))]
+        return [self._read(path) for path in self.recorded("*.env")]
 
     @staticmethod
     def _read(path):
@@ -96,13 +106,13 @@ class PostfixSink(RecordingSink):
                       rb"Received: from .*\n\tby .*\n\t.*\n")
 
     def start(self):
-        self.process = Process(["smtp-sink", "-u", "root", "-d", f"{self.record}/dump.",
+        self.process = Process(["smtp-sink", "-u", "root", "-d", f"{self.new_record()}/dump.",
                                 f"{self.host}:{self.port}", "100"], self.folder, "postfix-sink")
         self.port = wait_until(lambda: listening_port(self.process.pid), "smtp-sink to listen")
         return self
 
     def messages(self):
-        dumps = [path.read_bytes() for path in sorted(self.record.glob("dump.*"))]
+        dumps = [path.read_bytes() for path in self.recorded("dump.*")]
         return [self._parse(dump) for dump in dumps if dump.endswith(b"\n\n")]
 
     def _parse(self, dump):

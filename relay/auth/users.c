@@ -1,0 +1,137 @@
+#include "auth/users.h"
+
+#include "auth/password.h"
+#include "auth/users_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void users_file_forget(struct buf *text)
+{
+    crypto_cleanse(text->data, text->cap);
+    buf_fini(text);
+}
+
+static struct err tell(struct buf *messages, const char *file, const char *why)
+{
+    buf_addf(messages, "%s: %s\n", file, why);
+    return err_make(ERR_INVALID, "users file");
+}
+
+static struct err check_file(const char *file, const struct stat *st, struct buf *messages)
+{
+    if (!S_ISREG(st->st_mode))
+        return tell(messages, file, "this is not a file");
+    if ((st->st_mode & S_IRWXO) != 0)
+        return tell(messages, file, "everybody may open it; chmod o= ends that");
+    if (st->st_size > USERS_FILE_MAX)
+        return tell(messages, file, "the file is too large");
+    return ERR_OK;
+}
+
+/* The size that fstat told, no more: all of it is wiped later, which growing would spoil. */
+static struct err read_all(int fd, size_t size, struct buf *out)
+{
+    size_t have = 0;
+    char *room = buf_reserve(out, size + 1);
+
+    while (have < size) {
+        ssize_t n = read(fd, room + have, size - have);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_system(errno, "read users file");
+        if (n == 0)
+            break;
+        have += (size_t)n;
+    }
+    buf_commit(out, have);
+    return ERR_OK;
+}
+
+struct err users_file_read(const char *file, struct buf *out, struct stat *st_out,
+                           struct buf *messages)
+{
+    char text[ERR_TEXT_MAX];
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    struct err e = ERR_OK;
+
+    if (fd < 0 || fstat(fd, st_out) != 0) {
+        e = err_system(errno, "open users file");
+        buf_addf(messages, "%s: %s\n", file, err_text(e, text));
+    } else {
+        e = check_file(file, st_out, messages);
+        if (!err_is(e)) {
+            e = read_all(fd, (size_t)st_out->st_size, out);
+            if (err_is(e))
+                buf_addf(messages, "%s: %s\n", file, err_text(e, text));
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    return e;
+}
+
+struct err users_load(const char *file, struct buf *messages, struct users **out)
+{
+    struct stat st;
+    struct buf text;
+
+    *out = NULL;
+    buf_init(&text, 0);
+    struct err e = users_file_read(file, &text, &st, messages);
+    if (!err_is(e))
+        e = users_parse(buf_span(&text), file, messages, out);
+    users_file_forget(&text);
+    return e;
+}
+
+struct users *users_ref(struct users *users)
+{
+    atomic_fetch_add(&users->references, 1);
+    return users;
+}
+
+void users_unref(struct users *users)
+{
+    if (users == NULL || atomic_fetch_sub(&users->references, 1) != 1)
+        return;
+    crypto_cleanse(users->text, users->text_len);
+    crypto_cleanse(users->entries, users->count * sizeof *users->entries);
+    free(users->text);
+    free(users->entries);
+    free(users->hashed);
+    free(users->keyed);
+    free(users->addresses);
+    free(users);
+}
+
+unsigned users_count(const struct users *users)
+{
+    return users->count;
+}
+
+const struct users_entry *users_at(const struct users *users, unsigned index)
+{
+    return &users->entries[index];
+}
+
+const char *users_decoy_hash(const struct users *users, uint32_t number)
+{
+    return users->hashed_count > 0 ? users->hashed[number % users->hashed_count]->hash
+                                   : password_decoy;
+}
+
+struct scram_keys users_decoy_keys(const struct users *users, uint32_t number)
+{
+    struct scram_keys decoy = {.iterations = SCRAM_ITERATIONS, .salt_len = SCRAM_SALT};
+
+    if (users->keyed_count > 0) {
+        const struct scram_keys *real = &users->keyed[number % users->keyed_count]->keys;
+        decoy.iterations = real->iterations;
+        decoy.salt_len = real->salt_len;
+    }
+    return decoy;
+}

@@ -1,0 +1,76 @@
+/*
+ * users: who may log in, as an immutable, reference-counted snapshot of the users file.
+ *
+ * One line a user, `name:hash` or `name:hash:key=value,key=value`; smarthop-users(5) is the
+ * description. A snapshot never changes, so any thread may read it; whoever holds one keeps it
+ * until it lets go. struct users_source holds the newest one of a file that changes.
+ */
+#ifndef SMARTHOP_AUTH_USERS_H
+#define SMARTHOP_AUTH_USERS_H
+
+#include "auth/scram.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+enum {
+    USERS_FILE_MAX = 64 << 20, /* bytes */
+    USERS_LINE_MAX = 64 << 10,
+    USERS_PROBLEMS_MAX = 20, /* told of one file */
+};
+
+struct users_entry {
+    struct span name;             /* as auth_name_prepare writes it */
+    const char *hash;             /* libcrypt's; NULL = no PLAIN or LOGIN */
+    bool has_keys;                /* else no SCRAM */
+    struct scram_keys keys;
+    const struct span *send_as;   /* addresses, "@domain" or "*": what senders it may use */
+    unsigned send_as_count;       /* 0 = the file does not say */
+    unsigned line;
+};
+
+struct users;
+
+/* Reads and checks `file`, which must not be open to everybody. Blocks. On failure *out is NULL and
+ * `messages` has a line a problem, "file:line: what is wrong", of which the first
+ * USERS_PROBLEMS_MAX are told. */
+struct err users_load(const char *file, struct buf *messages, struct users **out);
+/* The same of a text in memory; `file` is its name in messages. */
+struct err users_parse(struct span text, const char *file, struct buf *messages,
+                       struct users **out);
+
+struct users *users_ref(struct users *users);
+/* The last one erases it from memory. NULL is let be. */
+void users_unref(struct users *users);
+
+unsigned users_count(const struct users *users);
+/* Sorted by name. */
+const struct users_entry *users_at(const struct users *users, unsigned index);
+/* By a prepared name; NULL = there is no such user. Lives as long as the snapshot. */
+const struct users_entry *users_find(const struct users *users, struct span name);
+
+/* For a name that is not there: what to compute with, so that it costs what a user's would. The
+ * same number gives the same user's as long as the file does not change; what numbers give is
+ * spread as methods and costs are among the users. */
+const char *users_decoy_hash(const struct users *users, uint32_t number);
+/* Iterations and length of the salt, the rest zero. */
+struct scram_keys users_decoy_keys(const struct users *users, uint32_t number);
+
+/*
+ * The file and its newest good snapshot, for all threads of the process.
+ */
+struct users_source;
+
+/* Loads the file, as users_load does. `file` is copied. */
+struct err users_source_create(const char *file, struct buf *messages, struct users_source **out);
+/* Nobody may be using it any more; snapshots live on. NULL is let be. */
+void users_source_free(struct users_source *source);
+
+/* Any thread. A reference, for the caller to give back. */
+struct users *users_source_get(struct users_source *source);
+/* To be called every second or so, by one thread: looks whether the file has been changed or
+ * replaced, which costs one stat(2), and loads it where it has (blocking). A file that cannot be
+ * used is refused as a whole, told in the log once, and the old snapshot stays. True where there is
+ * a new one. */
+bool users_source_poll(struct users_source *source);
+
+#endif

@@ -1,0 +1,309 @@
+/* users_parse: the text of a users file becomes a snapshot. */
+#include "auth/password.h"
+#include "auth/prepare.h"
+#include "auth/users_private.h"
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+enum { NAME_SHOWN_MAX = 60, ADDRESS_MAX = 320 };
+
+struct parsing {
+    struct users *users;
+    const char *file;
+    struct buf *messages;
+    unsigned line;
+    unsigned problems;
+    unsigned address_count;
+};
+
+/* One key of the third part of a line. A new key is a new row. */
+struct field {
+    const char *key;
+    bool repeats;
+    /* NULL, or what was expected. */
+    const char *(*take)(struct parsing *p, struct users_entry *entry, struct span value);
+};
+
+__attribute__((format(printf, 2, 3))) static void problem(struct parsing *p, const char *format,
+                                                          ...)
+{
+    char text[256];
+    va_list args;
+
+    if (p->problems++ >= USERS_PROBLEMS_MAX)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    buf_addf(p->messages, "%s:%u: %s\n", p->file, p->line, text);
+}
+
+bool users_line_split(struct span line, struct span *name_out, struct span *hash_out,
+                      struct span *fields_out)
+{
+    struct span rest;
+    bool has_hash = span_index(line, ':') < line.len;
+
+    *name_out = span_split(line, ':', &rest);
+    *hash_out = span_split(rest, ':', fields_out);
+    return has_hash;
+}
+
+bool users_line_is_comment(struct span line)
+{
+    return line.len == 0 || line.ptr[0] == '#';
+}
+
+/* The snapshot's own bytes, of which spans are handed around. */
+static char *own(const struct parsing *p, struct span part)
+{
+    return p->users->text + (part.ptr - p->users->text);
+}
+
+static bool hex_value(char c, unsigned *value)
+{
+    c = ascii_lower(c);
+    if (ascii_is_digit(c))
+        *value = (unsigned)(c - '0');
+    else if (c >= 'a' && c <= 'f')
+        *value = (unsigned)(c - 'a') + 10;
+    else
+        return false;
+    return true;
+}
+
+/* Undoes "%XX", in place. */
+static bool unescape(struct parsing *p, struct span *value)
+{
+    char *bytes = own(p, *value);
+    size_t len = 0;
+
+    for (size_t i = 0; i < value->len; i++) {
+        unsigned high, low;
+        char c = bytes[i];
+        if (c == '%') {
+            if (value->len - i < 3 || !hex_value(bytes[i + 1], &high) ||
+                !hex_value(bytes[i + 2], &low))
+                return false;
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        bytes[len++] = c;
+    }
+    value->len = len;
+    return true;
+}
+
+static const char *take_scram(struct parsing *p, struct users_entry *entry, struct span value)
+{
+    (void)p;
+    entry->has_keys = scram_keys_parse(value, &entry->keys);
+    return entry->has_keys ? NULL : "SCRAM-SHA-256$iterations:salt$key:key";
+}
+
+static const char *take_send_as(struct parsing *p, struct users_entry *entry, struct span value)
+{
+    if (!span_equal(value, SPAN("*")) &&
+        (value.len > ADDRESS_MAX || span_rindex(value, '@') + 1 >= value.len))
+        return "an address, @domain or *";
+    if (entry->send_as_count == 0)
+        entry->send_as = &p->users->addresses[p->address_count];
+    p->users->addresses[p->address_count++] = value;
+    entry->send_as_count++;
+    return NULL;
+}
+
+static const struct field fields[] = {
+    {USERS_FIELD_SCRAM, false, take_scram},
+    {"send_as", true, take_send_as},
+};
+
+static const struct field *find_field(struct span key)
+{
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (span_equal(key, span_cstr(fields[i].key)))
+            return &fields[i];
+    return NULL;
+}
+
+/* `seen` has a bit for each row of the table that this line has had. */
+static void parse_field(struct parsing *p, struct users_entry *entry, struct span text,
+                        unsigned *seen)
+{
+    struct span value;
+    struct span key = span_split(text, '=', &value);
+    const struct field *field = find_field(key);
+
+    if (field == NULL) {
+        problem(p, "there is no key \"%.*s\"; scram and send_as are known",
+                SPAN_ARG(span_head(key, NAME_SHOWN_MAX)));
+        return;
+    }
+    unsigned bit = 1u << (field - fields);
+    if ((*seen & bit) != 0 && !field->repeats) {
+        problem(p, "%s is given twice", field->key);
+        return;
+    }
+    *seen |= bit;
+    if (!unescape(p, &value)) {
+        problem(p, "%s: %% begins a byte in hexadecimal, as in %%2C", field->key);
+        return;
+    }
+    const char *expected = field->take(p, entry, value);
+    if (expected != NULL)
+        problem(p, "%s: expected %s", field->key, expected);
+}
+
+static void parse_hash(struct parsing *p, struct users_entry *entry, struct span hash)
+{
+    if (span_equal(hash, SPAN("*")))
+        return;
+    char *text = own(p, hash);
+    /* A colon, a line feed or the end of the text has been there. */
+    text[hash.len] = '\0';
+    if (password_hash_is_usable(text))
+        entry->hash = text;
+    else
+        problem(p, "the hash is none that libcrypt takes and thinks safe; * stands for none");
+}
+
+static bool has_control(struct span line)
+{
+    for (size_t i = 0; i < line.len; i++)
+        if ((unsigned char)line.ptr[i] < ' ' || line.ptr[i] == 0x7F)
+            return true;
+    return false;
+}
+
+static void parse_line(struct parsing *p, struct span line)
+{
+    struct span name, hash, rest;
+    unsigned seen = 0;
+
+    if (users_line_is_comment(line))
+        return;
+    if (line.len > USERS_LINE_MAX || has_control(line)) {
+        problem(p, line.len > USERS_LINE_MAX ? "the line is too long"
+                                             : "the line has a control character in it");
+        return;
+    }
+    if (!users_line_split(line, &name, &hash, &rest)) {
+        problem(p, "expected name:hash or name:hash:key=value,...");
+        return;
+    }
+    if (!auth_name_prepare(name, own(p, name))) {
+        problem(p, "this is no name: UTF-8 without blanks is expected, %d bytes at most",
+                AUTH_NAME_MAX);
+        return;
+    }
+    struct users_entry *entry = &p->users->entries[p->users->count++];
+    *entry = (struct users_entry){.name = name, .line = p->line};
+    while (rest.len > 0)
+        parse_field(p, entry, span_split(rest, ',', &rest), &seen);
+    parse_hash(p, entry, hash);
+}
+
+static int compare_names(struct span a, struct span b)
+{
+    int order = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
+
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct users_entry *one = a, *other = b;
+    int order = compare_names(one->name, other->name);
+
+    return order != 0 ? order : (one->line > other->line) - (one->line < other->line);
+}
+
+/* Sorts, tells of names that are there twice, and gathers the decoys. */
+static void arrange(struct parsing *p)
+{
+    struct users *users = p->users;
+
+    if (users->count > 1)
+        qsort(users->entries, users->count, sizeof *users->entries, compare_entries);
+    for (unsigned i = 0; i < users->count; i++) {
+        struct users_entry *entry = &users->entries[i];
+        if (i > 0 && span_equal(entry->name, entry[-1].name)) {
+            p->line = entry->line;
+            problem(p, "%.*s is already in line %u", SPAN_ARG(span_head(entry->name, NAME_SHOWN_MAX)),
+                    entry[-1].line);
+        }
+        if (entry->hash != NULL)
+            users->hashed[users->hashed_count++] = entry;
+        if (entry->has_keys)
+            users->keyed[users->keyed_count++] = entry;
+    }
+}
+
+static size_t count_byte(struct span text, char byte)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        count += text.ptr[i] == byte;
+    return count;
+}
+
+/* No line makes more than one entry, and no "=" more than one address. */
+static struct users *make_users(struct span text)
+{
+    struct users *users = mem_zalloc(sizeof *users);
+    size_t lines = count_byte(text, '\n') + 1;
+
+    atomic_init(&users->references, 1);
+    users->entries = mem_zalloc(lines * sizeof *users->entries);
+    users->hashed = mem_zalloc(lines * sizeof(struct users_entry *));
+    users->keyed = mem_zalloc(lines * sizeof(struct users_entry *));
+    users->addresses = mem_zalloc((count_byte(text, '=') + 1) * sizeof *users->addresses);
+    users->text_len = text.len + 1;
+    users->text = mem_zalloc(users->text_len);
+    if (text.len > 0)
+        memcpy(users->text, text.ptr, text.len);
+    return users;
+}
+
+struct err users_parse(struct span text, const char *file, struct buf *messages, struct users **out)
+{
+    *out = NULL;
+    if (text.len > USERS_FILE_MAX) {
+        buf_addf(messages, "%s: the file is larger than %d bytes\n", file, USERS_FILE_MAX);
+        return err_make(ERR_INVALID, "users file");
+    }
+    struct parsing p = {.users = make_users(text), .file = file, .messages = messages};
+    for (struct span rest = span_of(p.users->text, text.len); rest.len > 0;) {
+        p.line++;
+        parse_line(&p, span_split(rest, '\n', &rest));
+    }
+    arrange(&p);
+    if (p.problems == 0) {
+        *out = p.users;
+        return ERR_OK;
+    }
+    if (p.problems > USERS_PROBLEMS_MAX)
+        buf_addf(messages, "%s: and %u problems more\n", file, p.problems - USERS_PROBLEMS_MAX);
+    users_unref(p.users);
+    return err_make(ERR_INVALID, "users file");
+}
+
+const struct users_entry *users_find(const struct users *users, struct span name)
+{
+    unsigned low = 0, high = users->count;
+
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+        int order = compare_names(name, users->entries[middle].name);
+        if (order == 0)
+            return &users->entries[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
