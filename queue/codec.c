@@ -67,6 +67,8 @@ static void put_text(struct writer *w, struct span text, size_t most)
     put_bytes(w, text.ptr, text.len);
 }
 
+enum { STATUS_SAID = 0x80 }; /* shares a byte with the scope */
+
 static void put_status(struct writer *w, const struct status *status)
 {
     put16(w, status->code);
@@ -75,7 +77,7 @@ static void put_status(struct writer *w, const struct status *status)
     put8(w, status->enhanced.klass);
     put16(w, status->enhanced.subject);
     put16(w, status->enhanced.detail);
-    put8(w, status->scope);
+    put8(w, (unsigned)status->scope | (status->said ? STATUS_SAID : 0));
     put_text(w, status->text, CODEC_STATUS_TEXT_MAX);
     put_text(w, status->by, CODEC_STATUS_BY_MAX);
 }
@@ -170,7 +172,9 @@ static struct status get_status(struct reader *r)
     status.enhanced.klass = (uint8_t)get8(r);
     status.enhanced.subject = get16(r);
     status.enhanced.detail = get16(r);
-    status.scope = get8(r);
+    unsigned scope = get8(r);
+    status.said = (scope & STATUS_SAID) != 0;
+    status.scope = scope & ~(unsigned)STATUS_SAID;
     if (status.scope > STATUS_SCOPE_SESSION)
         r->bad = true;
     status.text = get_text(r, CODEC_STATUS_TEXT_MAX);

@@ -521,14 +521,29 @@ static bool start_workers(struct daemon *d)
     return true;
 }
 
-static bool make_tls(struct daemon *d)
+static bool load_first_tls(const struct conf *conf, struct tls_server **out)
 {
     char problem[512];
 
-    if (!load_tls(d->conf, NULL, problem, sizeof problem, &d->tls)) {
-        fprintf(stderr, "smarthopd: %s\n", problem);
+    if (load_tls(conf, NULL, problem, sizeof problem, out))
+        return true;
+    fprintf(stderr, "smarthopd: %s\n", problem);
+    return false;
+}
+
+bool daemon_check(const struct conf *conf)
+{
+    struct tls_server *tls = NULL;
+    bool usable = load_first_tls(conf, &tls);
+
+    tls_server_unref(tls);
+    return usable;
+}
+
+static bool make_tls(struct daemon *d)
+{
+    if (!load_first_tls(d->conf, &d->tls))
         return false;
-    }
     struct err e = tls_client_create(&d->shared.tls_client);
     return !err_is(e) || fail("TLS", e);
 }

@@ -7,6 +7,8 @@
 
 #include "conf/conf.h"
 
+/* Whether the files that the configuration names can be used; if not, stderr says which and why. */
+bool daemon_check(const struct conf *conf);
 /* Runs until it is told to stop; takes the snapshot over. Returns the process's exit code. */
 int daemon_run(struct conf *conf);
 

@@ -94,9 +94,11 @@ int main(int argc, char **argv)
     if (err_is(e))
         return EXIT_CONFIG;
     if (test) {
-        printf("%s: correct\n", file);
+        bool usable = daemon_check(conf);
+        if (usable)
+            printf("%s: correct\n", file);
         conf_unref(conf);
-        return 0;
+        return usable ? 0 : EXIT_CONFIG;
     }
     return daemon_run(conf);
 }

@@ -14,7 +14,7 @@ enum {
     SCRAM_ITERATIONS = 100000,   /* of new keys: each client spends as much at every login */
     SCRAM_ITERATIONS_MIN = 4096, /* RFC 7677 4 */
     SCRAM_ITERATIONS_MAX = 1000000,
-    SCRAM_NONCE = 18, /* random bytes of one side, 24 characters */
+    SCRAM_NONCE = 24, /* random bytes of one side */
     SCRAM_NONCE_TEXT = BASE64_TEXT_LEN(SCRAM_NONCE),
     SCRAM_NONCE_MAX = 256, /* characters, of both sides together */
     SCRAM_PROOF_TEXT = BASE64_TEXT_LEN(CRYPTO_DIGEST),

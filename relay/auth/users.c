@@ -74,18 +74,25 @@ struct err users_file_read(const char *file, struct buf *out, struct stat *st_ou
     return e;
 }
 
-struct err users_load(const char *file, struct buf *messages, struct users **out)
+struct err users_file_load(const char *file, struct stat *st, struct buf *messages,
+                           struct users **out)
 {
-    struct stat st;
     struct buf text;
 
     *out = NULL;
     buf_init(&text, 0);
-    struct err e = users_file_read(file, &text, &st, messages);
+    struct err e = users_file_read(file, &text, st, messages);
     if (!err_is(e))
         e = users_parse(buf_span(&text), file, messages, out);
     users_file_forget(&text);
     return e;
+}
+
+struct err users_load(const char *file, struct buf *messages, struct users **out)
+{
+    struct stat st;
+
+    return users_file_load(file, &st, messages, out);
 }
 
 struct users *users_ref(struct users *users)

@@ -33,6 +33,9 @@ bool users_line_is_comment(struct span line);
  * in `messages` what is wrong with it as a file. */
 struct err users_file_read(const char *file, struct buf *out, struct stat *st_out,
                            struct buf *messages);
+/* users_load, telling which file it was; *st_out stays as it was where there is none. */
+struct err users_file_load(const char *file, struct stat *st_out, struct buf *messages,
+                           struct users **out);
 /* Erases what the buf holds and releases it. */
 void users_file_forget(struct buf *text);
 

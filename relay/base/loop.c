@@ -131,6 +131,7 @@ void loop_free(struct loop *loop)
     if (loop == NULL)
         return;
     mailbox_close(loop->mailbox);
+    run_deferred(loop); /* what was closed since the loop ended may complete by a call */
     uv_walk(&loop->uv, close_handle, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     uv_loop_close(&loop->uv);

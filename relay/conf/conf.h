@@ -103,6 +103,7 @@ struct conf {
     uint64_t store_gather; /* milliseconds */
 
     char *control_socket;
+    char *submission_socket;
     char *log_target;
     enum log_level log_level;
 

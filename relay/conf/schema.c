@@ -54,6 +54,8 @@ static const struct conf_key global_keys[] = {
 
     {FIELD(conf, control_socket), .type = CONF_PATH, .standard = "var/control.sock", .min = 1,
      .max = SOCKET_PATH_MAX, .help = "The socket by which smarthopctl talks to the daemon."},
+    {FIELD(conf, submission_socket), .type = CONF_PATH, .standard = "var/submission.sock", .min = 1,
+     .max = SOCKET_PATH_MAX, .help = "The socket by which sendmail hands over mail."},
     {FIELD(conf, log_target), .type = CONF_PATH, .standard = "stderr", .words = log_targets,
      .min = 1, .max = PATH_LENGTH_MAX,
      .help = "Where the log goes: stderr, journal (systemd), or a file to append to."},

@@ -34,7 +34,7 @@ struct deliver_options {
     const char *host; /* name of the peer, for TLS and for statuses; an address where it has none */
     enum deliver_tls tls;
     struct tls_client *tls_client;
-    struct ssl_session_st *resume; /* NULL = none; the owner's, until DELIVER_READY or _CLOSED */
+    struct ssl_session_st *resume; /* NULL = none; referenced while it is needed */
     struct deliver_deadlines deadlines;
 };
 

@@ -94,6 +94,7 @@ static void release(struct deliver_session *s)
         finish_attempt(s);
     tell(s, DELIVER_CLOSED, NULL);
     tls_client_unref(s->options.tls_client);
+    tls_session_free(s->options.resume);
     buf_fini(&s->reply_text);
     arena_fini(&s->arena);
     free(s);
@@ -505,6 +506,7 @@ struct deliver_session *deliver_open(const struct deliver_options *options,
     s->options.hello = arena_dup(&s->arena, span_cstr(options->hello)).ptr;
     s->options.host = arena_dup(&s->arena, span_cstr(options->host)).ptr;
     s->options.tls_client = tls_client_ref(options->tls_client);
+    s->options.resume = tls_session_ref(options->resume);
     name_peer(s);
     buf_init(&s->reply_text, SMTP_REPLY_TEXT_MAX);
     deliver_body_init(&s->body, options->loop, options->queue, on_body_arrived);

@@ -23,7 +23,7 @@ struct deliver_transaction {
 };
 
 struct deliver_session {
-    struct deliver_options options; /* what it points to is ours, but for queue, loop, resume */
+    struct deliver_options options; /* what it points to is ours, but for queue and loop */
     struct sockaddr_storage peer;
     deliver_handler *handler;
     void *owner;

@@ -185,6 +185,10 @@ void conn_tls_free(struct conn *c)
 {
     if (c->tls == NULL)
         return;
+    /* Otherwise OpenSSL would spoil the session of a conn that was closed at once, which TLS has
+     * not asked for since version 1.1: it is good for the next connection (RFC 5246 7.2.1). */
+    if (!c->failed)
+        SSL_set_shutdown(c->tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(c->tls->ssl);
     buf_fini(&c->tls->kept);
     free(c->tls);

@@ -297,6 +297,13 @@ SSL *tls_client_new_ssl(struct tls_client *client, const char *host, enum tls_ve
     return ssl;
 }
 
+SSL_SESSION *tls_session_ref(SSL_SESSION *session)
+{
+    if (session != NULL)
+        SSL_SESSION_up_ref(session);
+    return session;
+}
+
 void tls_session_free(SSL_SESSION *session)
 {
     SSL_SESSION_free(session);

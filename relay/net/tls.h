@@ -47,7 +47,8 @@ struct ssl_st *tls_server_new_ssl(struct tls_server *server);
 struct ssl_st *tls_client_new_ssl(struct tls_client *client, const char *host,
                                   enum tls_verify verify, struct ssl_session_st *resume);
 
-/* A session to resume later, kept by whoever owns the destination. */
+/* A session to resume later, kept by whoever owns the destination; counted. NULL is allowed. */
+struct ssl_session_st *tls_session_ref(struct ssl_session_st *session);
 void tls_session_free(struct ssl_session_st *session);
 
 /* Takes OpenSSL's error queue apart into one line; leaves the queue empty. */

@@ -128,7 +128,7 @@ static enum esmtp_error take_requiretls(struct parsing *p, const struct smtp_par
     return param->has_value ? ESMTP_REQUIRETLS : ESMTP_OK;
 }
 
-/* RFC 6710 8: "0", or one digit more than that with or without a minus. */
+/* RFC 6710: one digit, with a minus before any but 0. */
 static enum esmtp_error take_priority(struct parsing *p, const struct smtp_param *param)
 {
     bool minus = param->value.len > 0 && param->value.ptr[0] == '-';
@@ -351,7 +351,6 @@ struct status esmtp_error_status(enum esmtp_error error)
 
     if (error == ESMTP_OK)
         return (struct status){0};
-    return (struct status){.code = replies[error].code,
-                           .enhanced = {5, 5, 4},
-                           .text = span_cstr(replies[error].text)};
+    return (struct status){
+        .code = replies[error].code, .enhanced = {5, 5, 4}, .text = span_cstr(replies[error].text)};
 }

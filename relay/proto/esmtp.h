@@ -12,11 +12,9 @@
 #include "proto/smtp_path.h"
 
 enum {
-    ESMTP_ENVID_MAX = 100,     /* RFC 3461 4.4, as written */
-    ESMTP_ORCPT_MAX = 500,     /* RFC 3461 4.2, as written */
-    ESMTP_AUTH_MAX = 500,      /* RFC 4954 5, as written */
-    ESMTP_PRIORITY_LEAST = -9, /* RFC 6710 */
-    ESMTP_PRIORITY_MOST = 9,
+    ESMTP_ENVID_MAX = 100, /* RFC 3461 4.4, as written */
+    ESMTP_ORCPT_MAX = 500, /* RFC 3461 4.2, as written */
+    ESMTP_AUTH_MAX = 500,  /* RFC 4954 5, as written */
 };
 
 /* What the server has said in its reply to EHLO on this session. */
@@ -51,7 +49,12 @@ enum esmtp_error {
     ESMTP_ERROR_COUNT,
 };
 
-enum esmtp_body { ESMTP_BODY_NONE = 0, ESMTP_BODY_7BIT, ESMTP_BODY_8BITMIME, ESMTP_BODY_BINARYMIME };
+enum esmtp_body {
+    ESMTP_BODY_NONE = 0,
+    ESMTP_BODY_7BIT,
+    ESMTP_BODY_8BITMIME,
+    ESMTP_BODY_BINARYMIME
+};
 enum esmtp_ret { ESMTP_RET_NONE = 0, ESMTP_RET_FULL, ESMTP_RET_HEADERS };
 enum esmtp_hold { ESMTP_HOLD_NONE = 0, ESMTP_HOLD_SECONDS, ESMTP_HOLD_DATE };
 enum esmtp_by { ESMTP_BY_NONE = 0, ESMTP_BY_RETURN, ESMTP_BY_NOTIFY };
@@ -67,7 +70,7 @@ struct esmtp_mail {
     bool has_auth;
     struct span auth; /* the mailbox, decoded; empty for AUTH=<> */
     bool has_priority;
-    int priority;
+    int priority; /* -9..9 */
     enum esmtp_hold hold;
     uint64_t hold_value; /* seconds from now, or since 1970-01-01 UTC */
     enum esmtp_by by;

@@ -57,6 +57,16 @@ size_t ip_format(const struct ip_address *ip, char text[IP_TEXT_MAX])
     return strlen(text);
 }
 
+bool ip_port_parse(struct span text, uint16_t *out)
+{
+    uint64_t port;
+
+    if (!span_parse_u64(text, &port) || port > UINT16_MAX || (text.len > 1 && text.ptr[0] == '0'))
+        return false;
+    *out = (uint16_t)port;
+    return true;
+}
+
 bool ip_equal(const struct ip_address *a, const struct ip_address *b)
 {
     return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;

@@ -28,6 +28,9 @@ bool ip_parse(struct span text, struct ip_address *out);
 /* RFC 5952, NUL-terminated; returns the length. */
 size_t ip_format(const struct ip_address *ip, char text[IP_TEXT_MAX]);
 
+/* A port, 0..65535, decimal without leading zeros. */
+bool ip_port_parse(struct span text, uint16_t *out);
+
 bool ip_equal(const struct ip_address *a, const struct ip_address *b);
 
 /* False for families other than AF_INET and AF_INET6. */

@@ -30,7 +30,8 @@ struct status {
     struct enhanced_code enhanced;
     enum status_scope scope;
     struct span text; /* without codes; lines of a reply joined by a space */
-    struct span by;   /* who said it: "host [address]:port", or empty for ourselves */
+    struct span by;   /* whom it concerns: "host [address]:port"; empty where nobody was asked */
+    bool said;        /* these are that host's words; otherwise ours about it */
 };
 
 static inline bool status_is_success(const struct status *s)

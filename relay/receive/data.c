@@ -117,7 +117,7 @@ void data_staged(struct session *s)
     session_run(s);
 }
 
-static void log_accepted(const struct session *s, const struct transaction *tx)
+void data_log_accepted(const struct transaction *tx)
 {
     struct log_line line;
     char id[ID_TEXT_SIZE];
@@ -125,8 +125,8 @@ static void log_accepted(const struct session *s, const struct transaction *tx)
     if (!log_begin(&line, LOG_INFO, "accepted"))
         return;
     log_text(&line, "id", id_format(tx->message->id, id));
-    log_u64(&line, "sid", s->id);
-    log_text(&line, "client", s->client);
+    log_u64(&line, "sid", tx->sid);
+    log_span(&line, "client", tx->message->client);
     log_span(&line, "from", tx->message->reverse_path);
     log_span(&line, "to", tx->recipients[0].address);
     log_u64(&line, "recipients", tx->recipient_count);
@@ -143,7 +143,6 @@ void data_committed(struct session *s, struct transaction *tx)
     if (!err_is(e)) {
         snprintf(text, sizeof text, "OK queued as %s", id_format(tx->message->id, id));
         session_reply(s, 250, ESC(2, 0, 0), text);
-        log_accepted(s, tx);
         s->messages++;
         s->idle_commands = 0;
     } else if (e.kind == ERR_NO_SPACE) {

@@ -183,6 +183,7 @@ static void on_secured(struct session *s)
         greet(s);
     else
         session_enter(s, SESSION_COMMAND); /* RFC 3207 4.2: everything is as at the start */
+    session_run(s);
 }
 
 static void on_failed(struct session *s)
@@ -208,7 +209,8 @@ static void on_event(struct conn *conn, enum conn_event event, void *owner)
         on_secured(s);
         break;
     case CONN_EOF:
-        cut(s, s->tx && s->state == SESSION_DATA ? "client left in data" : "client left");
+        s->client_gone = true;
+        session_run(s);
         break;
     case CONN_DEADLINE:
         on_deadline(s);
@@ -222,6 +224,26 @@ static void on_event(struct conn *conn, enum conn_event event, void *owner)
     case CONN_CONNECTED:
         break;
     }
+}
+
+/* The client has sent its last byte. What it sent before is still answered: one that wrote all its
+ * commands and shut down its side waits for the replies. */
+static void leave_if_gone(struct session *s)
+{
+    switch (s->state) {
+    case SESSION_ROUTE: /* these come here again */
+    case SESSION_STAGE:
+    case SESSION_COMMIT:
+    case SESSION_CLOSED:
+        return;
+    case SESSION_NEW:
+    case SESSION_HANDSHAKE:
+    case SESSION_COMMAND:
+    case SESSION_DATA:
+        break;
+    }
+    if (s->client_gone)
+        session_end(s, s->state == SESSION_DATA ? "client left in data" : "client left");
 }
 
 /* A broken line: RFC 5321 2.3.8 and 4.1.1 allow no other line end. Nothing behind it is to be
@@ -251,6 +273,8 @@ static bool take_command(struct session *s)
             refuse_line(s, &command);
         else
             command_execute(s, &command);
+        if (s->state == SESSION_COMMAND)
+            conn_deadline(s->conn, deadline_of(s, s->state)); /* anew for each command */
     }
     /* A STARTTLS has dropped its input already. */
     if (s->state != SESSION_HANDSHAKE)
@@ -260,6 +284,10 @@ static bool take_command(struct session *s)
 
 static bool stop_here(struct session *s)
 {
+    if (s->state == SESSION_HANDSHAKE && s->server->is_stopping) {
+        cut(s, "shutdown");
+        return true;
+    }
     if (!s->stopping || s->state != SESSION_COMMAND || s->tx != NULL)
         return false;
     if (s->server->is_stopping) {
@@ -283,17 +311,25 @@ void session_run(struct session *s)
         else if (s->state == SESSION_DATA && conn_input(s->conn).len > 0)
             went_on = data_take(s);
         if (!went_on)
-            return;
+            break;
     }
+    leave_if_gone(s);
 }
 
+/* A session that has lasted too long ends between two messages; one that is busy with a message
+ * gets the time of one more data deadline for it. */
 static void on_lifetime(struct timer *timer)
 {
     struct session *s = container_of(timer, struct session, lifetime);
+    bool waits_for_client = s->state == SESSION_COMMAND || s->state == SESSION_DATA;
 
     s->stopping = true;
     session_run(s);
-    /* One that is busy with a message gets the time of one more data deadline. */
+    if (s->overdue && waits_for_client && s->state != SESSION_CLOSED) {
+        session_reply(s, 421, ESC(4, 4, 2), "This session has lasted too long");
+        session_end(s, "session too long");
+    }
+    s->overdue = true;
     if (s->state != SESSION_CLOSED)
         timer_start(s->server->loop, &s->lifetime, s->conf->data_timeout, on_lifetime);
 }

@@ -47,6 +47,7 @@ struct tx_recipient {
 struct transaction {
     struct session *session; /* NULL when the client has gone */
     struct receive_server *server;
+    uint64_t sid; /* its session's id, for the log */
     struct conf *conf;
     struct queue_message *message;
     struct tx_recipient *recipients;
@@ -89,7 +90,9 @@ struct session {
     bool esmtp;
     bool secured;
     bool may_relay;
-    bool stopping; /* 421 at the next chance */
+    bool stopping;    /* 421 at the next chance */
+    bool overdue;     /* its lifetime has passed, and it was busy then */
+    bool client_gone; /* it has sent its last byte */
     unsigned messages;
     unsigned recipients_total;
     unsigned errors;
@@ -107,7 +110,7 @@ struct receive_server {
     struct tls_server *tls;
     struct list sessions;
     unsigned workers;
-    uint64_t arriving_bytes; /* held by bodies that are arriving */
+    uint64_t arriving_bytes;        /* held by bodies that are arriving */
     unsigned transactions_detached; /* being committed for clients that have gone */
     struct call *stopped;
     bool is_stopping;
@@ -162,6 +165,8 @@ bool transaction_must_wait(const struct transaction *tx);
 /* Starts committing; session (if it is still there) or nobody is told by data_committed. */
 void transaction_commit(struct transaction *tx);
 void data_committed(struct session *s, struct transaction *tx);
+/* The message is ours, whether its client is still there or not. */
+void data_log_accepted(const struct transaction *tx);
 void data_staged(struct session *s);
 
 /* trace.c: the Received field (RFC 5321 4.4, RFC 3848, RFC 6531 4.3). */

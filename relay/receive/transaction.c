@@ -19,6 +19,7 @@ struct transaction *transaction_create(struct session *s)
     struct transaction *tx = mem_zalloc(sizeof *tx);
 
     tx->session = s;
+    tx->sid = s->id;
     tx->server = s->server;
     tx->conf = conf_ref(s->conf);
     tx->message = queue_message_create();
@@ -248,14 +249,10 @@ void transaction_append(struct transaction *tx, struct span run)
 
 static void finish(struct transaction *tx)
 {
-    if (tx->session != NULL) {
+    if (tx->session != NULL)
         data_committed(tx->session, tx);
-        return;
-    }
-    if (err_is(tx->insert.op.result))
-        dispose(tx);
     else
-        transaction_free(tx);
+        dispose(tx);
 }
 
 static void on_inserted(struct call *call)
@@ -264,9 +261,11 @@ static void on_inserted(struct call *call)
 
     if (!err_is(tx->insert.op.result)) {
         count(&tx->server->counters.accepted);
+        data_log_accepted(tx);
+    }
+    if (!err_is(tx->insert.op.result) && tx->message->group_count > 0) {
         tx->chunks_staged = 0; /* they belong to the message now */
-        if (tx->message->group_count > 0)
-            tx->server->accepted(tx->message, tx->server->context);
+        tx->server->accepted(tx->message, tx->server->context);
     }
     finish(tx);
 }

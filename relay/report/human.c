@@ -74,12 +74,13 @@ static void write_reason(struct dsn *dsn, const struct status *last)
 
     enhanced_code_format(last->enhanced, code);
     write_indented(&dsn->human, span_cstr(explain(last, dsn->options->action)));
-    if (by.len > 0)
+    if (last->said)
         write_indented(&dsn->human,
                        arena_printf(&dsn->scratch, "%.*s said: %u %s%s%.*s", SPAN_ARG(by),
                                     last->code, code, code[0] ? " " : "", SPAN_ARG(text)));
     else
-        write_indented(&dsn->human, arena_printf(&dsn->scratch, "In detail: %.*s (%s)",
+        write_indented(&dsn->human, arena_printf(&dsn->scratch, "In detail%s%.*s: %.*s (%s)",
+                                                 by.len ? ", of " : "", SPAN_ARG(by),
                                                  SPAN_ARG(text), code[0] ? code : "no code"));
 }
 

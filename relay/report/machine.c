@@ -36,7 +36,7 @@ static void write_diagnostic(struct dsn *dsn, const struct status *last)
         text_field(&dsn->machine, "Remote-MTA",
                    arena_printf(&dsn->scratch, "dns; %.*s", SPAN_ARG(remote_host(by))));
     text_field(&dsn->machine, "Diagnostic-Code",
-               arena_printf(&dsn->scratch, "%s; %u %s%s%.*s", by.len ? "smtp" : "x-smarthop",
+               arena_printf(&dsn->scratch, "%s; %u %s%s%.*s", last->said ? "smtp" : "x-smarthop",
                             last->code, code, code[0] ? " " : "", SPAN_ARG(text)));
 }
 

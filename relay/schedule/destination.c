@@ -213,7 +213,7 @@ void destination_restore(struct destination *d, const struct queue_destination *
     uint64_t wall = clock_steady_ms(), now = loop_now(d->owner->loop);
 
     if (stored->has_due)
-        d->store_due = stored->first_due;
+        d->store_due = load_is_due(d->owner, stored->first_due, wall) ? wall : stored->first_due;
     d->failures = stored->failures;
     d->recorded = stored->until != 0;
     keep_failure(d, &stored->status);

@@ -98,9 +98,7 @@ static void read_messages(struct work *work)
                                      &load->messages[i]);
 }
 
-/* A time far ahead can only come from a clock that has been set back since: such a group is due,
- * not kept waiting for hours (it was never to wait longer than retry_max). */
-static bool is_due(const struct scheduler *s, uint64_t due, uint64_t now)
+bool load_is_due(const struct scheduler *s, uint64_t due, uint64_t now)
 {
     return due <= now || due - now > s->conf->retry_max + s->conf->retry_max / 4;
 }
@@ -115,11 +113,12 @@ static void choose(struct load *load)
         const struct queue_due *item = &load->items[i];
         if (scheduler_find_job(s, item->id, item->group) != NULL || is_quarantined(s, item))
             continue;
-        if (is_due(s, item->due, now) && load->wanted < load->wanted_most) {
+        bool due = load_is_due(s, item->due, now);
+        if (due && load->wanted < load->wanted_most) {
             load->items[load->wanted++] = *item;
             continue;
         }
-        load->next_due = item->due;
+        load->next_due = due ? now : item->due;
         break;
     }
 }

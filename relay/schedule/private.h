@@ -204,6 +204,10 @@ void connections_close_idle(struct destination *d);
 
 /* load.c */
 void load_start(struct destination *d);
+/* Whether a group with this due time may be tried. A time far ahead can only come from a clock that
+ * has been set back since: such a group is due, not kept waiting for hours (it was never to wait
+ * longer than retry_max). */
+bool load_is_due(const struct scheduler *s, uint64_t due, uint64_t now);
 
 /* action.c */
 struct schedule_batch;

@@ -21,7 +21,8 @@ class Faults:
         self.record_path = self.folder / "record"
         self.clock_path = self.folder / "clock"
         self.environment = {"LD_PRELOAD": str(SUPPORT / "fail_io.so"),
-                    "FAIL_IO_SPEC": str(self.spec_path), "FAIL_IO_CLOCK": str(self.clock_path)}
+                            "FAIL_IO_SPEC": str(self.spec_path),
+                            "FAIL_IO_CLOCK": str(self.clock_path)}
         if record:
             self.environment["FAIL_IO_RECORD"] = str(self.record_path)
 

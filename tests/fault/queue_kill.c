@@ -18,7 +18,7 @@
 enum {
     ROUNDS = 20,
     SLOTS = 16,
-    ACKS_MOST = 2000, /* before the kill, at most */
+    ACKS_MOST = 800, /* before the kill, at most */
     LARGE = 300 * QUEUE_CHUNK,
 };
 

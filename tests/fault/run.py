@@ -7,7 +7,7 @@ import sys
 
 def main():
     command = [sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rP",
-               "--show-capture=stdout", *sys.argv[1:]]
+               *sys.argv[1:]]
     if os.geteuid() != 0:
         command = ["unshare", "-Urm", *command]
     os.execvp(command[0], command)

@@ -2,43 +2,39 @@
 keeps nobody else waiting."""
 
 import os
+import subprocess
 
 import pytest
 
-from relay_harness import Sink, free_port, simple_message, Client, wait_until
+from rig import simple_message, subject_of, transact
+from support.dialogue import Dialogue
+from support.wait import wait_until
 
 MESSAGES = 24
-VICTIM = MESSAGES // 2
+VICTIM = "message-012"
 FLIPS = int(os.environ.get("SMARTHOP_FLIPS", 10))
-OTHERS_S = 10
+FLIPPED_BITS = 20
 
 
-def subject(number):
-    return f"message-{number:03d}"
-
-
-def message_of(number):
-    return simple_message(subject(number), lines=40 if number % 3 else 1500)
-
-
-def number_of(message):
-    return int(message.partition(b"\r\nSubject: message-")[2][:3])
+def message_of(subject):
+    """Every third one is large enough to be staged."""
+    return simple_message(subject, lines=1500 if int(subject[-3:]) % 3 == 0 else 40)
 
 
 @pytest.fixture
 def stopped(make_relay):
-    """(relay, ids): a relay that is down, with mail in its store for a next hop that was down."""
-    relay = make_relay(free_port(), memory_body_max="16KiB", queue_memory_max="0")
-    relay.start()
-    ids = []
-    with Client(relay.port) as client:
-        client.hello()
+    """(relay, ids by subject): a relay that is down, with mail in its store for a next hop that
+    was down."""
+    relay = make_relay(memory_body_max="16KiB", queue_memory_max=0).start()
+    ids = {}
+    with Dialogue(relay.port).hello() as client:
         for number in range(MESSAGES):
-            code, text = client.transact(message_of(number), sender=f"from-{number:03d}@client.test",
-                                         recipient=f"to-{number:03d}@example.test")
-            assert code == 250
-            ids.append(text.rpartition(" ")[2])
-    assert relay.stop() == 0
+            subject = f"message-{number:03d}"
+            reply = transact(client, message_of(subject), sender=f"from-{subject}@client.test",
+                             recipient=f"to-{subject}@example.test")
+            assert reply.code == 250
+            ids[subject] = reply.text.split()[-1]
+    relay.stop()
     return relay, ids
 
 
@@ -59,61 +55,43 @@ def offsets_of(path, text):
     return found
 
 
-def restart(relay, started, folder):
-    sink = Sink(folder / "late-sink", port=relay.hop_port)
-    started.append(sink)
-    sink.start()
-    relay.start()
-    return sink
-
-
-DAMAGES = {
-    "body": f"{subject(VICTIM)} line 000011",
-    "staged body": f"{subject(VICTIM)} line 001234",
-    "envelope": f"from-{VICTIM:03d}@client.test",
-    "recipient": f"to-{VICTIM:03d}@example.test",
-}
-
-
-@pytest.mark.parametrize("text", DAMAGES.values(), ids=DAMAGES.keys())
-def test_flipped_bit(stopped, started, tmp_path, text):
+@pytest.mark.parametrize("text", [f"{VICTIM} line 000011", f"{VICTIM} line 001234",
+                                  f"from-{VICTIM}@client.test", f"to-{VICTIM}@example.test"],
+                         ids=["body", "staged body", "envelope", "recipient"])
+def test_flipped_bit(stopped, make_sink, text):
     relay, ids = stopped
     for offset in offsets_of(relay.data_path, text.encode()):
         flip(relay.data_path, offset + 3, 2)
-    sink = restart(relay, started, tmp_path)
-    wait_until(lambda: len(sink.messages()) >= MESSAGES - 1, OTHERS_S, "all other mail")
-    named = wait_until(lambda: [event for event in relay.events("message-damaged")
-                                if event["id"] == ids[VICTIM]], 5, "the damaged message's name")
-    assert named[0]["level"] == "error"
-    got = sorted(number_of(message) for message in sink.messages())
-    assert got == [number for number in range(MESSAGES) if number != VICTIM]
+    sink = make_sink(port=relay.hop_port)
+    relay.start()
+    sink.wait(MESSAGES - 1)
+    named = relay.wait_log("message-damaged", id=ids[VICTIM])[0]
+    assert named["level"] == "error"
+    got = {subject_of(message.content) for message in sink.messages()}
+    assert got == set(ids) - {VICTIM}
     assert relay.queued() == 1
-    assert relay.is_alive()
-    assert relay.stop() == 0
+    relay.stop()
 
 
-def test_flipped_bits_anywhere(stopped, started, tmp_path, rng, figure):
+def test_flipped_bits_anywhere(stopped, make_sink, rng, figure):
     """Damage to the store's own pages may take the relay down, with whatever it then cannot read;
     even so nothing altered leaves it."""
     relay, _ = stopped
     whole = relay.data_path.read_bytes()
-    survived = 0
-    for n in range(FLIPS):
+    alive = 0
+    for _ in range(FLIPS):
         relay.data_path.write_bytes(whole)
-        for _ in range(20):
+        for _ in range(FLIPPED_BITS):
             flip(relay.data_path, rng.randrange(len(whole)), rng.randrange(8))
-        folder = tmp_path / f"flips-{n}"
-        sink = Sink(folder, port=relay.hop_port)
-        started.append(sink)
-        sink.start()
+        sink = make_sink(port=relay.hop_port)
         try:
             relay.start()
-            wait_until(lambda: not relay.is_alive() or relay.queued() == 0, 1, "the end")
-        except (OSError, RuntimeError, TimeoutError, ValueError):
+            wait_until(lambda: not relay.is_running() or relay.queued() == 0, "the end", 1)
+        except (AssertionError, OSError, subprocess.SubprocessError):
             pass  # it died, refused to start, or keeps what is damaged
-        survived += relay.is_alive()
+        alive += relay.is_running()
         relay.kill()
         for message in sink.messages():
-            assert message.endswith(message_of(number_of(message)))
+            assert message.content.endswith(message_of(subject_of(message.content)))
         sink.stop()
-    figure("of the relays with 20 flipped bits alive at the end", f"{survived} of {FLIPS}")
+    figure(f"relays alive with {FLIPPED_BITS} bits flipped", f"{alive} of {FLIPS}")

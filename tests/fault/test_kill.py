@@ -15,7 +15,7 @@ START_S = 5
 SIZE = 6000
 LARGE = 5 << 20
 STAGED = {"memory_body_max": "128KiB"}
-LOAD = ("--messages", 500000, "--rate", 1500, "--deadline", 60)
+LOAD = ("--messages", 500000, "--rate", 600, "--deadline", 60)
 
 
 def kill_in_waves(relay, rng, folder, kills, *load_options, first_wave=0):
@@ -61,7 +61,7 @@ def test_kill_under_load(make_sink, make_relay, rng, tmp_path, figure):
 
 
 def test_kill_with_a_rude_next_hop(make_sink, make_relay, rng, tmp_path, figure):
-    sink = make_sink("--reply-mail", "10%=451 4.3.0 later", "--reply-connect", "10%=421 4.3.2 busy",
+    sink = make_sink("--reply-mail", "10%=451 4.3.0 later", "--reply-connect", "2%=421 4.3.2 busy",
                      "--drop-at", "5%=data", "--drop-at", "5%=final")
     relay = make_relay(sink.port, connections_per_destination=CONNECTIONS)
     acked, _ = kill_in_waves(relay, rng, tmp_path, KILLS, "--sessions", 16, "--per-session", 5,

@@ -4,6 +4,7 @@ written since, each sector is there or not. From each image the relay must start
 that it had acknowledged and not yet delivered."""
 
 import os
+import subprocess
 import threading
 import time
 from typing import NamedTuple
@@ -11,7 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from faults import SYNC, SYNC_WRITE, WRITE, Faults, read_record
-from relay_harness import Client, Relay, Sink, elapse, simple_message
+from rig import elapse, simple_message, subject_of, transact
+from support.dialogue import Dialogue
 
 CUTS = int(os.environ.get("SMARTHOP_CUTS", 15))
 SENDERS = 8
@@ -33,13 +35,11 @@ class Sender(threading.Thread):
 
     def run(self):
         number = 0
-        with Client(self.port) as client:
-            client.hello()
+        with Dialogue(self.port).hello() as client:
             while time.monotonic() < self.until:
                 number += 1
                 subject = f"{self.name}.{number}"
-                code, text = client.transact(message_of(subject))
-                assert code == 250, text
+                assert transact(client, message_of(subject)).code == 250
                 self.acked[subject] = time.monotonic_ns()
 
 
@@ -47,15 +47,11 @@ def message_of(subject):
     return simple_message(subject, lines=3000 if int(subject.rpartition(".")[2]) % 8 == 0 else 60)
 
 
-def subject_of(message):
-    return message.partition(b"\r\nSubject: ")[2].partition(b"\r\n")[0].decode()
-
-
 def delivery_times(sink):
     """When each message was in the sink's hands, in CLOCK_MONOTONIC ns."""
     ahead = time.time_ns() - time.monotonic_ns()
     return {subject_of(path.read_bytes()): path.stat().st_mtime_ns - ahead
-            for path in sink.taken.glob("*.eml")}
+            for path in sink.recorded("*.eml")}
 
 
 class Recording(NamedTuple):
@@ -76,8 +72,7 @@ def recording(make_sink, make_relay, tmp_path):
     """Of a relay under load whose next hop defers every other message."""
     faults = Faults(tmp_path / "faults", record=True)
     sink = make_sink("--reply-mail", "50%=451 4.3.0 later")
-    relay = make_relay(sink.port, env=faults.env, **SETTINGS)
-    relay.start()
+    relay = make_relay(sink.port, environment=faults.environment, **SETTINGS).start()
     until = time.monotonic() + RECORDED_S
     senders = [Sender(relay.port, f"s{n}", until) for n in range(SENDERS)]
     for sender in senders:
@@ -135,45 +130,43 @@ def lying_image_at(steps, cut, rng):
     return image.bytes
 
 
-def recover(image, hop_port, folder, started):
-    """Starts a relay on the image; returns what it then delivers, by subject."""
-    sink = Sink(folder / "sink", port=hop_port)
-    relay = Relay(folder / "relay", hop_port, **SETTINGS)
-    started += [sink, relay]
-    sink.start()
-    relay.data_path.parent.mkdir(mode=0o700)
-    relay.data_path.write_bytes(image)
-    relay.start()
-    relay.await_empty(DRAIN_S)
-    got = {subject_of(message): message for message in sink.messages()}
-    assert relay.stop() == 0
-    assert relay.events("message-damaged") == []
-    sink.stop()
-    return got
+@pytest.fixture
+def recover(recording, make_relay, make_sink):
+    """recover(image): starts a relay on it; what it then delivers, by subject."""
+    def start_on(image):
+        sink = make_sink(port=recording.hop_port)
+        relay = make_relay(recording.hop_port, **SETTINGS)
+        relay.store.mkdir(mode=0o700)
+        relay.data_path.write_bytes(image)
+        relay.start()
+        relay.drain(DRAIN_S)
+        relay.stop()
+        assert relay.log("message-damaged") == []
+        sink.stop()
+        return {subject_of(message.content): message.content for message in sink.messages()}
+    return start_on
 
 
-def test_power_cuts(recording, started, tmp_path, rng, figure):
+def test_power_cuts(recording, recover, rng, figure):
     owed_in_all = 0
-    for n in range(CUTS):
+    for _ in range(CUTS):
         cut = rng.randrange(len(recording.steps))
         owed = recording.owed_at(cut)
         owed_in_all += len(owed)
-        image = image_at(recording.steps, cut, rng)
-        got = recover(image, recording.hop_port, tmp_path / f"cut-{n}", started)
+        got = recover(image_at(recording.steps, cut, rng))
         assert owed - set(got) == set(), f"lost at step {cut}"
-        for subject, message in got.items():
-            assert message.endswith(message_of(subject)), f"altered: {subject}"
+        for subject, content in got.items():
+            assert content.endswith(message_of(subject)), f"altered: {subject}"
     figure("steps recorded", len(recording.steps))
     figure("messages owed, all cuts together", owed_in_all)
     assert owed_in_all > 10 * CUTS
 
 
-def test_the_check_notices_a_disk_that_lies(recording, started, tmp_path, rng):
+def test_the_check_notices_a_disk_that_lies(recording, recover, rng):
     """The same check on an image of a disk that does not flush: it must not be content."""
     cut = len(recording.steps) - 1
-    image = lying_image_at(recording.steps, cut, rng)
     try:
-        got = recover(image, recording.hop_port, tmp_path / "cut", started)
-    except (RuntimeError, TimeoutError, AssertionError, OSError):
+        got = recover(lying_image_at(recording.steps, cut, rng))
+    except (AssertionError, subprocess.SubprocessError):
         return
     assert recording.owed_at(cut) - set(got) != set()

@@ -45,6 +45,26 @@ static void parses_and_formats(void **state)
     assert_false(ip_parse(SPAN("192.0.2.1\0"), &ip));
 }
 
+static void parses_ports(void **state)
+{
+    static const struct {
+        const char *text;
+        bool good;
+        uint16_t port;
+    } cases[] = {
+        {"0", true, 0},         {"25", true, 25},  {"65535", true, 65535}, {"65536", false, 0},
+        {"99999999", false, 0}, {"025", false, 0}, {"00", false, 0},       {"-1", false, 0},
+        {"", false, 0},         {"25 ", false, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint16_t port = 0;
+        CHECK(cases[i].text, ip_port_parse(span_cstr(cases[i].text), &port) == cases[i].good);
+        CHECK(cases[i].text, port == cases[i].port);
+    }
+}
+
 static void parses_literals(void **state)
 {
     static const struct {
@@ -219,9 +239,13 @@ static void names_the_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parses_and_formats),       cmocka_unit_test(parses_literals),
-        cmocka_unit_test(formats_socket_addresses), cmocka_unit_test(treats_mapped_peers_as_ipv4),
-        cmocka_unit_test(parses_networks),          cmocka_unit_test(knows_what_a_network_contains),
+        cmocka_unit_test(parses_and_formats),
+        cmocka_unit_test(parses_ports),
+        cmocka_unit_test(parses_literals),
+        cmocka_unit_test(formats_socket_addresses),
+        cmocka_unit_test(treats_mapped_peers_as_ipv4),
+        cmocka_unit_test(parses_networks),
+        cmocka_unit_test(knows_what_a_network_contains),
         cmocka_unit_test(names_the_errors),
     };
 

@@ -56,6 +56,7 @@ static int setup(void **state)
         .last = STATUS(550, 5, 1, 1, "No such user here"),
     };
     recipient.last.by = SPAN("mail.example.net [192.0.2.1]:25");
+    recipient.last.said = true;
     reported = (struct report_recipient){.recipient = &recipient};
     options = (struct report_options){
         .conf = &conf,
@@ -271,6 +272,7 @@ static void test_several_recipients(void **state)
     second = (struct queue_recipient){.address = SPAN("carol@example.net"),
                                       .last = STATUS(552, 5, 2, 2, "Quota")};
     second.last.by = SPAN("[192.0.2.7]:25");
+    second.last.said = true;
     both[0] = reported;
     both[1] = (struct report_recipient){.recipient = &second};
     options.recipients = both;
@@ -289,6 +291,7 @@ static void test_hostile_texts(void **state)
     recipient.last.text = SPAN("no\r\nFinal-Recipient: rfc822; evil@example.org\r\n"
                                "--=_0000028T5CYNW.0\r\n\x1b[2J\xff\0.");
     recipient.last.by = SPAN("h\r\nX-Evil: yes [192.0.2.1]:25");
+    recipient.last.said = true;
     message->message_id = SPAN("<a@b>\r\nBcc: <evil@example.org>");
     message->subject = SPAN("a\r\nb\x01");
     body_is(SPAN("\r\nHello\r\n"));

@@ -1,0 +1,195 @@
+#include "auth/users_edit.h"
+
+#include "auth/password.h"
+#include "auth/prepare.h"
+#include "auth/users_private.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static const char header[] = "# Users of smarthopd; smarthop-users(5). smarthopctl user edits it.\n";
+
+struct editing {
+    const char *file;
+    char *folder;
+    int folder_fd; /* locked; -1 = not open */
+    bool is_new;
+    struct stat st; /* of the old file */
+    struct buf old;
+    struct buf next;
+};
+
+static struct err lock_folder(struct editing *edit)
+{
+    char *copy = mem_strdup(edit->file);
+
+    edit->folder = mem_strdup(dirname(copy));
+    free(copy);
+    edit->folder_fd = open(edit->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (edit->folder_fd < 0)
+        return err_system(errno, "open the folder of the users file");
+    while (flock(edit->folder_fd, LOCK_EX) != 0)
+        if (errno != EINTR)
+            return err_system(errno, "lock the folder of the users file");
+    return ERR_OK;
+}
+
+/* Under the lock. */
+static struct err read_old(struct editing *edit, enum users_edit_kind kind, struct buf *messages)
+{
+    struct users *users;
+
+    if (kind == USERS_ADD && access(edit->file, F_OK) != 0 && errno == ENOENT) {
+        edit->is_new = true;
+        buf_add(&edit->next, SPAN(header));
+        return ERR_OK;
+    }
+    struct err e = users_file_read(edit->file, &edit->old, &edit->st, messages);
+    if (!err_is(e))
+        e = users_parse(buf_span(&edit->old), edit->file, messages, &users);
+    if (!err_is(e))
+        users_unref(users);
+    return e;
+}
+
+/* Hash and keys of the password, with the other fields of the user's old line. */
+static void add_line(struct buf *out, struct span name, struct span password, struct span fields)
+{
+    char hash[PASSWORD_HASH_MAX], text[SCRAM_KEYS_TEXT_MAX];
+    struct scram_keys keys;
+
+    password_hash(password, hash);
+    scram_keys_make(password, &keys);
+    buf_addf(out, "%.*s:%s:" USERS_FIELD_SCRAM "=%s", SPAN_ARG(name), hash,
+             scram_keys_format(&keys, text));
+    while (fields.len > 0) {
+        struct span value;
+        struct span field = span_split(fields, ',', &fields);
+        if (!span_equal(span_split(field, '=', &value), SPAN(USERS_FIELD_SCRAM)))
+            buf_addf(out, ",%.*s", SPAN_ARG(field));
+    }
+    buf_add(out, SPAN("\n"));
+    crypto_cleanse(&keys, sizeof keys);
+    crypto_cleanse(text, sizeof text);
+    crypto_cleanse(hash, sizeof hash);
+}
+
+static bool is_line_of(struct span line, struct span name)
+{
+    struct span found, hash, fields;
+    char prepared[AUTH_NAME_MAX];
+
+    return !users_line_is_comment(line) && users_line_split(line, &found, &hash, &fields) &&
+           auth_name_prepare(found, prepared) && span_equal(span_of(prepared, found.len), name);
+}
+
+/* The new text, from the old one's lines. */
+static struct err compose(struct editing *edit, enum users_edit_kind kind, struct span name,
+                          struct span password)
+{
+    bool found = false;
+
+    for (struct span rest = buf_span(&edit->old); rest.len > 0;) {
+        struct span line = span_split(rest, '\n', &rest);
+        struct span written, hash, fields;
+        if (!is_line_of(line, name)) {
+            buf_add(&edit->next, line);
+            buf_add(&edit->next, SPAN("\n"));
+            continue;
+        }
+        found = true;
+        users_line_split(line, &written, &hash, &fields);
+        if (kind == USERS_CHANGE)
+            add_line(&edit->next, written, password, fields);
+    }
+    if (found != (kind != USERS_ADD))
+        return err_make(found ? ERR_CONFLICT : ERR_NOT_FOUND, "user");
+    if (kind == USERS_ADD)
+        add_line(&edit->next, name, password, SPAN_NONE);
+    return ERR_OK;
+}
+
+static struct err write_all(int fd, struct span text)
+{
+    while (text.len > 0) {
+        ssize_t n = write(fd, text.ptr, text.len);
+        if (n < 0 && errno != EINTR)
+            return err_system(errno, "write users file");
+        if (n > 0)
+            text = span_from(text, (size_t)n);
+    }
+    return ERR_OK;
+}
+
+/* Whoever runs the daemon reads the file, whoever edits it. */
+static struct err keep_owner(const struct editing *edit, int fd)
+{
+    mode_t mode = edit->is_new ? 0600 : (edit->st.st_mode & 0040) | 0600;
+
+    if (!edit->is_new && fchown(fd, edit->st.st_uid, edit->st.st_gid) != 0)
+        return err_system(errno, "keep the owner of the users file");
+    return fchmod(fd, mode) == 0 ? ERR_OK : err_system(errno, "chmod users file");
+}
+
+static struct err write_temporary(const struct editing *edit, int fd)
+{
+    struct err e = keep_owner(edit, fd);
+
+    if (!err_is(e))
+        e = write_all(fd, buf_span(&edit->next));
+    if (!err_is(e) && fsync(fd) != 0)
+        e = err_system(errno, "fsync users file");
+    return e;
+}
+
+static struct err replace(struct editing *edit)
+{
+    struct buf path;
+
+    buf_init(&path, 0);
+    buf_addf(&path, "%s.XXXXXX%c", edit->file, '\0');
+    int fd = mkostemp(path.data, O_CLOEXEC);
+    if (fd < 0) {
+        buf_fini(&path);
+        return err_system(errno, "create users file");
+    }
+    struct err e = write_temporary(edit, fd);
+    if (close(fd) != 0 && !err_is(e))
+        e = err_system(errno, "close users file");
+    if (!err_is(e) && rename(path.data, edit->file) != 0)
+        e = err_system(errno, "rename users file");
+    if (err_is(e))
+        unlink(path.data);
+    else if (fsync(edit->folder_fd) != 0)
+        e = err_system(errno, "fsync the folder of the users file");
+    buf_fini(&path);
+    return e;
+}
+
+struct err users_edit(const char *file, enum users_edit_kind kind, struct span name,
+                      struct span password, struct buf *messages)
+{
+    struct editing edit = {.file = file, .folder_fd = -1};
+
+    buf_init(&edit.old, 0);
+    buf_init(&edit.next, 0);
+    struct err e = lock_folder(&edit);
+    if (!err_is(e))
+        e = read_old(&edit, kind, messages);
+    if (!err_is(e))
+        e = compose(&edit, kind, name, password);
+    if (!err_is(e))
+        e = replace(&edit);
+    if (edit.folder_fd >= 0)
+        close(edit.folder_fd);
+    users_file_forget(&edit.next);
+    users_file_forget(&edit.old);
+    free(edit.folder);
+    return e;
+}
