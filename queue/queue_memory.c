@@ -551,6 +551,14 @@ void queue_memory_fail_next(struct queue *queue, struct err error)
     pthread_mutex_unlock(&queue->lock);
 }
 
+size_t queue_memory_rows(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    size_t rows = queue->message_count;
+    pthread_mutex_unlock(&queue->lock);
+    return rows;
+}
+
 void queue_memory_set_low(struct queue *queue, bool low)
 {
     pthread_mutex_lock(&queue->lock);

@@ -12,5 +12,7 @@
 void queue_memory_fail_next(struct queue *queue, struct err error);
 /* What queue_refuses answers; meanwhile inserts and stages fail with ERR_NO_SPACE. Any thread. */
 void queue_memory_set_low(struct queue *queue, bool low);
+/* Messages, and bodies that are only staged. Any thread. */
+size_t queue_memory_rows(struct queue *queue);
 
 #endif

@@ -1,5 +1,6 @@
 #include "daemon.h"
 
+#include "auth/verify.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/control.h"
@@ -26,8 +27,10 @@ enum phase { PHASE_RUNNING, PHASE_STOP_RECEIVING, PHASE_STOP_DELIVERING, PHASE_S
 struct bound {
     int fd;
     unsigned worker;
-    enum conf_listener_tls mode;
+    struct receive_listener kind;
 };
+
+enum { USERS_POLL_MS = 1000 };
 
 struct phase_call {
     struct call call;
@@ -45,6 +48,8 @@ struct daemon {
     unsigned worker_count;
     struct bound *bound;
     unsigned bound_count;
+    struct timer users_timer; /* looks whether the users file has changed */
+    struct work users_work;
     uint64_t started;
 
     enum phase phase;
@@ -141,6 +146,7 @@ static void end(struct daemon *d)
 {
     d->phase = PHASE_STOPPED;
     timer_stop(d->loop, &d->stop_timer);
+    timer_stop(d->loop, &d->users_timer);
     control_close(d->control);
     d->control = NULL;
     loop_stop(d->loop);
@@ -223,8 +229,8 @@ static void on_operated(struct call *call)
 static void operate(void *context, struct control_operation *operation)
 {
     static const enum schedule_verb verbs[] = {
-        [CONTROL_RETRY] = SCHEDULE_RETRY,     [CONTROL_REMOVE] = SCHEDULE_REMOVE,
-        [CONTROL_HOLD] = SCHEDULE_HOLD,       [CONTROL_RELEASE] = SCHEDULE_RELEASE,
+        [CONTROL_RETRY] = SCHEDULE_RETRY,   [CONTROL_REMOVE] = SCHEDULE_REMOVE,
+        [CONTROL_HOLD] = SCHEDULE_HOLD,     [CONTROL_RELEASE] = SCHEDULE_RELEASE,
         [CONTROL_BOUNCE] = SCHEDULE_BOUNCE,
     };
     struct daemon *d = context;
@@ -359,6 +365,49 @@ static bool catch_signals(struct daemon *d)
     return !err_is(e) || fail("signals", e);
 }
 
+/* ---- users -------------------------------------------------------------------------------- */
+
+static void poll_users(struct work *work)
+{
+    auth_poll(container_of(work, struct daemon, users_work)->shared.auth);
+}
+
+static void on_users_timer(struct timer *timer)
+{
+    struct daemon *d = container_of(timer, struct daemon, users_timer);
+
+    loop_work(d->loop, &d->users_work);
+}
+
+static void on_users_polled(struct call *call)
+{
+    struct daemon *d = container_of(call, struct daemon, users_work.call);
+
+    if (d->phase != PHASE_STOPPED)
+        timer_start(d->loop, &d->users_timer, USERS_POLL_MS, on_users_timer);
+}
+
+static bool load_users(struct daemon *d)
+{
+    struct auth_options options = {.users_file = d->conf->users_file};
+    struct buf messages;
+
+    if (d->conf->users_file == NULL)
+        return true;
+    buf_init(&messages, 0);
+    struct err e = auth_create(&options, &messages, &d->shared.auth);
+    if (buf_len(&messages) > 0)
+        fwrite(buf_span(&messages).ptr, 1, buf_len(&messages), stderr);
+    buf_fini(&messages);
+    if (err_is(e))
+        return fail(d->conf->users_file, e);
+    list_init(&d->users_work.call.link);
+    d->users_work.run = poll_users;
+    d->users_work.call.done = on_users_polled;
+    timer_start(d->loop, &d->users_timer, USERS_POLL_MS, on_users_timer);
+    return true;
+}
+
 /* ---- starting ----------------------------------------------------------------------------- */
 
 static void raise_descriptors(void)
@@ -420,7 +469,10 @@ static bool bind_address(struct daemon *d, const struct conf_listener *listener,
     d->bound = mem_realloc(d->bound, (d->bound_count + d->worker_count) * sizeof *d->bound);
     for (unsigned i = 0; i < d->worker_count; i++) {
         struct bound *bound = &d->bound[d->bound_count];
-        *bound = (struct bound){.worker = i, .mode = listener->tls};
+        *bound = (struct bound){
+            .worker = i,
+            .kind = {.tls = listener->tls, .role = listener->role, .auth = listener->auth},
+        };
         struct err e = listener_bind(wanted, &bound->fd);
         if (err_is(e))
             return fail_bind(listener, wanted, e);
@@ -451,7 +503,7 @@ static bool listen_all(struct daemon *d)
 {
     for (unsigned i = 0; i < d->bound_count; i++) {
         const struct bound *bound = &d->bound[i];
-        struct err e = worker_listen(&d->workers[bound->worker], bound->fd, bound->mode);
+        struct err e = worker_listen(&d->workers[bound->worker], bound->fd, &bound->kind);
         if (err_is(e))
             return fail("listen", e);
     }
@@ -569,7 +621,7 @@ static bool start(struct daemon *d)
     d->shared.limits = receive_limits_create();
     d->worker_count = count_of_workers(d->conf);
     /* Keys are read and ports bound while it may still be root; the store is opened after. */
-    if (!make_tls(d) || !bind_all(d) || !become_user(d->conf) || !open_store(d) ||
+    if (!make_tls(d) || !bind_all(d) || !become_user(d->conf) || !load_users(d) || !open_store(d) ||
         !make_workers(d) || !listen_all(d) || !catch_signals(d) || !open_control(d) ||
         !start_workers(d))
         return false;
@@ -596,6 +648,7 @@ static void dispose(struct daemon *d)
         worker_fini(&d->workers[i]);
     control_close(d->control);
     loop_free(d->loop);
+    auth_free(d->shared.auth);
     tls_server_unref(d->tls);
     tls_client_unref(d->shared.tls_client);
     receive_limits_free(d->shared.limits);

@@ -68,6 +68,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
         .loop = worker->loop,
         .queue = shared->queue,
         .limits = shared->limits,
+        .auth = shared->auth,
         .workers = shared->set->count,
         .accepted = on_accepted,
         .context = worker,
@@ -88,15 +89,15 @@ static void on_accept(struct conn *conn, void *owner)
 {
     struct worker_listener *listener = owner;
 
-    receive_server_accept(listener->worker->receive, conn, listener->mode);
+    receive_server_accept(listener->worker->receive, conn, &listener->kind);
 }
 
-struct err worker_listen(struct worker *worker, int fd, enum conf_listener_tls mode)
+struct err worker_listen(struct worker *worker, int fd, const struct receive_listener *kind)
 {
     struct worker_listener *listener = mem_zalloc(sizeof *listener);
 
     listener->worker = worker;
-    listener->mode = mode;
+    listener->kind = *kind;
     struct err e = listener_create(worker->loop, fd, on_accept, listener, &listener->listener);
     if (err_is(e)) {
         free(listener);

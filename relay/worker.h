@@ -17,7 +17,7 @@ struct worker_listener {
     struct worker_listener *next;
     struct worker *worker;
     struct listener *listener;
-    enum conf_listener_tls mode;
+    struct receive_listener kind;
 };
 
 /* What is the same for all workers. */
@@ -25,6 +25,7 @@ struct worker_shared {
     struct queue *queue;
     struct receive_limits *limits;
     struct tls_client *tls_client;
+    struct auth *auth; /* NULL = nobody can log in */
     struct schedule_set *set;
     struct loop *main; /* where phases are told */
 };
@@ -50,7 +51,7 @@ struct worker {
 struct err worker_init(struct worker *worker, const struct worker_shared *shared, unsigned index,
                        const struct conf *conf);
 /* Before the loop runs: takes over a bound socket. */
-struct err worker_listen(struct worker *worker, int fd, enum conf_listener_tls mode);
+struct err worker_listen(struct worker *worker, int fd, const struct receive_listener *kind);
 /* Before the loop runs. */
 void worker_configure(struct worker *worker, struct conf *conf, struct tls_server *tls);
 /* Any thread, while the loop runs: the same, on the worker's loop. */

@@ -39,7 +39,8 @@ TABLE = (
     Row(PROTO, (BASE,), (("idn2.h", "*"),)),
     Row(NET, (BASE,), (("uv.h", "*"), ("openssl/*", "*"), ("curl/*", "*"))),
     Row(CONF, (BASE,), (("confuse.h", "*"),)),
-    Row(AUTH, (BASE, CONF), (("openssl/*", "*"), ("crypt.h", "*"))),
+    # Names and passwords are UTF-8, which is decided in one place.
+    Row(AUTH, (BASE, CONF, "relay/proto/utf8.h"), (("openssl/*", "*"), ("crypt.h", "*"))),
     Row("resolver", (BASE,), (("ares.h", "*"), ("uv.h", "*"))),
     Row("queue", (BASE, PROTO), (("xxhash.h", "*"),)),
     # smarthopctl: reads the store by itself, and relay.conf to find it.

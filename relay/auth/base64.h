@@ -10,7 +10,7 @@
 
 /* Characters that `bytes` become, and the most bytes that `characters` can become; both are
  * constant expressions, for buffers. */
-#define BASE64_TEXT_LEN(bytes)      (((bytes) + 2) / 3 * 4)
+#define BASE64_TEXT_LEN(bytes)       (((bytes) + 2) / 3 * 4)
 #define BASE64_BYTES_MAX(characters) ((characters) / 4 * 3)
 
 /* Writes BASE64_TEXT_LEN(bytes.len) characters and no NUL; returns their number. */

@@ -26,14 +26,16 @@ void crypto_sha256(struct span data, struct crypto_digest *out)
 void crypto_hmac(struct span key, struct span data, struct crypto_digest *out)
 {
     must(HMAC(EVP_sha256(), key.ptr, (int)key.len, (const unsigned char *)data.ptr, data.len,
-              out->bytes,              NULL) != NULL,
+              out->bytes, NULL) != NULL,
          "HMAC");
 }
 
-void crypto_pbkdf2(struct span password, struct span salt, unsigned iterations, struct crypto_digest *out)
+void crypto_pbkdf2(struct span password, struct span salt, unsigned iterations,
+                   struct crypto_digest *out)
 {
     must(PKCS5_PBKDF2_HMAC(password.ptr, (int)password.len, (const unsigned char *)salt.ptr,
-                           (int)salt.len, (int)iterations, EVP_sha256(), CRYPTO_DIGEST, out->bytes) == 1,
+                           (int)salt.len, (int)iterations, EVP_sha256(), CRYPTO_DIGEST,
+                           out->bytes) == 1,
          "PBKDF2");
 }
 
@@ -53,8 +55,8 @@ void crypto_cleanse(void *bytes, size_t len)
         OPENSSL_cleanse(bytes, len);
 }
 
-void crypto_secret_derive(const struct crypto_secret *secret, const char *purpose,
-                          struct span name, struct crypto_digest *out)
+void crypto_secret_derive(const struct crypto_secret *secret, const char *purpose, struct span name,
+                          struct crypto_digest *out)
 {
     char text[32 + AUTH_NAME_MAX];
     int len = snprintf(text, sizeof text, "%s:%.*s", purpose, SPAN_ARG(name));

@@ -18,7 +18,8 @@ struct crypto_digest {
 void crypto_sha256(struct span data, struct crypto_digest *out);
 void crypto_hmac(struct span key, struct span data, struct crypto_digest *out);
 /* PBKDF2-HMAC-SHA-256 of one block: RFC 5802's Hi(). Takes long: never on a loop. */
-void crypto_pbkdf2(struct span password, struct span salt, unsigned iterations, struct crypto_digest *out);
+void crypto_pbkdf2(struct span password, struct span salt, unsigned iterations,
+                   struct crypto_digest *out);
 void crypto_random(void *bytes, size_t len);
 
 /* Takes as long whatever the bytes are; only lengths show. */
@@ -38,7 +39,7 @@ struct crypto_secret {
 
 /* The same for the same name as long as the secret lives, and different for each `purpose` (static
  * text). `name` is AUTH_NAME_MAX bytes at most. */
-void crypto_secret_derive(const struct crypto_secret *secret, const char *purpose,
-                          struct span name, struct crypto_digest *out);
+void crypto_secret_derive(const struct crypto_secret *secret, const char *purpose, struct span name,
+                          struct crypto_digest *out);
 
 #endif

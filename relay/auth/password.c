@@ -56,6 +56,5 @@ bool password_hash_is_usable(const char *hash)
 {
     size_t len = strlen(hash);
 
-    return len >= HASH_LEN_MIN && len < PASSWORD_HASH_MAX &&
-           crypt_checksalt(hash) == CRYPT_SALT_OK;
+    return len >= HASH_LEN_MIN && len < PASSWORD_HASH_MAX && crypt_checksalt(hash) == CRYPT_SALT_OK;
 }

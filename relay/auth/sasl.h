@@ -52,12 +52,12 @@ enum { SASL_BINDING_MAX = 64 }; /* bytes of channel binding data */
 /* What the protocol knows of the connection. It and all that it points at must live as long as the
  * server does, but for `identity` and `bindings`, which are copied. */
 struct sasl_setting {
-    unsigned offered;           /* 1u << SASL_X of what EHLO has listed */
+    unsigned offered; /* 1u << SASL_X of what EHLO has listed */
     const struct users *users;
-    const struct crypto_secret *secret; /* auth_secret */
-    struct span identity;       /* the verified client certificate's user; empty = none */
+    const struct crypto_secret *secret;  /* auth_secret */
+    struct span identity;                /* the verified client certificate's user; empty = none */
     struct span bindings[SASL_BINDINGS]; /* empty = this connection has none of the kind */
-    struct span nonce;          /* empty = a random one; for the vectors of the RFCs */
+    struct span nonce;                   /* empty = a random one; for the vectors of the RFCs */
 };
 
 enum sasl_result { SASL_CHALLENGE, SASL_VERIFY, SASL_DONE, SASL_FAILED };

@@ -7,9 +7,10 @@
 
 enum {
     RESPONSE_MAX = 2048,
-    MESSAGE_MAX = 4096,         /* the AuthMessage */
-    NAME_TEXT_MAX = 3 * AUTH_NAME_MAX, /* with "=2C" for each character */
+    MESSAGE_MAX = 4096, /* the AuthMessage */
 };
+_Static_assert(RESPONSE_MAX > 3 * AUTH_NAME_MAX + SCRAM_NONCE_MAX + 512,
+               "a name may become three times as long as it is");
 
 enum state {
     STATE_NEW,
@@ -212,8 +213,7 @@ static enum sasl_client_result read_first(struct sasl_client *client, struct spa
         iterations < SCRAM_ITERATIONS_MIN || iterations > SCRAM_ITERATIONS_MAX)
         return fail(client);
     if (!scram_nonce_is_valid(nonce) || nonce.len <= client->nonce_len ||
-        !span_equal(span_head(nonce, client->nonce_len),
-                    span_of(client->nonce, client->nonce_len)))
+        !span_equal(span_head(nonce, client->nonce_len), span_of(client->nonce, client->nonce_len)))
         return fail(client);
     if (!base64_decode(salt, client->salt, sizeof client->salt, &client->salt_len) ||
         client->salt_len == 0 || !remember(client, challenge))

@@ -8,8 +8,8 @@
 #include "auth/sasl.h"
 
 enum {
-    SCRAM_FIRST_MAX = 1024,      /* bytes of a client's first message */
-    SCRAM_GS2_MAX = 512,         /* of its GS2 header */
+    SCRAM_FIRST_MAX = 1024, /* bytes of a client's first message */
+    SCRAM_GS2_MAX = 512,    /* of its GS2 header */
     SCRAM_FINAL_WITHOUT_PROOF_MAX = 2048,
     SCRAM_MESSAGE_MAX = SCRAM_FIRST_MAX + SASL_CHALLENGE_MAX + SCRAM_FINAL_WITHOUT_PROOF_MAX + 2,
 };

@@ -5,9 +5,9 @@
 
 /* The parts of a client's first message. */
 struct first {
-    struct span gs2; /* with its last comma */
+    struct span gs2;     /* with its last comma */
     struct span binding; /* of "p=" */
-    char flag; /* 'n', 'y' or 'p' */
+    char flag;           /* 'n', 'y' or 'p' */
     struct span authzid;
     struct span bare;
     struct span name;
@@ -52,8 +52,7 @@ static bool parse_first(struct span message, struct first *first)
            first->nonce.len + SCRAM_NONCE_TEXT <= SCRAM_NONCE_MAX;
 }
 
-static bool find_binding(const struct sasl_server *server, struct span name,
-                         enum sasl_binding *out)
+static bool find_binding(const struct sasl_server *server, struct span name, enum sasl_binding *out)
 {
     for (unsigned i = 0; i < SASL_BINDINGS; i++) {
         if (server->setting.bindings[i].len > 0 &&
@@ -116,8 +115,7 @@ _Static_assert(SCRAM_SALT_MAX <= 2 * CRYPTO_DIGEST, "a salt is made up of two di
 static void choose_keys(struct sasl_server *server)
 {
     struct scram_keys decoy = make_up_keys(server);
-    const struct users_entry *entry =
-        users_find(server->setting.users, sasl_server_user(server));
+    const struct users_entry *entry = users_find(server->setting.users, sasl_server_user(server));
 
     server->scram.has_user = entry != NULL && entry->has_keys;
     server->scram.keys = server->scram.has_user ? entry->keys : decoy;
@@ -150,9 +148,9 @@ static void write_first(struct sasl_server *server)
     struct sasl_scram *scram = &server->scram;
     char salt[BASE64_TEXT_LEN(SCRAM_SALT_MAX)];
     size_t salt_len = base64_encode(span_of(scram->keys.salt, scram->keys.salt_len), salt);
-    int len = snprintf(server->challenge, sizeof server->challenge, "r=%.*s,s=%.*s,i=%u",
-                       (int)scram->nonce_len, scram->nonce, (int)salt_len, salt,
-                       scram->keys.iterations);
+    int len =
+        snprintf(server->challenge, sizeof server->challenge, "r=%.*s,s=%.*s,i=%u",
+                 (int)scram->nonce_len, scram->nonce, (int)salt_len, salt, scram->keys.iterations);
 
     server->challenge_len = (size_t)len;
 }

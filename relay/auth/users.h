@@ -19,12 +19,12 @@ enum {
 };
 
 struct users_entry {
-    struct span name;             /* as auth_name_prepare writes it */
-    const char *hash;             /* libcrypt's; NULL = no PLAIN or LOGIN */
-    bool has_keys;                /* else no SCRAM */
+    struct span name; /* as auth_name_prepare writes it */
+    const char *hash; /* libcrypt's; NULL = no PLAIN or LOGIN */
+    bool has_keys;    /* else no SCRAM */
     struct scram_keys keys;
-    const struct span *send_as;   /* addresses, "@domain" or "*": what senders it may use */
-    unsigned send_as_count;       /* 0 = the file does not say */
+    const struct span *send_as; /* addresses, "@domain" or "*": what senders it may use */
+    unsigned send_as_count;     /* 0 = the file does not say */
     unsigned line;
 };
 

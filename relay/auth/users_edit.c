@@ -7,17 +7,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-static const char header[] = "# Users of smarthopd; smarthop-users(5). smarthopctl user edits it.\n";
+#define HEADER "# Users of smarthopd: smarthop-users(5). smarthopctl user edits this file.\n"
 
 struct editing {
-    const char *file;
-    char *folder;
+    char *file;    /* what symbolic links lead to: they are to stay */
     int folder_fd; /* locked; -1 = not open */
     bool is_new;
     struct stat st; /* of the old file */
@@ -25,13 +23,23 @@ struct editing {
     struct buf next;
 };
 
+/* For the caller to free. */
+static char *folder_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char *folder = mem_strdup(slash == NULL ? "." : file);
+
+    if (slash != NULL)
+        folder[slash == file ? 1 : slash - file] = '\0';
+    return folder;
+}
+
 static struct err lock_folder(struct editing *edit)
 {
-    char *copy = mem_strdup(edit->file);
+    char *folder = folder_of(edit->file);
 
-    edit->folder = mem_strdup(dirname(copy));
-    free(copy);
-    edit->folder_fd = open(edit->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    edit->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
     if (edit->folder_fd < 0)
         return err_system(errno, "open the folder of the users file");
     while (flock(edit->folder_fd, LOCK_EX) != 0)
@@ -47,7 +55,7 @@ static struct err read_old(struct editing *edit, enum users_edit_kind kind, stru
 
     if (kind == USERS_ADD && access(edit->file, F_OK) != 0 && errno == ENOENT) {
         edit->is_new = true;
-        buf_add(&edit->next, SPAN(header));
+        buf_add(&edit->next, SPAN(HEADER));
         return ERR_OK;
     }
     struct err e = users_file_read(edit->file, &edit->old, &edit->st, messages);
@@ -175,8 +183,10 @@ static struct err replace(struct editing *edit)
 struct err users_edit(const char *file, enum users_edit_kind kind, struct span name,
                       struct span password, struct buf *messages)
 {
-    struct editing edit = {.file = file, .folder_fd = -1};
+    struct editing edit = {.file = realpath(file, NULL), .folder_fd = -1};
 
+    if (edit.file == NULL)
+        edit.file = mem_strdup(file);
     buf_init(&edit.old, 0);
     buf_init(&edit.next, 0);
     struct err e = lock_folder(&edit);
@@ -190,6 +200,6 @@ struct err users_edit(const char *file, enum users_edit_kind kind, struct span n
         close(edit.folder_fd);
     users_file_forget(&edit.next);
     users_file_forget(&edit.old);
-    free(edit.folder);
+    free(edit.file);
     return e;
 }

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { NAME_SHOWN_MAX = 60, ADDRESS_MAX = 320 };
@@ -231,8 +232,8 @@ static void arrange(struct parsing *p)
         struct users_entry *entry = &users->entries[i];
         if (i > 0 && span_equal(entry->name, entry[-1].name)) {
             p->line = entry->line;
-            problem(p, "%.*s is already in line %u", SPAN_ARG(span_head(entry->name, NAME_SHOWN_MAX)),
-                    entry[-1].line);
+            problem(p, "%.*s is already in line %u",
+                    SPAN_ARG(span_head(entry->name, NAME_SHOWN_MAX)), entry[-1].line);
         }
         if (entry->hash != NULL)
             users->hashed[users->hashed_count++] = entry;

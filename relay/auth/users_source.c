@@ -1,4 +1,5 @@
 #include "auth/users_private.h"
+#include "base/log.h"
 #include "base/memory.h"
 
 #include <pthread.h>

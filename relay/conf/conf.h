@@ -44,11 +44,19 @@ struct conf_networks {
 
 enum conf_listener_tls { CONF_TLS_NONE, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
 
+/* Who comes there, and so what is asked of them. */
+enum conf_listener_role {
+    CONF_ROLE_RELAY,      /* servers and known networks (relay_networks) */
+    CONF_ROLE_SUBMISSION, /* users, who must log in (RFC 6409) */
+};
+
 struct conf_listener {
     char *name;
     struct conf_address *addresses; /* port 0 = a free one, shown in the log */
     unsigned address_count;
     enum conf_listener_tls tls;
+    enum conf_listener_role role;
+    bool auth; /* AUTH is offered; always so for submission */
 };
 
 /* A certificate for one server name (SNI); the global pair serves all others. */
@@ -103,6 +111,9 @@ struct conf {
     uint64_t store_gather; /* milliseconds */
 
     char *control_socket;
+    char *users_file; /* NULL = nobody can log in */
+    bool auth_without_tls;
+    bool sender_must_match;
     char *submission_socket;
     char *log_target;
     enum log_level log_level;

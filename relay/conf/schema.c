@@ -22,6 +22,7 @@ static const char *const log_targets[] = {"stderr", "journal", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const ip_preferences[] = {"any", "ipv4", "ipv6", NULL};
 static const char *const listener_tls[] = {"none", "starttls", "implicit", NULL};
+static const char *const listener_roles[] = {"relay", "submission", NULL};
 static const char *const route_tls[] = {"none", "opportunistic", "required", NULL};
 
 enum { PATH_LENGTH_MAX = 4095, SOCKET_PATH_MAX = 107, DOMAIN_MAX = 253, LIST_MAX = 65536 };
@@ -54,6 +55,14 @@ static const struct conf_key global_keys[] = {
 
     {FIELD(conf, control_socket), .type = CONF_PATH, .standard = "var/control.sock", .min = 1,
      .max = SOCKET_PATH_MAX, .help = "The socket by which smarthopctl talks to the daemon."},
+    {FIELD(conf, users_file), .type = CONF_PATH, .standard = "", .max = PATH_LENGTH_MAX,
+     .help = "Who may log in; see smarthop-users(5). Read anew when it changes. Empty: nobody."},
+    {FIELD(conf, auth_without_tls), .type = CONF_BOOL, .standard = "no", .reloadable = true,
+     .help = "Offer AUTH also on connections without TLS. Passwords are then open to whoever "
+             "listens on the way."},
+    {FIELD(conf, sender_must_match), .type = CONF_BOOL, .standard = "yes", .reloadable = true,
+     .help = "A user who has logged in may use as sender only the own address and those that the "
+             "users file names."},
     {FIELD(conf, submission_socket), .type = CONF_PATH, .standard = "var/submission.sock", .min = 1,
      .max = SOCKET_PATH_MAX, .help = "The socket by which sendmail hands over mail."},
     {FIELD(conf, log_target), .type = CONF_PATH, .standard = "stderr", .words = log_targets,
@@ -232,6 +241,11 @@ static const struct conf_key listener_keys[] = {
              "tells which."},
     {FIELD(conf_listener, tls), .type = CONF_ENUM, .standard = "none", .words = listener_tls,
      .help = "none; starttls: offered; implicit: from the first byte."},
+    {FIELD(conf_listener, role), .type = CONF_ENUM, .standard = "relay", .words = listener_roles,
+     .help = "relay: for servers and relay_networks; submission: for users, who must log in before "
+             "MAIL, and whose messages get the Date, Message-ID and From that they lack."},
+    {FIELD(conf_listener, auth), .type = CONF_BOOL, .standard = "no",
+     .help = "Offer AUTH. A user who has logged in may relay. Always so for submission."},
 };
 
 static const struct conf_key certificate_keys[] = {

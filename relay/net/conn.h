@@ -105,6 +105,14 @@ struct conn_tls_info {
     const char *server_name; /* server side: SNI, checked to be a host name; NULL = none */
 };
 void conn_tls_info(const struct conn *conn, struct conn_tls_info *out);
+enum conn_binding {
+    CONN_BINDING_EXPORTER, /* RFC 9266; TLS 1.3 */
+    CONN_BINDING_UNIQUE,   /* RFC 5929; TLS 1.2 with the extended master secret */
+};
+/* Channel binding data in `room`, which the span returned lies in; empty where this connection has
+ * none of the kind. */
+struct span conn_tls_binding(const struct conn *conn, enum conn_binding kind, unsigned char *room,
+                             size_t size);
 /* A client's session for resumption, or NULL; the caller owns it. */
 struct ssl_session_st *conn_tls_session(const struct conn *conn);
 

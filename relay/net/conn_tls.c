@@ -193,3 +193,34 @@ void conn_tls_free(struct conn *c)
     buf_fini(&c->tls->kept);
     free(c->tls);
 }
+
+/* The first Finished message of the handshake: the client's, or of a resumed session the server's.
+ */
+static size_t first_finished(SSL *ssl, unsigned char *room, size_t size)
+{
+    bool ours = (SSL_is_server(ssl) != 0) == (SSL_session_reused(ssl) != 0);
+
+    return ours ? SSL_get_finished(ssl, room, size) : SSL_get_peer_finished(ssl, room, size);
+}
+
+struct span conn_tls_binding(const struct conn *c, enum conn_binding kind, unsigned char *room,
+                             size_t size)
+{
+    enum { EXPORTED = 32 };
+    static const char label[] = "EXPORTER-Channel-Binding";
+    size_t len = 0;
+
+    if (c->tls == NULL || !c->tls->secured)
+        return SPAN_NONE;
+    SSL *ssl = c->tls->ssl;
+    bool is_13 = SSL_version(ssl) == TLS1_3_VERSION;
+    if (kind == CONN_BINDING_EXPORTER && is_13 && size >= EXPORTED) {
+        if (SSL_export_keying_material(ssl, room, EXPORTED, label, sizeof label - 1, NULL, 0, 0) ==
+            1)
+            len = EXPORTED;
+    } else if (kind == CONN_BINDING_UNIQUE && !is_13 && SSL_get_extms_support(ssl) == 1) {
+        len = first_finished(ssl, room, size);
+        len = len <= size ? len : 0;
+    }
+    return span_of((const char *)room, len);
+}

@@ -35,17 +35,21 @@ static bool hello(struct session *s, const struct smtp_command *command)
 
 static void do_ehlo(struct session *s, const struct smtp_command *command)
 {
-    char text[512];
+    struct buf text;
 
     if (!hello(s, command))
         return;
     s->esmtp = true;
-    bool starttls = s->mode == CONF_TLS_STARTTLS && !s->secured;
-    snprintf(text, sizeof text,
-             "%s\nPIPELINING\nSIZE %llu\n8BITMIME\nENHANCEDSTATUSCODES\nSMTPUTF8%s\nHELP",
-             s->conf->hostname, (unsigned long long)s->conf->message_size_max,
-             starttls ? "\nSTARTTLS" : "");
-    session_reply(s, 250, ESC_NONE, text);
+    buf_init(&text, 0);
+    buf_addf(&text, "%s\nPIPELINING\nSIZE %llu\n8BITMIME\nENHANCEDSTATUSCODES\nSMTPUTF8\nCHUNKING",
+             s->conf->hostname, (unsigned long long)s->conf->message_size_max);
+    if (s->listener.tls == CONF_TLS_STARTTLS && !s->secured)
+        buf_add(&text, SPAN("\nSTARTTLS"));
+    if (auth_is_offered(s))
+        auth_list_mechanisms(s, &text);
+    buf_add(&text, SPAN("\nHELP"));
+    session_reply_span(s, 250, ESC_NONE, buf_span(&text));
+    buf_fini(&text);
 }
 
 static void do_helo(struct session *s, const struct smtp_command *command)
@@ -141,12 +145,20 @@ static void do_mail(struct session *s, const struct smtp_command *command)
         bad_sequence(s, "A transaction is under way");
         return;
     }
+    if (s->listener.role == CONF_ROLE_SUBMISSION && s->user == NULL) {
+        session_refuse(s, 530, ESC(5, 7, 0), "Log in first");
+        return;
+    }
     if (!store_takes_mail(s))
         return;
     enum smtp_path_error error =
         smtp_parse_mail(command->args, SMTP_PATH_ALLOW_UTF8 | SMTP_PATH_ALLOW_LONG_LOCAL, &args);
     if (error != SMTP_PATH_OK) {
         refuse_path(s, error, args.address_error);
+        return;
+    }
+    if (!auth_may_send_as(s, &args.path)) {
+        session_refuse(s, 553, ESC(5, 7, 1), "This sender address is not yours to use");
         return;
     }
     s->tx = transaction_create(s);
@@ -194,8 +206,8 @@ static void do_rcpt(struct session *s, const struct smtp_command *command)
 {
     struct smtp_rcpt_args args;
 
-    if (s->tx == NULL) {
-        bad_sequence(s, "MAIL first");
+    if (s->tx == NULL || s->tx->in_chunks) {
+        bad_sequence(s, s->tx ? "The message has begun" : "MAIL first");
         return;
     }
     unsigned flags = SMTP_PATH_ALLOW_LONG_LOCAL | SMTP_PATH_ALLOW_UNDERSCORE;
@@ -250,8 +262,8 @@ void command_routed(struct session *s)
 
 static void do_data(struct session *s, const struct smtp_command *command)
 {
-    if (s->tx == NULL) {
-        bad_sequence(s, "MAIL first");
+    if (s->tx == NULL || s->tx->in_chunks) {
+        bad_sequence(s, s->tx ? "BDAT has begun" : "MAIL first"); /* RFC 3030 2 */
         return;
     }
     if (s->tx->recipient_count == 0) {
@@ -267,6 +279,16 @@ static void do_data(struct session *s, const struct smtp_command *command)
     }
     if (store_takes_mail(s))
         data_begin(s);
+}
+
+static void do_bdat(struct session *s, const struct smtp_command *command)
+{
+    chunk_begin(s, command->args);
+}
+
+static void do_auth(struct session *s, const struct smtp_command *command)
+{
+    auth_begin(s, command->args);
 }
 
 static void do_rset(struct session *s, const struct smtp_command *command)
@@ -300,7 +322,7 @@ static void do_help(struct session *s, const struct smtp_command *command)
 {
     (void)command;
     session_reply(s, 214, ESC(2, 0, 0),
-                  "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS");
+                  "Commands: EHLO HELO AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS");
 }
 
 static void do_quit(struct session *s, const struct smtp_command *command)
@@ -313,7 +335,7 @@ static void do_quit(struct session *s, const struct smtp_command *command)
 /* RFC 3207 4.2: what was said before is forgotten, by both sides. */
 static void do_starttls(struct session *s, const struct smtp_command *command)
 {
-    if (s->mode != CONF_TLS_STARTTLS) {
+    if (s->listener.tls != CONF_TLS_STARTTLS) {
         session_refuse(s, 502, ESC(5, 5, 1), "STARTTLS is not available");
         return;
     }
@@ -347,6 +369,8 @@ static const struct {
     [SMTP_VERB_MAIL] = {do_mail, NEEDS_HELLO | COUNTS_AS_IDLE},
     [SMTP_VERB_RCPT] = {do_rcpt, NEEDS_HELLO},
     [SMTP_VERB_DATA] = {do_data, NEEDS_HELLO | TAKES_NOTHING},
+    [SMTP_VERB_BDAT] = {do_bdat, NEEDS_HELLO},
+    [SMTP_VERB_AUTH] = {do_auth, NEEDS_HELLO | COUNTS_AS_IDLE},
     [SMTP_VERB_RSET] = {do_rset, COUNTS_AS_IDLE | TAKES_NOTHING},
     [SMTP_VERB_NOOP] = {do_noop, COUNTS_AS_IDLE},
     [SMTP_VERB_VRFY] = {do_vrfy, COUNTS_AS_IDLE},

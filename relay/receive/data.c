@@ -1,4 +1,4 @@
-/* DATA: from the 354 to the reply that the end of data gets. */
+/* The message: from the 354 to the reply that the end of data gets. */
 #include "receive/session.h"
 
 #include "base/log.h"
@@ -13,13 +13,17 @@ static const struct span wanted_fields[] = {
 };
 enum { FIELD_MESSAGE_ID, FIELD_SUBJECT, FIELD_FROM, FIELD_COUNT };
 
+void data_prepare(struct transaction *tx)
+{
+    dot_decoder_init(&tx->dot, tx->conf->text_line_max);
+    bdat_counter_init(&tx->chunks);
+    header_scanner_init(&tx->header, &tx->message->arena, wanted_fields, FIELD_COUNT,
+                        tx->conf->header_size_max, tx->conf->header_fields_max);
+}
+
 void data_begin(struct session *s)
 {
-    struct transaction *tx = s->tx;
-
-    dot_decoder_init(&tx->dot, s->conf->text_line_max);
-    header_scanner_init(&tx->header, &tx->message->arena, wanted_fields, FIELD_COUNT,
-                        s->conf->header_size_max, s->conf->header_fields_max);
+    data_prepare(s->tx);
     session_reply(s, 354, ESC_NONE, "End data with <CR><LF>.<CR><LF>");
     session_enter(s, SESSION_DATA);
 }
@@ -66,7 +70,7 @@ static struct span field(const struct transaction *tx, size_t index)
     return value;
 }
 
-static void end_of_data(struct session *s)
+void data_end(struct session *s)
 {
     struct transaction *tx = s->tx;
     struct status status;
@@ -101,7 +105,7 @@ bool data_take(struct session *s)
     }
     conn_consume(s->conn, before - input.len);
     if (result == PARSE_DONE) {
-        end_of_data(s);
+        data_end(s);
         return true;
     }
     bool wait = transaction_must_wait(tx);
@@ -113,7 +117,7 @@ void data_staged(struct session *s)
 {
     if (s->state != SESSION_STAGE)
         return;
-    session_enter(s, SESSION_DATA);
+    session_enter(s, s->tx->in_chunks ? SESSION_CHUNK : SESSION_DATA);
     session_run(s);
 }
 

@@ -22,11 +22,14 @@ struct receive_limits *receive_limits_create(void);
 void receive_limits_free(struct receive_limits *limits);
 unsigned receive_limits_sessions(struct receive_limits *limits);
 
+struct auth;
+
 struct receive_options {
     struct loop *loop;
     struct queue *queue;
     struct receive_limits *limits;
-    unsigned workers; /* that share receive_memory_max */
+    struct auth *auth; /* shared by the workers; NULL = nobody can log in */
+    unsigned workers;  /* that share receive_memory_max */
     /* Takes an inserted message over (it gets a reference of its own). */
     void (*accepted)(struct queue_message *message, void *context);
     void *context;
@@ -37,9 +40,16 @@ struct receive_server *receive_server_create(const struct receive_options *optio
 /* New sessions use the new snapshot; running ones keep theirs. `tls` may be NULL. */
 void receive_server_configure(struct receive_server *server, struct conf *conf,
                               struct tls_server *tls);
-/* A connection from one of the listeners; `mode` is that listener's. */
+/* What a session has to know of the listener that it came by. */
+struct receive_listener {
+    enum conf_listener_tls tls;
+    enum conf_listener_role role;
+    bool auth;
+};
+
+/* A connection from one of the listeners. */
 void receive_server_accept(struct receive_server *server, struct conn *conn,
-                           enum conf_listener_tls mode);
+                           const struct receive_listener *listener);
 /* Idle sessions get 421 now, busy ones after the command under way. `stopped` runs when the last
  * one has gone; messages being committed are completed first. */
 void receive_server_stop(struct receive_server *server, struct call *stopped);

@@ -9,6 +9,7 @@ struct receive_server *receive_server_create(const struct receive_options *optio
     server->loop = options->loop;
     server->queue = options->queue;
     server->limits = options->limits;
+    server->auth = options->auth;
     server->workers = options->workers ? options->workers : 1;
     server->accepted = options->accepted;
     server->context = options->context;
@@ -33,7 +34,7 @@ static void turn_away(struct conn *conn, const char *reply)
 }
 
 void receive_server_accept(struct receive_server *server, struct conn *conn,
-                           enum conf_listener_tls mode)
+                           const struct receive_listener *listener)
 {
     if (server->is_stopping) {
         turn_away(conn, "421 4.3.2 The service is shutting down, try again later\r\n");
@@ -41,7 +42,7 @@ void receive_server_accept(struct receive_server *server, struct conn *conn,
     }
     switch (receive_limits_enter(server->limits, server->conf, conn_peer(conn))) {
     case LIMIT_OK:
-        session_start(server, conn, mode);
+        session_start(server, conn, listener);
         break;
     case LIMIT_SESSIONS:
         turn_away(conn, "421 4.3.2 Too many sessions, try again later\r\n");
@@ -60,8 +61,7 @@ void server_forget_session(struct session *s)
 
 void server_check_stopped(struct receive_server *server)
 {
-    if (server->stopped == NULL || !list_is_empty(&server->sessions) ||
-        server->transactions_detached > 0)
+    if (server->stopped == NULL || !list_is_empty(&server->sessions) || server->detached > 0)
         return;
     struct call *stopped = server->stopped;
     server->stopped = NULL;

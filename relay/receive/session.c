@@ -12,6 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static bool is_in_message(const struct session *s)
+{
+    return s->state == SESSION_DATA || s->state == SESSION_CHUNK;
+}
+
 static uint64_t next_session_id(void)
 {
     static _Atomic uint64_t last;
@@ -25,11 +30,14 @@ static uint64_t deadline_of(const struct session *s, enum session_state state)
     case SESSION_HANDSHAKE:
         return s->conf->tls_handshake_timeout;
     case SESSION_COMMAND:
+    case SESSION_AUTH:
         return s->conf->command_timeout;
     case SESSION_DATA:
+    case SESSION_CHUNK:
         return s->conf->data_timeout;
     case SESSION_NEW:
-    case SESSION_ROUTE: /* the router and the store answer for themselves */
+    case SESSION_ROUTE: /* the router, the pool and the store answer for themselves */
+    case SESSION_VERIFY:
     case SESSION_STAGE:
     case SESSION_COMMIT:
     case SESSION_CLOSED:
@@ -40,7 +48,8 @@ static uint64_t deadline_of(const struct session *s, enum session_state state)
 
 static const char *const state_names[] = {
     [SESSION_NEW] = "new",       [SESSION_HANDSHAKE] = "handshake", [SESSION_COMMAND] = "command",
-    [SESSION_ROUTE] = "route",   [SESSION_DATA] = "data",           [SESSION_STAGE] = "stage",
+    [SESSION_ROUTE] = "route",   [SESSION_AUTH] = "auth",           [SESSION_VERIFY] = "verify",
+    [SESSION_DATA] = "data",     [SESSION_CHUNK] = "chunk",         [SESSION_STAGE] = "stage",
     [SESSION_COMMIT] = "commit", [SESSION_CLOSED] = "closed",
 };
 
@@ -129,6 +138,8 @@ static void log_close(const struct session *s)
     log_u64(&line, "sid", s->id);
     log_text(&line, "client", s->client);
     log_text(&line, "hello", s->hello ? s->hello : "");
+    if (s->user != NULL)
+        log_text(&line, "user", s->user);
     log_u64(&line, "messages", s->messages);
     log_u64(&line, "recipients", s->recipients_total);
     log_u64(&line, "errors", s->errors);
@@ -148,10 +159,12 @@ static void session_free(struct session *s)
     receive_limits_leave(server->limits, conn_peer(s->conn));
     if (s->tx != NULL)
         transaction_drop(s->tx);
+    auth_abandon(s);
     server_forget_session(s);
     conf_unref(s->conf);
     tls_server_unref(s->tls);
     free(s->hello);
+    free(s->user);
     free(s);
 }
 
@@ -164,7 +177,7 @@ static void on_deadline(struct session *s)
         return;
     }
     session_reply(s, 421, ESC(4, 4, 2), "Timed out waiting for you");
-    session_end(s, s->state == SESSION_DATA ? "timed out in data" : "timed out between commands");
+    session_end(s, is_in_message(s) ? "timed out in data" : "timed out between commands");
 }
 
 static void cut(struct session *s, const char *reason)
@@ -179,7 +192,7 @@ static void cut(struct session *s, const char *reason)
 static void on_secured(struct session *s)
 {
     s->secured = true;
-    if (s->mode == CONF_TLS_IMPLICIT)
+    if (s->listener.tls == CONF_TLS_IMPLICIT)
         greet(s);
     else
         session_enter(s, SESSION_COMMAND); /* RFC 3207 4.2: everything is as at the start */
@@ -232,6 +245,7 @@ static void leave_if_gone(struct session *s)
 {
     switch (s->state) {
     case SESSION_ROUTE: /* these come here again */
+    case SESSION_VERIFY:
     case SESSION_STAGE:
     case SESSION_COMMIT:
     case SESSION_CLOSED:
@@ -239,11 +253,13 @@ static void leave_if_gone(struct session *s)
     case SESSION_NEW:
     case SESSION_HANDSHAKE:
     case SESSION_COMMAND:
+    case SESSION_AUTH:
     case SESSION_DATA:
+    case SESSION_CHUNK:
         break;
     }
     if (s->client_gone)
-        session_end(s, s->state == SESSION_DATA ? "client left in data" : "client left");
+        session_end(s, is_in_message(s) ? "client left in data" : "client left");
 }
 
 /* A broken line: RFC 5321 2.3.8 and 4.1.1 allow no other line end. Nothing behind it is to be
@@ -261,6 +277,18 @@ static void refuse_line(struct session *s, const struct smtp_command *command)
     session_refuse(s, 500, ESC(5, 5, 2), text);
 }
 
+static void take_line(struct session *s, const struct smtp_command *command)
+{
+    bool in_auth = s->state == SESSION_AUTH;
+
+    if (in_auth)
+        auth_take_line(s, command);
+    else if (command->error == SMTP_COMMAND_OK)
+        command_execute(s, command);
+    if (command->error != SMTP_COMMAND_OK && !(in_auth && command->error == SMTP_COMMAND_TOO_LONG))
+        refuse_line(s, command);
+}
+
 static bool take_command(struct session *s)
 {
     struct smtp_command command;
@@ -269,10 +297,7 @@ static bool take_command(struct session *s)
     enum parse_result result =
         smtp_command_parse(&s->parser, conn_input(s->conn), &consumed, &command);
     if (result == PARSE_DONE) {
-        if (command.error != SMTP_COMMAND_OK)
-            refuse_line(s, &command);
-        else
-            command_execute(s, &command);
+        take_line(s, &command);
         if (s->state == SESSION_COMMAND)
             conn_deadline(s->conn, deadline_of(s, s->state)); /* anew for each command */
     }
@@ -305,11 +330,13 @@ void session_run(struct session *s)
     while (!stop_here(s)) {
         if (conn_is_congested(s->conn))
             return; /* a client that does not read gets no further replies to read */
-        bool went_on = false;
-        if (s->state == SESSION_COMMAND && conn_input(s->conn).len > 0)
+        bool went_on = false, has_input = conn_input(s->conn).len > 0;
+        if ((s->state == SESSION_COMMAND || s->state == SESSION_AUTH) && has_input)
             went_on = take_command(s);
-        else if (s->state == SESSION_DATA && conn_input(s->conn).len > 0)
+        else if (s->state == SESSION_DATA && has_input)
             went_on = data_take(s);
+        else if (s->state == SESSION_CHUNK)
+            went_on = chunk_take(s); /* a chunk may be empty */
         if (!went_on)
             break;
     }
@@ -321,7 +348,8 @@ void session_run(struct session *s)
 static void on_lifetime(struct timer *timer)
 {
     struct session *s = container_of(timer, struct session, lifetime);
-    bool waits_for_client = s->state == SESSION_COMMAND || s->state == SESSION_DATA;
+    bool waits_for_client =
+        s->state == SESSION_COMMAND || s->state == SESSION_AUTH || is_in_message(s);
 
     s->stopping = true;
     session_run(s);
@@ -334,7 +362,8 @@ static void on_lifetime(struct timer *timer)
         timer_start(s->server->loop, &s->lifetime, s->conf->data_timeout, on_lifetime);
 }
 
-void session_start(struct receive_server *server, struct conn *conn, enum conf_listener_tls mode)
+void session_start(struct receive_server *server, struct conn *conn,
+                   const struct receive_listener *listener)
 {
     struct session *s = mem_zalloc(sizeof *s);
 
@@ -342,10 +371,13 @@ void session_start(struct receive_server *server, struct conn *conn, enum conf_l
     s->conn = conn;
     s->conf = conf_ref(server->conf);
     s->tls = tls_server_ref(server->tls);
-    s->mode = s->tls != NULL ? mode : CONF_TLS_NONE;
+    s->listener = *listener;
+    if (s->tls == NULL)
+        s->listener.tls = CONF_TLS_NONE;
     s->id = next_session_id();
     s->began = loop_now(server->loop);
-    s->may_relay = conf_networks_contain(&s->conf->relay_networks, conn_peer(conn));
+    s->may_relay = listener->role == CONF_ROLE_RELAY &&
+                   conf_networks_contain(&s->conf->relay_networks, conn_peer(conn));
     sockaddr_format_literal(conn_peer(conn), s->client);
     smtp_command_parser_init(&s->parser, s->conf->command_line_max);
     list_append(&server->sessions, &s->link);
@@ -353,7 +385,7 @@ void session_start(struct receive_server *server, struct conn *conn, enum conf_l
     conn_set_owner(conn, on_event, s);
     if (s->conf->session_timeout > 0)
         timer_start(server->loop, &s->lifetime, s->conf->session_timeout, on_lifetime);
-    if (s->mode == CONF_TLS_IMPLICIT) {
+    if (s->listener.tls == CONF_TLS_IMPLICIT) {
         session_enter(s, SESSION_HANDSHAKE);
         conn_start_tls_server(conn, s->tls);
     } else {

@@ -8,6 +8,7 @@
 #ifndef SMARTHOP_RECEIVE_SESSION_H
 #define SMARTHOP_RECEIVE_SESSION_H
 
+#include "proto/bdat.h"
 #include "proto/dot.h"
 #include "proto/header.h"
 #include "proto/ip.h"
@@ -21,7 +22,10 @@ enum session_state {
     SESSION_HANDSHAKE, /* TLS is being negotiated */
     SESSION_COMMAND,   /* between commands */
     SESSION_ROUTE,     /* RCPT: the route is being asked for */
+    SESSION_AUTH,      /* AUTH: the client's next response is awaited */
+    SESSION_VERIFY,    /* AUTH: a password is being checked */
     SESSION_DATA,      /* the message is arriving */
+    SESSION_CHUNK,     /* a chunk of it is arriving, or one that was refused */
     SESSION_STAGE,     /* it arrives faster than the store takes it: input waits */
     SESSION_COMMIT,    /* the end of data has come; the 250 waits for the disk */
     SESSION_CLOSED,    /* said goodbye or cut; waiting for the conn to go */
@@ -57,8 +61,10 @@ struct transaction {
 
     struct route_query route;
     bool routing;
-    struct dot_decoder dot;
+    struct dot_decoder dot; /* with BDAT only its line checker is used */
     struct header_scanner header;
+    bool in_chunks; /* a BDAT has come */
+    struct bdat_counter chunks;
     struct stage *stages; /* STAGES of them, once the body has outgrown memory */
     unsigned stages_busy;
     uint32_t chunks_staged;
@@ -79,9 +85,13 @@ struct session {
     struct conf *conf;
     struct tls_server *tls;
     enum session_state state;
-    enum conf_listener_tls mode;
+    struct receive_listener listener;
     struct smtp_command_parser parser;
     struct transaction *tx;
+    struct session_auth *auth;   /* an AUTH under way */
+    char *user;                  /* who has logged in; NULL = nobody */
+    struct status chunk_refusal; /* of the chunk that is arriving; code 0 = it is taken */
+    uint64_t chunk_left;         /* of a refused one */
     struct timer lifetime;
     uint64_t id;
     uint64_t began; /* loop time */
@@ -108,10 +118,11 @@ struct receive_server {
     void *context;
     struct conf *conf;
     struct tls_server *tls;
+    struct auth *auth; /* NULL = nobody can log in */
     struct list sessions;
     unsigned workers;
-    uint64_t arriving_bytes;        /* held by bodies that are arriving */
-    unsigned transactions_detached; /* being committed for clients that have gone */
+    uint64_t arriving_bytes; /* held by bodies that are arriving */
+    unsigned detached;       /* commits and password checks under way for clients that have gone */
     struct call *stopped;
     bool is_stopping;
     struct receive_counters counters;
@@ -122,7 +133,8 @@ void server_forget_session(struct session *s);
 void server_check_stopped(struct receive_server *server);
 
 /* session.c */
-void session_start(struct receive_server *server, struct conn *conn, enum conf_listener_tls mode);
+void session_start(struct receive_server *server, struct conn *conn,
+                   const struct receive_listener *listener);
 void session_enter(struct session *s, enum session_state state);
 /* Goes on with what has arrived, as far as the state allows. */
 void session_run(struct session *s);
@@ -149,6 +161,24 @@ void command_routed(struct session *s);
 /* data.c: takes input while in SESSION_DATA; false when it has to wait. */
 bool data_take(struct session *s);
 void data_begin(struct session *s);
+/* The same for DATA and BDAT: before the first byte of the message, and after the last. */
+void data_prepare(struct transaction *tx);
+void data_end(struct session *s);
+
+/* chunk.c: BDAT; chunk_take as data_take, in SESSION_CHUNK. */
+void chunk_begin(struct session *s, struct span args);
+bool chunk_take(struct session *s);
+
+/* auth.c */
+bool auth_is_offered(const struct session *s);
+/* Appends "\nAUTH PLAIN ...", for the reply to EHLO. */
+void auth_list_mechanisms(const struct session *s, struct buf *out);
+void auth_begin(struct session *s, struct span args);
+/* A line while in SESSION_AUTH. */
+void auth_take_line(struct session *s, const struct smtp_command *command);
+/* The session ends: lets go of an exchange under way. */
+void auth_abandon(struct session *s);
+bool auth_may_send_as(const struct session *s, const struct address *sender);
 
 /* transaction.c */
 struct transaction *transaction_create(struct session *s);

@@ -8,11 +8,13 @@
 /* RFC 3848; RFC 6531 4.3 for the UTF8 forms. */
 static const char *protocol_of(const struct session *s, const struct transaction *tx)
 {
-    if (tx->message->flags & QUEUE_SMTPUTF8)
-        return s->secured ? "UTF8SMTPS" : "UTF8SMTP";
-    if (!s->esmtp)
-        return "SMTP";
-    return s->secured ? "ESMTPS" : "ESMTP";
+    static const char *const names[2][2][2] = {
+        {{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}},
+        {{"UTF8SMTP", "UTF8SMTPA"}, {"UTF8SMTPS", "UTF8SMTPSA"}},
+    };
+    bool utf8 = (tx->message->flags & QUEUE_SMTPUTF8) != 0;
+
+    return s->esmtp ? names[utf8][s->secured][s->user != NULL] : "SMTP";
 }
 
 void trace_make(struct session *s, struct transaction *tx)

@@ -31,7 +31,7 @@ static void transaction_free(struct transaction *tx)
     struct receive_server *server = tx->server;
 
     if (tx->session == NULL) {
-        server->transactions_detached--;
+        server->detached--;
         server_check_stopped(server);
     }
     server->arriving_bytes -= tx->accounted;
@@ -65,7 +65,7 @@ void transaction_drop(struct transaction *tx)
 {
     tx->session->tx = NULL;
     tx->session = NULL;
-    tx->server->transactions_detached++;
+    tx->server->detached++;
     if (tx->stages_busy == 0 && !tx->complete && !tx->routing)
         dispose(tx);
 }

@@ -79,6 +79,23 @@ static void to_hosts(struct route_query *query, const struct conf_route *route)
     send_to(query, &hop);
 }
 
+/* What the query says must outlive the configuration. */
+static struct span text_of(struct route_query *query, const struct conf_route *route,
+                           const char *otherwise)
+{
+    return arena_dup(query->arena, span_cstr(route->text ? route->text : otherwise));
+}
+
+/* The text begins with an enhanced status code. */
+static struct status rejection(struct route_query *query, const struct conf_route *route)
+{
+    struct status status = STATUS(550, 5, 7, 1, "");
+    struct span text = text_of(query, route, "Refused by local policy");
+
+    status.text = span_from(text, enhanced_code_parse(text, &status.enhanced));
+    return status;
+}
+
 static void follow(struct route_query *query, const struct conf_route *route, struct span domain)
 {
     struct span own = route->mx_domain ? span_cstr(route->mx_domain) : domain;
@@ -91,10 +108,7 @@ static void follow(struct route_query *query, const struct conf_route *route, st
         to_mx(query, own, route->port, route->tls);
         break;
     case CONF_ROUTE_REJECT:
-        reject(query, (struct status){.code = 550,
-                                      .enhanced = {5, 7, 1},
-                                      .text = route->text ? span_cstr(route->text)
-                                                          : SPAN("Refused by local policy")});
+        reject(query, rejection(query, route));
         break;
     case CONF_ROUTE_DISCARD:
         query->verdict = ROUTE_DISCARD;
@@ -105,8 +119,7 @@ static void follow(struct route_query *query, const struct conf_route *route, st
             query->verdict = ROUTE_HOLD;
             query->status = (struct status){.code = 450,
                                             .enhanced = {4, 7, 1},
-                                            .text = route->text ? span_cstr(route->text)
-                                                                : SPAN("Held by a route")};
+                                            .text = text_of(query, route, "Held by a route")};
         }
         break;
     }

@@ -77,6 +77,26 @@ static void on_ready(struct connection *c)
     destination_run(d);
 }
 
+/* The host was not reached, or serves nobody for now. While other connections are served it only
+ * takes no more than these; otherwise the next host is tried, and behind the last one it waits. */
+static void on_host_failed(struct destination *d, struct target *target, const struct status *why)
+{
+    uint64_t until = loop_now(d->owner->loop) + BAD_MS;
+    unsigned served = d->connections - d->opening;
+
+    if (target != NULL)
+        target->bad_until = until;
+    d->concurrency = served > 0 ? served : 1;
+    if (targets_choose(d) != NULL || d->resolving)
+        return;
+    if (served == 0) {
+        destination_back_off(d, why);
+    } else if (target != NULL) {
+        target->bad_until = 0;
+        d->full_until = until;
+    }
+}
+
 static void on_closed(struct connection *c)
 {
     struct destination *d = c->destination;
@@ -90,13 +110,8 @@ static void on_closed(struct connection *c)
     bump(&s->counters.connections, -1);
     if (!c->ready)
         d->opening--;
-    if (why->code != 0 && (!c->ready || why->scope == STATUS_SCOPE_HOST)) {
-        if (target != NULL)
-            target->bad_until = loop_now(s->loop) + BAD_MS;
-        d->concurrency = 1;
-        if (targets_choose(d) == NULL && !d->resolving)
-            destination_back_off(d, why);
-    }
+    if (why->code != 0 && (!c->ready || why->scope == STATUS_SCOPE_HOST))
+        on_host_failed(d, target, why);
     free(c);
     destination_run(d);
     scheduler_check_stopped(s);

@@ -10,11 +10,22 @@ static void on_wake(struct timer *timer)
     destination_run(container_of(timer, struct destination, wake));
 }
 
+uint64_t destination_due(const struct scheduler *s, uint64_t stored, uint64_t now)
+{
+    if (stored == UINT64_MAX || stored <= now ||
+        stored - now <= s->conf->retry_max + s->conf->retry_max / 4)
+        return stored;
+    return now;
+}
+
 void destination_note_due(struct destination *d, uint64_t due)
 {
+    due = destination_due(d->owner, due, clock_steady_ms());
     if (due < d->store_due)
         d->store_due = due;
 }
+
+static void record_back_off(struct destination *d, uint64_t until);
 
 /* Sleeps until there may be something to do, or lets the destination go. */
 static void wait_or_go(struct destination *d)
@@ -28,6 +39,8 @@ static void wait_or_go(struct destination *d)
         uint64_t due_in = d->store_due > wall ? d->store_due - wall : 0;
         delay = due_in < delay ? due_in : delay;
     } else if (d->job_count == 0 && d->connections == 0 && d->pending == 0) {
+        if (d->recorded)
+            record_back_off(d, 0); /* its mail was taken away meanwhile */
         scheduler_forget_destination(d);
         return;
     } else {
@@ -62,6 +75,9 @@ static void use_idle_connections(struct destination *d)
     }
 }
 
+static const struct status unreachable = {
+    .code = 451, .enhanced = {4, 4, 1}, .text = {"None of its hosts could be reached", 34}};
+
 static void open_connections(struct destination *d)
 {
     unsigned most = d->owner->conf->connections_per_destination;
@@ -72,7 +88,7 @@ static void open_connections(struct destination *d)
         struct target *target = targets_choose(d);
         if (target == NULL) {
             if (d->connections == 0)
-                destination_back_off(d, &d->failure);
+                destination_back_off(d, d->failure.code != 0 ? &d->failure : &unreachable);
             return;
         }
         connection_open(d, target);
@@ -81,7 +97,7 @@ static void open_connections(struct destination *d)
 
 static bool wants_more(const struct destination *d)
 {
-    return !d->loading && d->store_due <= clock_steady_ms() &&
+    return d->load == NULL && d->store_due <= clock_steady_ms() &&
            d->ready_count < (d->owner->conf->window_per_destination + 1) / 2;
 }
 
@@ -192,7 +208,8 @@ void destination_back_off(struct destination *d, const struct status *why)
 
 void destination_succeeded(struct destination *d)
 {
-    if (d->concurrency < d->owner->conf->connections_per_destination)
+    if (d->concurrency < d->owner->conf->connections_per_destination &&
+        d->full_until <= loop_now(d->owner->loop))
         d->concurrency++;
     d->failures = 0;
     if (d->recorded)
@@ -213,7 +230,7 @@ void destination_restore(struct destination *d, const struct queue_destination *
     uint64_t wall = clock_steady_ms(), now = loop_now(d->owner->loop);
 
     if (stored->has_due)
-        d->store_due = load_is_due(d->owner, stored->first_due, wall) ? wall : stored->first_due;
+        destination_note_due(d, stored->first_due);
     d->failures = stored->failures;
     d->recorded = stored->until != 0;
     keep_failure(d, &stored->status);

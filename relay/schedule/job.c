@@ -19,17 +19,28 @@ void job_requeue(struct job *job)
     job->destination->ready_count++;
 }
 
-/* Those that were never tried come first, so that a few that are always deferred do not keep the
- * others from their turn. */
+static bool has_untried(const struct queue_group *group)
+{
+    for (uint32_t i = 0; i < group->recipient_count; i++)
+        if (group->recipients[i].last.code == 0)
+            return true;
+    return false;
+}
+
+/* Where one transaction cannot name all: first those that were never tried, alone, so that a few
+ * that are deferred do not keep the others from their turn; then all by turns. */
 static unsigned choose_recipients(const struct job *job, uint32_t *chosen, unsigned most)
 {
     const struct queue_group *group = job->group;
+    bool untried = has_untried(group);
+    uint64_t turn = untried ? 0 : (uint64_t)group->tries * most;
     unsigned count = 0;
 
-    for (int tried = 0; tried <= 1; tried++)
-        for (uint32_t i = 0; i < group->recipient_count && count < most; i++)
-            if ((group->recipients[i].last.code != 0) == (tried == 1))
-                chosen[count++] = i;
+    for (uint32_t i = 0; i < group->recipient_count && count < most; i++) {
+        uint32_t at = (uint32_t)((turn + i) % group->recipient_count);
+        if (!untried || group->recipients[at].last.code == 0)
+            chosen[count++] = at;
+    }
     return count;
 }
 
@@ -124,12 +135,15 @@ static void settle(struct job *job, const enum settle_fate *fates, bool any_defe
         .due = clock_steady_ms(),
         .tries = job->group->tries,
     };
+    char id[ID_TEXT_SIZE];
 
-    if (any_deferred)
+    if (any_deferred && !has_untried(job->group))
         plan.due += scheduler_retry_delay(job->owner, ++plan.tries);
     if (job->attempt.damaged) {
         plan.state = QUEUE_GROUP_HELD; /* it can never be sent; an operator must look */
         plan.due = job->group->due;
+        log_failure(LOG_ERROR, "message-damaged", err_make(ERR_CORRUPT, "body"), "id",
+                    id_format(job->message->id, id));
     }
     settle_start(job, &plan);
 }

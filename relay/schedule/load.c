@@ -6,7 +6,16 @@
 
 #include <stdlib.h>
 
-enum { LOAD_MOST = 256 }; /* groups in one go */
+enum {
+    LOAD_MOST = 256, /* groups in one go */
+    AGAIN_MS = 1000, /* behind a failure to read */
+};
+
+/* A group that left memory while the load was under way: what was listed or read of it is old. */
+struct gone {
+    uint64_t id;
+    uint32_t group;
+};
 
 struct load {
     struct work work;
@@ -19,6 +28,7 @@ struct load {
     unsigned count;
     unsigned wanted;
     uint64_t next_due;
+    struct buf gone; /* struct gone, one behind the other */
     struct queue_message *messages[LOAD_MOST];
     struct err errors[LOAD_MOST];
 };
@@ -28,9 +38,10 @@ static void finish(struct load *load)
     struct destination *d = load->destination;
     struct scheduler *s = load->owner;
 
-    d->loading = false;
+    d->load = NULL;
     d->pending--;
     s->working--;
+    buf_fini(&load->gone);
     free(load->items);
     free(load);
     destination_run(d);
@@ -61,6 +72,39 @@ static bool is_quarantined(const struct scheduler *s, const struct queue_due *it
     return q != NULL;
 }
 
+void load_forget(struct load *load, uint64_t id, uint32_t group)
+{
+    struct gone gone = {.id = id, .group = group};
+
+    buf_add(&load->gone, span_of((const char *)&gone, sizeof gone));
+}
+
+/* Who brought it to memory, and let go of it since, has noted when it is due again. */
+static bool is_gone(const struct load *load, const struct queue_due *item)
+{
+    struct span rest = buf_span(&load->gone);
+    struct gone gone;
+
+    for (; rest.len > 0; rest = span_from(rest, sizeof gone)) {
+        memcpy(&gone, rest.ptr, sizeof gone);
+        if (gone.id == item->id && gone.group == item->group)
+            return true;
+    }
+    return false;
+}
+
+static void skip_unreadable(struct load *load, const struct queue_due *item, struct err e)
+{
+    char id[ID_TEXT_SIZE];
+
+    if (e.kind == ERR_CORRUPT) {
+        quarantine(load->owner, item, e);
+    } else if (e.kind != ERR_NOT_FOUND) {
+        log_failure(LOG_ERROR, "message-unreadable", e, "id", id_format(item->id, id));
+        destination_note_due(load->destination, clock_steady_ms() + AGAIN_MS);
+    }
+}
+
 static void take(struct load *load, unsigned i)
 {
     struct scheduler *s = load->owner;
@@ -68,11 +112,10 @@ static void take(struct load *load, unsigned i)
     const struct queue_due *item = &load->items[i];
 
     if (err_is(load->errors[i])) {
-        if (load->errors[i].kind == ERR_CORRUPT)
-            quarantine(s, item, load->errors[i]);
+        skip_unreadable(load, item, load->errors[i]);
         return;
     }
-    if (message->groups[0].state == QUEUE_GROUP_WAITING &&
+    if (message->groups[0].state == QUEUE_GROUP_WAITING && !is_gone(load, item) &&
         scheduler_find_job(s, item->id, item->group) == NULL && !s->is_stopping)
         job_enlist(job_create(s, message, &message->groups[0]), load->destination);
     queue_message_unref(message);
@@ -98,11 +141,6 @@ static void read_messages(struct work *work)
                                      &load->messages[i]);
 }
 
-bool load_is_due(const struct scheduler *s, uint64_t due, uint64_t now)
-{
-    return due <= now || due - now > s->conf->retry_max + s->conf->retry_max / 4;
-}
-
 static void choose(struct load *load)
 {
     struct scheduler *s = load->owner;
@@ -111,14 +149,14 @@ static void choose(struct load *load)
     load->next_due = load->count == load->room ? 0 : UINT64_MAX;
     for (unsigned i = 0; i < load->count; i++) {
         const struct queue_due *item = &load->items[i];
-        if (scheduler_find_job(s, item->id, item->group) != NULL || is_quarantined(s, item))
+        if (scheduler_find_job(s, item->id, item->group) != NULL || is_quarantined(s, item) ||
+            is_gone(load, item))
             continue;
-        bool due = load_is_due(s, item->due, now);
-        if (due && load->wanted < load->wanted_most) {
+        if (destination_due(s, item->due, now) <= now && load->wanted < load->wanted_most) {
             load->items[load->wanted++] = *item;
             continue;
         }
-        load->next_due = due ? now : item->due;
+        load->next_due = item->due;
         break;
     }
 }
@@ -129,7 +167,6 @@ static void on_listed(struct call *call)
     struct destination *d = load->destination;
 
     if (err_is(load->result)) {
-        enum { AGAIN_MS = 1000 };
         log_failure(LOG_ERROR, "queue-unreadable", load->result, NULL, NULL);
         d->store_due = clock_steady_ms() + AGAIN_MS;
         finish(load);
@@ -171,7 +208,8 @@ void load_start(struct destination *d)
     load->work.run = list_due;
     load->work.call.done = on_listed;
     list_init(&load->work.call.link);
-    d->loading = true;
+    buf_init(&load->gone, 0);
+    d->load = load;
     d->pending++;
     s->working++;
     d->store_due = UINT64_MAX; /* found anew; what comes meanwhile is noted */

@@ -21,6 +21,8 @@ enum job_state {
     JOB_SETTLING, /* what became of it is being recorded */
 };
 
+struct load;
+
 /* One group in memory. */
 struct job {
     struct call call; /* brings it to its owner */
@@ -66,6 +68,7 @@ struct destination {
     unsigned connections;
     unsigned opening;
     unsigned concurrency; /* connections that are allowed now; adapts */
+    uint64_t full_until;  /* loop time before which it does not grow */
 
     /* Where its hosts are. */
     struct target *targets;
@@ -86,8 +89,8 @@ struct destination {
     /* The rest of its queue, in the store. */
     uint64_t store_due; /* steady wall ms of the earliest group that is not in memory;
                            UINT64_MAX = none */
-    bool loading;
-    unsigned pending; /* calls under way that point here */
+    struct load *load;  /* under way; NULL = none */
+    unsigned pending;   /* calls under way that point here */
     struct timer wake;
 };
 
@@ -110,8 +113,8 @@ struct scheduler {
     struct quarantined *quarantine;
     unsigned quarantined_count;
     uint64_t random;
-    unsigned settling;   /* jobs whose outcome is being recorded */
-    unsigned working;    /* other calls under way */
+    unsigned settling; /* jobs whose outcome is being recorded */
+    unsigned working;  /* other calls under way */
     struct timer sweep_timer;
     struct sweep *sweep;
     bool is_stopping;
@@ -184,6 +187,10 @@ void destination_back_off(struct destination *d, const struct status *why);
 /* An answer has come from it, whatever it was. */
 void destination_succeeded(struct destination *d);
 void destination_lift_back_off(struct destination *d);
+/* When a group with this stored due time is due. A time far ahead can only come from a clock that
+ * has been set back since: such a group is due now, not kept waiting for hours (it was never to
+ * wait longer than retry_max). */
+uint64_t destination_due(const struct scheduler *s, uint64_t stored, uint64_t now);
 /* The store holds a group of it that is due then. */
 void destination_note_due(struct destination *d, uint64_t due);
 /* Where a restart finds it: `until` in steady wall ms. */
@@ -204,10 +211,8 @@ void connections_close_idle(struct destination *d);
 
 /* load.c */
 void load_start(struct destination *d);
-/* Whether a group with this due time may be tried. A time far ahead can only come from a clock that
- * has been set back since: such a group is due, not kept waiting for hours (it was never to wait
- * longer than retry_max). */
-bool load_is_due(const struct scheduler *s, uint64_t due, uint64_t now);
+/* A group leaves memory while a load of its destination is under way. */
+void load_forget(struct load *load, uint64_t id, uint32_t group);
 
 /* action.c */
 struct schedule_batch;

@@ -158,6 +158,8 @@ void job_free(struct job *job)
             d->ready_count--;
         }
         d->job_count--;
+        if (d->load != NULL)
+            load_forget(d->load, job->message->id, job->group->number);
         atomic_fetch_sub(&s->set->body_bytes, buf_len(&job->message->body));
         bump(&s->counters.jobs, -1);
     }

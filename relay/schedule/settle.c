@@ -15,6 +15,7 @@ struct settling {
     struct job *job;
     struct queue_settle op;
     struct queue_group remaining;
+    bool delivered; /* some of it: must not be forgotten before it is recorded */
     struct schedule_batch *batch;
     struct timer retry;
 
@@ -89,6 +90,11 @@ static void on_settled(struct call *call)
     id_format(st->job->message->id, id);
     if (e.kind == ERR_NOT_FOUND) {
         log_failure(LOG_WARN, "settle-gone", e, "id", id);
+        finish(st, false);
+    } else if (e.kind == ERR_CONFLICT && !st->delivered) {
+        /* What was read of it for an action was old by the time of the action. */
+        log_failure(LOG_WARN, "settle-late", e, "id", id);
+        destination_note_due(st->job->destination, clock_steady_ms());
         finish(st, false);
     } else if (s->is_stopping) {
         log_failure(LOG_ERROR, "settle-given-up", e, "id", id);
@@ -213,6 +219,8 @@ static void sort_recipients(struct settling *st, const struct settle_plan *plan)
     st->action = plan->warn ? REPORT_DELAYED : REPORT_FAILED;
     for (uint32_t i = 0; i < group->recipient_count; i++) {
         const struct queue_recipient *recipient = &group->recipients[i];
+        if (plan->fates[i] == SETTLE_DELIVERED)
+            st->delivered = true;
         if (plan->fates[i] == SETTLE_KEEP)
             st->recipients[st->remaining.recipient_count++] = *recipient;
         if (plan->fates[i] == SETTLE_FAILED || (plan->fates[i] == SETTLE_KEEP && plan->warn))

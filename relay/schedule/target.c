@@ -102,13 +102,16 @@ static struct status failure_of(const struct resolver_answer *answer)
     return status;
 }
 
+static const struct status unreadable = {
+    .code = 451, .enhanced = {4, 4, 3}, .text = {"The next hop's address is not readable", 38}};
+
 static void resolve_next(struct destination *d);
 
 static void resolved(struct destination *d)
 {
     d->resolving = false;
     if (d->target_count == 0) {
-        const struct status *why = &d->resolve_failure;
+        const struct status *why = d->resolve_failure.code != 0 ? &d->resolve_failure : &unreadable;
         if (status_is_permanent(why)) {
             while (!list_is_empty(&d->ready)) {
                 struct job *job = container_of(d->ready.next, struct job, line);
@@ -185,10 +188,10 @@ void targets_resolve(struct destination *d)
 {
     targets_clear(d);
     arena_fini(&d->failure_arena);
-    d->resolve_failure = STATUS(451, 4, 4, 3, "The next hop's address is not readable");
     d->failure = (struct status){0};
     if (!route_next_hop_parse(d->next_hop_text, &d->next_hop)) {
-        destination_back_off(d, &d->resolve_failure);
+        destination_back_off(d, &unreadable);
+        destination_run(d);
         return;
     }
     d->resolve_failure = (struct status){0};

@@ -2,6 +2,7 @@
 import email.message
 import email.policy
 import smtplib
+import ssl
 
 import pytest
 from support import content

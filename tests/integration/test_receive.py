@@ -157,7 +157,8 @@ def test_message_limit(limit, within, beyond, status, start_relay, sink):
             assert client.data(content.stuffed(message)).status == expected
     for message in sink.wait(2):
         content.assert_relayed(message.content, within)
-    assert len(relay.log("accepted")) == 2
+    relay.stop()
+    assert len(relay.log("accepted")) == len(sink.messages()) == 2
 
 
 def test_size_at_mail(discarding_relay):

@@ -65,12 +65,12 @@ static inline void receive_rig_open(struct receive_rig *rig, const char *conf_te
     rig->conf = conf_from_text(conf_text);
     rig->limits = receive_limits_create();
     assert_false(err_is(queue_open(&(struct queue_options){.path = "twin"}, &rig->queue)));
-    rig->server = receive_server_create(&(struct receive_options){.loop = rig->loop,
-                                                                  .queue = rig->queue,
-                                                                  .limits = rig->limits,
-                                                                  .accepted =
-                                                                      receive_rig_on_accepted,
-                                                                  .context = rig});
+    rig->server =
+        receive_server_create(&(struct receive_options){.loop = rig->loop,
+                                                        .queue = rig->queue,
+                                                        .limits = rig->limits,
+                                                        .accepted = receive_rig_on_accepted,
+                                                        .context = rig});
     receive_server_configure(rig->server, rig->conf, tls);
     assert_false(err_is(listener_bind((struct sockaddr *)&loopback, &fd)));
     assert_false(err_is(listener_address(fd, &rig->address)));

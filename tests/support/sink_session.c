@@ -138,6 +138,17 @@ static FILE *record_open(const char *directory, unsigned long long number, const
     return out;
 }
 
+static void record_rename(const char *directory, unsigned long long number, const char *from,
+                          const char *to)
+{
+    char old[4096], new[4096];
+
+    snprintf(old, sizeof old, "%s/%06llu.%s", directory, number, from);
+    snprintf(new, sizeof new, "%s/%06llu.%s", directory, number, to);
+    if (rename(old, new) != 0)
+        rig_die("%s: %s", new, strerror(errno));
+}
+
 static void write_unstuffed(FILE *out, struct text message)
 {
     const char *at = message.ptr;
@@ -163,11 +174,12 @@ static void record_message(const struct session *s, struct text message, bool st
     else
         fwrite(message.ptr, 1, message.len, body);
     fclose(body);
-    /* The envelope comes last: who sees it finds the message complete. */
-    FILE *envelope = record_open(s->options->record, number, "env");
+    /* The envelope comes last and whole: who sees it finds the message complete. */
+    FILE *envelope = record_open(s->options->record, number, "env.new");
     fprintf(envelope, "%.*s\n%.*s", (int)s->mail.end, s->mail.data, (int)s->rcpts.end,
             s->rcpts.data);
     fclose(envelope);
+    record_rename(s->options->record, number, "env.new", "env");
 }
 
 /* `stuffed`: it came by DATA, so that lines may carry an extra dot. */

@@ -1,8 +1,7 @@
 /*
- * smtp_talk: an SMTP client for tests of our server, on the loop that the server runs on. It follows
- * a script, a list of lines that ends with NULL:
- *   "C:text"  sends text and CRLF      "R:text"  sends text as it is
- *   "S:text"  the next whole reply's last line begins with text
+ * smtp_talk: an SMTP client for tests of our server, on the loop that the server runs on. It
+ * follows a script, a list of lines that ends with NULL: "C:text"  sends text and CRLF "R:text"
+ * sends text as it is "S:text"  the next whole reply's last line begins with text
  *   "!tls"    a TLS handshake          "!shut"   sends no more, but reads
  *   "!eof"    the server closes, without a further byte
  *   "!close"  closes
@@ -105,8 +104,8 @@ static inline void talk_expect_all(struct talk *t, const char *begins, struct bu
 
     TURN_UNTIL(t->loop, talk_pull(t) && ((len = talk_reply(t, &last)) > 0 || t->eof));
     if (len == 0 || !span_starts_nocase(last, span_cstr(begins)))
-        fail_msg("wanted \"%s\", got \"%.*s\"%s", begins, (int)buf_len(&t->in), buf_span(&t->in).ptr,
-                 t->eof ? " and the end" : "");
+        fail_msg("wanted \"%s\", got \"%.*s\"%s", begins, (int)buf_len(&t->in),
+                 buf_span(&t->in).ptr, t->eof ? " and the end" : "");
     if (text_out != NULL)
         buf_add(text_out, span_head(buf_span(&t->in), len));
     buf_consume(&t->in, len);

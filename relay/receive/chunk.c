@@ -1,0 +1,98 @@
+/* BDAT (RFC 3030): chunks of a message, each told by its size. */
+#include "receive/session.h"
+
+#include <stdio.h>
+
+/* What keeps a chunk from being taken; its bytes come all the same. */
+static bool is_refused(struct session *s, const struct bdat_args *args, struct status *why)
+{
+    struct transaction *tx = s->tx;
+
+    if (tx == NULL)
+        *why = STATUS(503, 5, 5, 1, "MAIL first");
+    else if (tx->recipient_count == 0)
+        *why = STATUS(554, 5, 5, 1, "No valid recipients");
+    else if (args->size > s->conf->message_size_max ||
+             tx->chunks.total > s->conf->message_size_max - args->size)
+        *why = STATUS(552, 5, 3, 4, "Message is larger than the server takes");
+    else if (queue_refuses(s->server->queue))
+        *why = STATUS(452, 4, 3, 1, "No room to store mail, try again later");
+    else
+        return false;
+    return true;
+}
+
+void chunk_begin(struct session *s, struct span args)
+{
+    struct bdat_args parsed;
+
+    if (!bdat_parse(args, &parsed)) {
+        session_reply(s, 501, ESC(5, 5, 4), "Syntax: BDAT size [LAST]");
+        session_end(s, "BDAT without a size");
+        return;
+    }
+    if (is_refused(s, &parsed, &s->chunk_refusal)) {
+        if (s->tx != NULL)
+            transaction_drop(s->tx);
+        s->chunk_left = parsed.size;
+    } else {
+        s->chunk_refusal = (struct status){0};
+        if (!s->tx->in_chunks)
+            data_prepare(s->tx);
+        s->tx->in_chunks = true;
+        bdat_begin(&s->tx->chunks, &parsed);
+    }
+    session_enter(s, SESSION_CHUNK);
+}
+
+static bool discard(struct session *s)
+{
+    size_t here = conn_input(s->conn).len;
+
+    if (here > s->chunk_left)
+        here = (size_t)s->chunk_left;
+    conn_consume(s->conn, here);
+    s->chunk_left -= here;
+    if (s->chunk_left > 0) {
+        session_enter(s, SESSION_CHUNK);
+        return false;
+    }
+    session_enter(s, SESSION_COMMAND);
+    session_refuse_span(s, s->chunk_refusal.code, s->chunk_refusal.enhanced, s->chunk_refusal.text);
+    return true;
+}
+
+static void chunk_done(struct session *s)
+{
+    char text[64];
+
+    if (s->tx->chunks.last) {
+        line_checker_end(&s->tx->dot.lines);
+        data_end(s);
+        return;
+    }
+    snprintf(text, sizeof text, "%llu bytes received", (unsigned long long)s->tx->message->size);
+    session_enter(s, SESSION_COMMAND);
+    session_reply(s, 250, ESC(2, 0, 0), text);
+}
+
+bool chunk_take(struct session *s)
+{
+    if (s->chunk_refusal.code != 0)
+        return discard(s);
+    struct transaction *tx = s->tx;
+    struct span input = conn_input(s->conn), run;
+    size_t before = input.len;
+    enum parse_result result = bdat_take(&tx->chunks, &input, &run);
+
+    line_checker_feed(&tx->dot.lines, run);
+    header_scan(&tx->header, run);
+    transaction_append(tx, run);
+    conn_consume(s->conn, before - input.len);
+    if (result == PARSE_DONE) {
+        chunk_done(s);
+        return true;
+    }
+    session_enter(s, transaction_must_wait(tx) ? SESSION_STAGE : SESSION_CHUNK);
+    return false;
+}
