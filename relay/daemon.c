@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/control.h"
+#include "net/local.h"
 #include "proto/ip.h"
 #include "worker.h"
 
@@ -149,6 +150,8 @@ static void end(struct daemon *d)
     timer_stop(d->loop, &d->users_timer);
     control_close(d->control);
     d->control = NULL;
+    if (d->conf->submission_socket != NULL)
+        unlink(d->conf->submission_socket);
     loop_stop(d->loop);
 }
 
@@ -488,6 +491,23 @@ static bool bind_address(struct daemon *d, const struct conf_listener *listener,
     return true;
 }
 
+/* One worker serves it: local programs are few. */
+static bool bind_local(struct daemon *d)
+{
+    const char *path = d->conf->submission_socket;
+
+    if (path == NULL)
+        return true;
+    d->bound = mem_realloc(d->bound, (d->bound_count + 1) * sizeof *d->bound);
+    struct bound *bound = &d->bound[d->bound_count];
+    *bound = (struct bound){.kind = {.role = CONF_ROLE_LOCAL}};
+    struct err e = local_bind(path, 0666, &bound->fd);
+    if (err_is(e))
+        return fail(path, e);
+    d->bound_count++;
+    return true;
+}
+
 static bool bind_all(struct daemon *d)
 {
     for (unsigned i = 0; i < d->conf->listener_count; i++) {
@@ -496,7 +516,7 @@ static bool bind_all(struct daemon *d)
             if (!bind_address(d, listener, &listener->addresses[a].any))
                 return false;
     }
-    return true;
+    return bind_local(d);
 }
 
 static bool listen_all(struct daemon *d)

@@ -31,6 +31,7 @@ static void append(struct address_list *list, const struct address *address)
 /* One address under way. */
 struct entry {
     struct buf text; /* without names, comments and white space */
+    bool at;         /* an "@" among the tokens */
     bool gap;        /* something that does not count has come behind the last token */
     bool words;      /* two words side by side: a name, or nothing that makes sense */
     bool open;       /* behind "<" */
@@ -40,7 +41,7 @@ struct entry {
 static void clear(struct entry *e)
 {
     buf_clear(&e->text);
-    e->gap = e->words = e->open = e->closed = false;
+    e->at = e->gap = e->words = e->open = e->closed = false;
 }
 
 static bool joins_words(char c)
@@ -58,6 +59,7 @@ static bool add_token(struct entry *e, struct span token)
         !joins_words(token.ptr[0]))
         e->words = true;
     e->gap = false;
+    e->at |= token.ptr[0] == '@';
     /* RFC 5322 3.2.4: a fold inside quotes is no part of what they quote. */
     for (size_t i = 0; i < token.len; i++)
         if (token.ptr[i] != '\r' && token.ptr[i] != '\n')
@@ -103,10 +105,9 @@ static bool finish(struct entry *e, struct address_list *list, const char *hostn
         return false;
     if (buf_len(&e->text) == 0 && !e->closed)
         return true; /* RFC 5322 4.4: lists may have empty elements */
-    bool local = span_index(buf_span(&e->text), '@') == buf_len(&e->text);
     buf_init(&path, 0);
-    buf_addf(&path, "<%.*s%s%s>", SPAN_ARG(buf_span(&e->text)), local ? "@" : "",
-             local ? hostname : "");
+    buf_addf(&path, "<%.*s%s%s>", SPAN_ARG(buf_span(&e->text)), e->at ? "" : "@",
+             e->at ? "" : hostname);
     unsigned flags = ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_UNDERSCORE | ADDRESS_ALLOW_LONG_LOCAL;
     bool good = address_parse_path(buf_span(&path), flags, &address, &len) == ADDRESS_OK &&
                 len == buf_len(&path);
@@ -172,7 +173,7 @@ static bool take_token(struct entry *e, struct span *rest, struct address_list *
     case ':':
         if (e->open)
             return add_token(e, token);
-        bool named = !e->closed;
+        bool named = !e->closed && !e->at;
         clear(e); /* that was the name of a group */
         return named;
     default:

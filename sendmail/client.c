@@ -13,13 +13,20 @@
 
 enum {
     WAIT_S = 600, /* RFC 5321 4.5.3.2.6: the longest that a server may take for a reply */
+    QUIT_WAIT_S = 5,
     READ_MOST = 4096,
 };
+
+static bool set_deadline(int fd, int option, time_t seconds)
+{
+    struct timeval wait = {.tv_sec = seconds};
+
+    return setsockopt(fd, SOL_SOCKET, option, &wait, sizeof wait) == 0;
+}
 
 int client_connect(const char *path, int *exit_out)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval wait = {.tv_sec = WAIT_S};
 
     if (strlen(path) >= sizeof address.sun_path) {
         *exit_out = say(EX_CONFIG, "%s: too long for the path of a socket", path);
@@ -27,8 +34,7 @@ int client_connect(const char *path, int *exit_out)
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait) == 0 &&
+    if (fd >= 0 && set_deadline(fd, SO_RCVTIMEO, WAIT_S) && set_deadline(fd, SO_SNDTIMEO, WAIT_S) &&
         connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
         return fd;
     int status = errno == EACCES ? EX_NOPERM : EX_TEMPFAIL;
@@ -142,6 +148,14 @@ int client_command(struct client *c, const char *format, ...)
     int result = client_send(c, buf_span(&line));
     buf_fini(&line);
     return result == EX_OK ? client_reply(c) : result;
+}
+
+void client_quit(struct client *c)
+{
+    char reply[SMTP_REPLY_LINE_MAX];
+
+    if (set_deadline(c->fd, SO_RCVTIMEO, QUIT_WAIT_S) && client_send(c, SPAN("QUIT\r\n")) == EX_OK)
+        recv(c->fd, reply, sizeof reply, 0);
 }
 
 /* What a permanent refusal means to the caller; the first row that fits. */

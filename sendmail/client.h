@@ -33,6 +33,9 @@ int client_reply(struct client *c);
 /* Sends a line, to which CRLF is added, and waits for the reply. */
 __attribute__((format(printf, 2, 3))) int client_command(struct client *c, const char *format, ...);
 
+/* Takes leave, and does not wait long for the answer: nothing depends on it any more. */
+void client_quit(struct client *c);
+
 /* Where the reply's code is not of the hundred that is expected (2 or 3): says `what` and the
  * reply, and answers the exit status that goes with it. */
 int client_expect(const struct client *c, unsigned hundred, const char *what);

@@ -10,6 +10,14 @@
 
 enum { BLOCK = 64 * 1024, CLIENT = 0, SERVER = 1 };
 
+/* The server is always listened to, also while it does not take what the client has for it:
+ * otherwise each of us could wait for the other to read. */
+struct relay {
+    struct pollfd ends[2];
+    struct buf pending; /* for the server */
+    bool client_ended;
+};
+
 static bool write_all(int fd, struct span bytes)
 {
     while (bytes.len > 0) {
@@ -22,15 +30,69 @@ static bool write_all(int fd, struct span bytes)
     return true;
 }
 
-/* Moves what is there from one to the other; false where either is at its end. */
-static bool move(int from, int to)
+static bool passes(ssize_t len)
+{
+    return len < 0 && (errno == EINTR || errno == EAGAIN);
+}
+
+/* The server may still have replies to give when the client has said all that it has to say. */
+static void end_client(struct relay *r)
+{
+    r->client_ended = true;
+    shutdown(r->ends[SERVER].fd, SHUT_WR);
+}
+
+static void read_client(struct relay *r)
+{
+    ssize_t len = read(STDIN_FILENO, buf_reserve(&r->pending, BLOCK), BLOCK);
+
+    if (len > 0)
+        buf_commit(&r->pending, (size_t)len);
+    else if (!passes(len))
+        end_client(r);
+}
+
+static void write_server(struct relay *r)
+{
+    struct span bytes = buf_span(&r->pending);
+    ssize_t len = send(r->ends[SERVER].fd, bytes.ptr, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (len >= 0)
+        buf_consume(&r->pending, (size_t)len);
+    else if (!passes(len))
+        buf_clear(&r->pending); /* it has gone: reading will tell */
+}
+
+/* False where the server is at its end, or nobody reads what it says. */
+static bool read_server(struct relay *r)
 {
     char block[BLOCK];
-    ssize_t len = read(from, block, sizeof block);
+    ssize_t len = recv(r->ends[SERVER].fd, block, sizeof block, MSG_DONTWAIT);
 
-    if (len < 0)
-        return errno == EINTR;
-    return len > 0 && write_all(to, span_of(block, (size_t)len));
+    if (len > 0)
+        return write_all(STDOUT_FILENO, span_of(block, (size_t)len));
+    return passes(len);
+}
+
+static void run(struct relay *r)
+{
+    bool open = true;
+
+    while (open) {
+        bool waiting = buf_len(&r->pending) > 0;
+        r->ends[CLIENT].fd = waiting || r->client_ended ? -1 : STDIN_FILENO;
+        r->ends[SERVER].events = waiting ? POLLIN | POLLOUT : POLLIN;
+        if (poll(r->ends, 2, -1) < 0) {
+            open = errno == EINTR;
+            continue;
+        }
+        if (r->ends[CLIENT].revents != 0)
+            read_client(r);
+        if (waiting && (r->ends[SERVER].revents & POLLOUT) != 0)
+            write_server(r);
+        if ((r->ends[SERVER].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
+            open = read_server(r);
+    }
 }
 
 int dialogue_run(const char *socket_path)
@@ -42,20 +104,10 @@ int dialogue_run(const char *socket_path)
         write_all(STDOUT_FILENO, SPAN("421 4.3.2 the mail server cannot be reached\r\n"));
         return result;
     }
-    struct pollfd ends[] = {[CLIENT] = {.fd = STDIN_FILENO, .events = POLLIN},
-                            [SERVER] = {.fd = server, .events = POLLIN}};
-    bool open = true;
-    while (open) {
-        if (poll(ends, 2, -1) < 0)
-            continue;
-        if (ends[CLIENT].revents != 0 && !move(STDIN_FILENO, server)) {
-            /* The server may still have replies to give to what it has been told. */
-            shutdown(server, SHUT_WR);
-            ends[CLIENT].fd = -1;
-        }
-        if (ends[SERVER].revents != 0)
-            open = move(server, STDOUT_FILENO);
-    }
+    struct relay relay = {.ends = {[CLIENT] = {.events = POLLIN}, [SERVER] = {.fd = server}}};
+    buf_init(&relay.pending, BLOCK);
+    run(&relay);
+    buf_fini(&relay.pending);
     close(server);
     return EX_OK;
 }

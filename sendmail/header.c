@@ -114,8 +114,7 @@ static void add_quoted(struct buf *out, struct span name)
     buf_add(out, SPAN("\""));
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
-        if (c >= ' ' && c != 0x7f)
-            buf_addf(out, "%s%c", c == '"' || c == '\\' ? "\\" : "", c);
+        buf_addf(out, "%s%c", c == '"' || c == '\\' ? "\\" : "", c);
     }
     buf_add(out, SPAN("\""));
 }
@@ -150,6 +149,13 @@ static bool is_mailbox_line(struct span line)
            line.ptr[from.len] != ':';
 }
 
+static int hold(struct buf *held, struct span bytes)
+{
+    if (buf_append(held, bytes))
+        return EX_OK;
+    return say(EX_DATAERR, "a header field is longer than %d bytes", HEADER_FIELD_MAX);
+}
+
 static int take_line(struct header_filter *h, struct span line, struct buf *out)
 {
     bool first = h->first_line;
@@ -158,12 +164,10 @@ static int take_line(struct header_filter *h, struct span line, struct buf *out)
     if (first && is_mailbox_line(line))
         return EX_OK;
     if ((line.ptr[0] == ' ' || line.ptr[0] == '\t') && buf_len(&h->field) > 0)
-        return buf_append(&h->field, line)
-                   ? EX_OK
-                   : say(EX_DATAERR, "a header field is longer than %d bytes", HEADER_FIELD_MAX);
+        return hold(&h->field, line);
     if (field_name(line).len > 0) {
         int result = finish_field(h, out);
-        return buf_append(&h->field, line) ? result : EX_SOFTWARE;
+        return result == EX_OK ? hold(&h->field, line) : result;
     }
     int result = finish_section(h, out);
     if (!span_equal(line, SPAN("\r\n")))
@@ -179,10 +183,9 @@ int header_filter_feed(struct header_filter *h, struct span input, struct buf *o
     while (!h->in_body && input.len > 0 && result == EX_OK) {
         size_t lf = span_index(input, '\n');
         struct span piece = span_head(input, lf + 1);
-        if (!buf_append(&h->line, piece))
-            return say(EX_DATAERR, "a header line is longer than %d bytes", HEADER_FIELD_MAX);
+        result = hold(&h->line, piece);
         input = span_from(input, piece.len);
-        if (lf == piece.len)
+        if (result != EX_OK || lf == piece.len)
             continue;
         result = take_line(h, buf_span(&h->line), out);
         buf_clear(&h->line);

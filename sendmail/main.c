@@ -29,21 +29,28 @@ static int load(const char *file, struct conf **out)
     return err_is(e) ? EX_CONFIG : EX_OK;
 }
 
-/* smarthopctl, beside this program or else in the PATH. Returns only where there is none. */
+/* Runs the program of that name in the folder of this one; returns only where there is none. */
+static void exec_beside(const char *name, char **arguments)
+{
+    char own[PATH_MAX] = "";
+    char path[PATH_MAX];
+
+    ssize_t len = readlink("/proc/self/exe", own, sizeof own);
+    if (len <= 0)
+        return;
+    struct span folder = span_of(own, (size_t)len);
+    folder.len = span_rindex(folder, '/');
+    if (snprintf(path, sizeof path, "%.*s/%s", SPAN_ARG(folder), name) < (int)sizeof path)
+        execv(path, arguments);
+}
+
+/* Returns only on a failure. */
 static int run_smarthopctl(const char *config, const char *verb, const char *option)
 {
     const char *const words[] = {"smarthopctl", "-c", config, "queue", verb, option, NULL};
-    char **arguments = (char **)(uintptr_t)words; /* exec* do not write to them */
-    char path[PATH_MAX];
-    struct span own = span_of(path, 0);
+    char **arguments = (char **)(uintptr_t)words; /* exec does not write to them */
 
-    ssize_t len = readlink("/proc/self/exe", path, sizeof path);
-    if (len > 0)
-        own = span_head(span_of(path, (size_t)len), span_rindex(span_of(path, (size_t)len), '/'));
-    char *beside;
-    if (asprintf(&beside, "%.*s/smarthopctl", SPAN_ARG(own)) < 0)
-        return say(EX_OSERR, "out of memory");
-    execv(beside, arguments);
+    exec_beside(words[0], arguments);
     execvp(words[0], arguments);
     return say(EX_UNAVAILABLE, "smarthopctl cannot be run: %s", strerror(errno));
 }
@@ -140,6 +147,10 @@ int main(int argc, char **argv)
     result = load(config, &conf);
     if (result != EX_OK)
         return result;
+    if (conf->submission_socket == NULL) {
+        conf_unref(conf);
+        return say(EX_CONFIG, "submission_socket is not set in the relay's configuration");
+    }
     result = options.mode == MODE_DIALOGUE ? dialogue_run(conf->submission_socket)
                                            : run_submission(&options, conf);
     conf_unref(conf);

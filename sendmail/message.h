@@ -19,8 +19,9 @@ struct message_source {
     int fd;
     bool dot_is_text;
     const char *hostname;
-    const char *full_name;           /* NULL, or for a From field where there is none */
-    struct span sender;              /* for the same */
+    const char
+        *full_name;     /* NULL, or for a From field where there is none; no control characters */
+    struct span sender; /* for the same */
     struct address_list *recipients; /* NULL, or to be filled from the header; Bcc is left out */
 };
 

@@ -9,7 +9,7 @@
 
 /* -A, -G, -L, -O, -U, -X, -d, -e, -h, -m, -n, -o, -p and -x are taken, with their values, because
  * callers give them; what they ask for has no meaning here. -oi is -i. */
-static const char option_letters[] = "A:B:C:F:GIL:N:O:R:UV:X:b:c:d::e:f:h:imno:p:q::r:tvx:";
+static const char option_letters[] = ":A:B:C:F:GIL:N:O:R:UV:X:b:c:d::e:f:h:imno:p:q::r:tvx:";
 
 static bool parse_mode(const char *letter, enum mode *out)
 {
@@ -29,7 +29,8 @@ static bool parse_mode(const char *letter, enum mode *out)
 /* Whether an ESMTP parameter may have this value, by the rules that the server has. */
 static int check_param(char option, struct span keyword, struct span value)
 {
-    static const struct esmtp_offer everything = {.extensions = ~0u};
+    /* Nothing but BINARYMIME, which DATA cannot carry, is kept from the caller. */
+    static const struct esmtp_offer offer = {.extensions = ~(unsigned)SMTP_EXT_BINARYMIME};
     struct smtp_params params = {
         .list = {{.keyword = keyword, .value = value, .has_value = value.len > 0}}, .count = 1};
     struct esmtp_mail mail;
@@ -37,9 +38,8 @@ static int check_param(char option, struct span keyword, struct span value)
     struct arena arena;
 
     arena_init(&arena);
-    enum esmtp_error error = option == 'N'
-                                 ? esmtp_parse_rcpt(&params, &everything, &arena, &rcpt, NULL)
-                                 : esmtp_parse_mail(&params, &everything, &arena, &mail, NULL);
+    enum esmtp_error error = option == 'N' ? esmtp_parse_rcpt(&params, &offer, &arena, &rcpt, NULL)
+                                           : esmtp_parse_mail(&params, &offer, &arena, &mail, NULL);
     arena_fini(&arena);
     if (error == ESMTP_OK)
         return EX_OK;
@@ -54,6 +54,15 @@ static int check_envid(const char *envid)
     int result = check_param('V', SPAN("ENVID"), xtext_encode(span_cstr(envid), &arena));
     arena_fini(&arena);
     return result;
+}
+
+static int take_full_name(struct options *o, const char *name)
+{
+    for (const char *c = name; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return say(EX_USAGE, "-F: a name holds no control characters");
+    o->full_name = name;
+    return EX_OK;
 }
 
 static int take_delivery_option(struct options *o, int letter, const char *value)
@@ -84,8 +93,7 @@ static int take_option(struct options *o, int letter, const char *value)
         o->config = value;
         return EX_OK;
     case 'F':
-        o->full_name = value;
-        return EX_OK;
+        return take_full_name(o, value);
     case 'I':
         o->mode = MODE_ALIASES;
         return EX_OK;
@@ -112,8 +120,10 @@ static int take_option(struct options *o, int letter, const char *value)
     case 'v':
         o->verbose = true;
         return EX_OK;
+    case ':':
+        return say(EX_USAGE, "-%c needs a value", optopt);
     case '?':
-        return EX_USAGE; /* getopt has complained */
+        return say(EX_USAGE, "there is no option -%c", optopt);
     default:
         return take_delivery_option(o, letter, value);
     }

@@ -18,8 +18,8 @@ enum mode {
 struct options {
     enum mode mode;
     const char *config;
-    const char *sender; /* -f, -r: may be empty */
-    const char *full_name;
+    const char *sender;     /* -f, -r: may be empty */
+    const char *full_name;  /* -F, without control characters */
     bool header_recipients; /* -t */
     bool dot_is_text;       /* -i: a lone dot ends nothing */
     bool verbose;

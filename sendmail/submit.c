@@ -6,6 +6,8 @@
 #include "sendmail/client.h"
 #include "sendmail/say.h"
 
+#include <assert.h>
+
 enum { BLOCK = 64 * 1024 };
 
 struct dialogue {
@@ -116,8 +118,8 @@ static int send_content(struct dialogue *d, struct buf *wire)
         bool end = piece.len == 0;
         /* Dots at most double it, so that one call takes all of it. */
         dot_encode(&encoder, &piece, wire, sizeof block * 2);
-        if (end && !dot_encode_end(&encoder, wire))
-            return EX_SOFTWARE;
+        bool whole = !end || dot_encode_end(&encoder, wire);
+        assert(whole); /* the buffer has no bound */
         result = client_send(&d->client, buf_span(wire));
         buf_clear(wire);
         if (end)
@@ -179,7 +181,7 @@ int submit(struct submission *s)
     if (result != EX_OK)
         tell_partial(&d);
     else
-        client_send(&d.client, SPAN("QUIT\r\n"));
+        client_quit(&d.client);
     client_close(&d.client);
     return result;
 }

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Callable
 
-FOLDERS = ("relay", "resolver", "queue", "plugins", "tests")
+FOLDERS = ("relay", "resolver", "queue", "sendmail", "plugins", "tests")
 SCRIPTS = (".py", ".sh", ".cmake")
 LINES_MAX = 700
 

@@ -43,8 +43,9 @@ TABLE = (
     Row(AUTH, (BASE, CONF, "relay/proto/utf8.h"), (("openssl/*", "*"), ("crypt.h", "*"))),
     Row("resolver", (BASE,), (("ares.h", "*"), ("uv.h", "*"))),
     Row("queue", (BASE, PROTO), (("xxhash.h", "*"),)),
-    # smarthopctl: reads the store by itself, and relay.conf to find it.
-    Row("queue/ctl", (BASE, PROTO, CONF, "queue/queue.h"), JANSSON),
+    # smarthopctl: reads the store by itself, and relay.conf to find it; edits the users file.
+    Row("queue/ctl", (BASE, PROTO, CONF, AUTH, "queue/queue.h"), JANSSON),
+    Row("sendmail", (BASE, PROTO, CONF)),
     Row("relay/receive", MIDDLE),
     Row("relay/route", MIDDLE),
     # An attempt is what the scheduler schedules: it alone drives deliver/.
@@ -64,10 +65,11 @@ LIBC_FOLDERS = ("arpa", "net", "netinet", "sys")
 LIBC = frozenset(
     "assert ctype dirent endian errno fcntl fnmatch ftw getopt grp inttypes limits locale math "
     "netdb poll pthread pwd semaphore setjmp signal spawn stdalign stdarg stdatomic stdbool stddef "
-    "stdint stdio stdlib stdnoreturn string strings syslog termios time unistd wchar".split()
+    "stdint stdio stdlib stdnoreturn string strings sysexits syslog termios time unistd "
+    "wchar".split()
 )
 
-SOURCES = ("relay", "resolver", "queue", "plugins")
+SOURCES = ("relay", "resolver", "queue", "sendmail", "plugins")
 INCLUDE_ROOTS = (".", "relay")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

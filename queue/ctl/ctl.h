@@ -26,6 +26,8 @@ enum ctl_option {
     CTL_HEADERS = 1 << 5,
     CTL_BODY = 1 << 6,
     CTL_ALL = 1 << 7,
+    CTL_USERS = 1 << 8,
+    CTL_PASSWORD_STDIN = 1 << 9,
 };
 
 struct ctl {
@@ -37,6 +39,7 @@ struct ctl {
     const char *recipient;
     const char *destination;
     const char *state;
+    const char *users; /* the users file, or NULL = the configured one */
     char **operands;
     unsigned operand_count;
     const char *verb;  /* the last word of the command */
@@ -52,6 +55,11 @@ enum ctl_exit ctl_status(struct ctl *ctl);
 enum ctl_exit ctl_reload(struct ctl *ctl);
 enum ctl_exit ctl_config_check(struct ctl *ctl);
 enum ctl_exit ctl_config_show(struct ctl *ctl);
+enum ctl_exit ctl_user_add(struct ctl *ctl);
+enum ctl_exit ctl_user_passwd(struct ctl *ctl);
+enum ctl_exit ctl_user_list(struct ctl *ctl);
+enum ctl_exit ctl_user_remove(struct ctl *ctl);
+enum ctl_exit ctl_user_test(struct ctl *ctl);
 
 /* "smarthopctl: ..." on stderr. */
 __attribute__((format(printf, 1, 2))) void ctl_complain(const char *format, ...);

@@ -19,7 +19,8 @@ static enum ctl_exit run_version(struct ctl *ctl)
 
 static enum ctl_exit run_help(struct ctl *ctl);
 
-enum config_need { CONFIG_NONE, CONFIG_NAME, CONFIG_LOADED };
+/* CONFIG_USERS: only where no users file is named. */
+enum config_need { CONFIG_NONE, CONFIG_NAME, CONFIG_LOADED, CONFIG_USERS };
 
 static const struct command {
     const char *group; /* NULL for commands of one word */
@@ -55,6 +56,15 @@ static const struct command {
      "is the configuration good?"},
     {"config", "show", ctl_config_show, CONFIG_LOADED, 0, 0, 0, "",
      "every key with the value in effect"},
+    {"user", "add", ctl_user_add, CONFIG_USERS, CTL_USERS | CTL_PASSWORD_STDIN, 1, 1, "NAME",
+     "let somebody log in; asks for the password"},
+    {"user", "passwd", ctl_user_passwd, CONFIG_USERS, CTL_USERS | CTL_PASSWORD_STDIN, 1, 1, "NAME",
+     "change the password"},
+    {"user", "list", ctl_user_list, CONFIG_USERS, CTL_USERS, 0, 0, "", "who may log in, and how"},
+    {"user", "remove", ctl_user_remove, CONFIG_USERS, CTL_USERS, 1, 1, "NAME",
+     "let somebody log in no more"},
+    {"user", "test", ctl_user_test, CONFIG_USERS, CTL_USERS | CTL_PASSWORD_STDIN, 1, 1, "NAME",
+     "is this the password?"},
     {NULL, "version", run_version, CONFIG_NONE, 0, 0, 0, "", "the version"},
     {NULL, "help", run_help, CONFIG_NONE, 0, 0, OPERANDS_ANY, "", "this text"},
 };
@@ -74,6 +84,8 @@ static const struct option options[] = {
     {"headers", no_argument, NULL, CTL_HEADERS},
     {"body", no_argument, NULL, CTL_BODY},
     {"all", no_argument, NULL, CTL_ALL},
+    {"users", required_argument, NULL, CTL_USERS},
+    {"password-stdin", no_argument, NULL, CTL_PASSWORD_STDIN},
     {0},
 };
 
@@ -89,6 +101,7 @@ static enum ctl_exit run_help(struct ctl *ctl)
     }
     puts("\nFilters of `queue list`: --sender TEXT, --recipient TEXT, --destination TEXT (parts of"
          " them),\n--state ready|waiting|backoff|held|damaged, --limit N.\n"
+         "Options of `user`: --users FILE (instead of the configured one), --password-stdin.\n"
          "Exit status: 0 done, 1 failed or not found, 2 wrong usage, 3 the daemon is not running.\n"
          "smarthopctl(1) tells more.");
     return CTL_OK;
@@ -122,6 +135,9 @@ static bool take_option(struct ctl *ctl, int option, const char *value)
         break;
     case CTL_STATE:
         ctl->state = value;
+        break;
+    case CTL_USERS:
+        ctl->users = value;
         break;
     case CTL_LIMIT:
         if (!take_limit(ctl, value))
@@ -209,7 +225,9 @@ static enum ctl_exit run(struct ctl *ctl, const struct command *command)
 {
     if (ctl->config == NULL)
         ctl->config = access("relay.conf", F_OK) == 0 ? "relay.conf" : "/etc/smarthop/relay.conf";
-    if (command->config == CONFIG_LOADED && !load_config(ctl))
+    bool is_needed =
+        command->config == CONFIG_LOADED || (command->config == CONFIG_USERS && ctl->users == NULL);
+    if (is_needed && !load_config(ctl))
         return CTL_FAILED;
     enum ctl_exit result = command->run(ctl);
     conf_unref(ctl->conf);

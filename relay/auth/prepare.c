@@ -23,7 +23,7 @@ static bool is_text(struct span text, size_t max)
 bool auth_name_prepare(struct span name, char out[AUTH_NAME_MAX])
 {
     if (!is_text(name, AUTH_NAME_MAX) || span_index(name, ':') < name.len ||
-        span_index(name, ' ') < name.len)
+        span_index(name, ' ') < name.len || name.ptr[0] == '#')
         return false;
     for (size_t i = 0; i < name.len; i++)
         out[i] = ascii_lower(name.ptr[i]);

@@ -48,6 +48,7 @@ enum conf_listener_tls { CONF_TLS_NONE, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
 enum conf_listener_role {
     CONF_ROLE_RELAY,      /* servers and known networks (relay_networks) */
     CONF_ROLE_SUBMISSION, /* users, who must log in (RFC 6409) */
+    CONF_ROLE_LOCAL,      /* programs on this machine, by submission_socket; not for listeners */
 };
 
 struct conf_listener {

@@ -63,8 +63,9 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, sender_must_match), .type = CONF_BOOL, .standard = "yes", .reloadable = true,
      .help = "A user who has logged in may use as sender only the own address and those that the "
              "users file names."},
-    {FIELD(conf, submission_socket), .type = CONF_PATH, .standard = "var/submission.sock", .min = 1,
-     .max = SOCKET_PATH_MAX, .help = "The socket by which sendmail hands over mail."},
+    {FIELD(conf, submission_socket), .type = CONF_PATH, .standard = "", .max = SOCKET_PATH_MAX,
+     .help = "The socket by which sendmail(8) hands mail in; whoever may open it may send. Empty: "
+             "none."},
     {FIELD(conf, log_target), .type = CONF_PATH, .standard = "stderr", .words = log_targets,
      .min = 1, .max = PATH_LENGTH_MAX,
      .help = "Where the log goes: stderr, journal (systemd), or a file to append to."},

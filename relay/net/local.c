@@ -210,9 +210,9 @@ static struct err remove_stale(const struct sockaddr_un *address)
     struct stat file;
 
     if (lstat(address->sun_path, &file) != 0)
-        return errno == ENOENT ? ERR_OK : err_system(errno, "control socket");
+        return errno == ENOENT ? ERR_OK : err_system(errno, "local socket");
     if (!S_ISSOCK(file.st_mode))
-        return err_make(ERR_CONFLICT, "control socket: another file is there");
+        return err_make(ERR_CONFLICT, "local socket: another file is there");
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_system(errno, "socket");
@@ -220,17 +220,17 @@ static struct err remove_stale(const struct sockaddr_un *address)
     int sys = errno;
     close(fd);
     if (rc == 0 || sys != ECONNREFUSED)
-        return err_make(ERR_CONFLICT, "control socket");
-    return unlink(address->sun_path) == 0 ? ERR_OK : err_system(errno, "control socket");
+        return err_make(ERR_CONFLICT, "local socket");
+    return unlink(address->sun_path) == 0 ? ERR_OK : err_system(errno, "local socket");
 }
 
-static struct err bind_socket(const char *path, int *fd_out)
+struct err local_bind(const char *path, mode_t mode, int *fd_out)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
     *fd_out = -1;
     if (strlen(path) >= sizeof address.sun_path)
-        return err_make(ERR_INVALID, "control socket: its path is too long");
+        return err_make(ERR_INVALID, "local socket: its path is too long");
     memcpy(address.sun_path, path, strlen(path));
     struct err e = remove_stale(&address);
     if (err_is(e))
@@ -240,11 +240,12 @@ static struct err bind_socket(const char *path, int *fd_out)
         return err_system(errno, "socket");
     /* Linux gives the new file the socket's own mode: there is no moment at which others may
      * connect, and no umask is changed under the feet of other threads. */
-    if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+    bool bound = fchmod(fd, S_IRUSR | S_IWUSR) == 0 &&
+                 bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    if (!bound || chmod(path, mode) != 0) {
         int sys = errno;
         close(fd);
-        return err_system(sys, "control socket");
+        return err_system(sys, "local socket");
     }
     *fd_out = fd;
     return ERR_OK;
@@ -256,7 +257,7 @@ struct err local_listen(struct loop *loop, const char *path, const struct local_
     int fd;
 
     *out = NULL;
-    struct err e = bind_socket(path, &fd);
+    struct err e = local_bind(path, S_IRUSR | S_IWUSR, &fd);
     if (err_is(e))
         return e;
     struct local_server *server = mem_zalloc(sizeof *server);

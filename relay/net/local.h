@@ -12,6 +12,8 @@
 #include "base/loop.h"
 #include "base/span.h"
 
+#include <sys/types.h>
+
 enum {
     LOCAL_LINE_MAX = 65536, /* with its LF */
     LOCAL_PEERS_MAX = 64,
@@ -30,6 +32,10 @@ struct local_options {
     uint64_t idle_ms;     /* without a line, or without reading its answer */
     void *owner;
 };
+
+/* A bound stream socket at `path`. It is made with mode 0600 and then given `mode`. A socket that
+ * nobody answers on is replaced. Errors as of local_listen. */
+struct err local_bind(const char *path, mode_t mode, int *fd_out);
 
 /* Binds with mode 0600 and listens. A socket that nobody answers on is replaced. ERR_CONFLICT:
  * somebody does answer, or `path` is no socket; ERR_INVALID: it is too long for one. */

@@ -10,14 +10,14 @@ static const struct span wanted_fields[] = {
     {"Message-ID", 10},
     {"Subject", 7},
     {"From", 4},
+    {"Date", 4},
 };
-enum { FIELD_MESSAGE_ID, FIELD_SUBJECT, FIELD_FROM, FIELD_COUNT };
 
 void data_prepare(struct transaction *tx)
 {
     dot_decoder_init(&tx->dot, tx->conf->text_line_max);
     bdat_counter_init(&tx->chunks);
-    header_scanner_init(&tx->header, &tx->message->arena, wanted_fields, FIELD_COUNT,
+    header_scanner_init(&tx->header, &tx->message->arena, wanted_fields, DATA_FIELD_COUNT,
                         tx->conf->header_size_max, tx->conf->header_fields_max);
 }
 
@@ -62,7 +62,14 @@ static bool is_unfit(struct transaction *tx, struct status *status_out)
     return true;
 }
 
-static struct span field(const struct transaction *tx, size_t index)
+bool data_has_field(const struct transaction *tx, enum data_field field)
+{
+    struct span value;
+
+    return header_value(&tx->header, field, &value);
+}
+
+static struct span field(const struct transaction *tx, enum data_field index)
 {
     struct span value = SPAN_NONE;
 
@@ -83,9 +90,9 @@ void data_end(struct session *s)
         session_enter(s, SESSION_COMMAND);
         return;
     }
-    tx->message->message_id = field(tx, FIELD_MESSAGE_ID);
-    tx->message->subject = field(tx, FIELD_SUBJECT);
-    tx->message->from = field(tx, FIELD_FROM);
+    tx->message->message_id = field(tx, DATA_FIELD_MESSAGE_ID);
+    tx->message->subject = field(tx, DATA_FIELD_SUBJECT);
+    tx->message->from = field(tx, DATA_FIELD_FROM);
     trace_make(s, tx);
     transaction_make_groups(tx);
     session_enter(s, SESSION_COMMIT);

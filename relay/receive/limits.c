@@ -75,7 +75,8 @@ static struct client **find(struct receive_limits *limits, const struct client_k
 enum limit_result receive_limits_enter(struct receive_limits *limits, const struct conf *conf,
                                        const struct sockaddr *address)
 {
-    bool exempt = conf_networks_contain(&conf->limit_exempt_networks, address);
+    bool exempt = address->sa_family == AF_UNIX ||
+                  conf_networks_contain(&conf->limit_exempt_networks, address);
     struct client_key key = key_of(address);
     enum limit_result result = LIMIT_OK;
 

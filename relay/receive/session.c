@@ -313,8 +313,10 @@ static bool stop_here(struct session *s)
         cut(s, "shutdown");
         return true;
     }
-    if (!s->stopping || s->state != SESSION_COMMAND || s->tx != NULL)
+    if (!s->stopping || s->state != SESSION_COMMAND)
         return false;
+    if (s->tx != NULL && !s->server->is_stopping)
+        return false; /* only too old: its message may still come */
     if (s->server->is_stopping) {
         session_reply(s, 421, ESC(4, 3, 2), "The service is shutting down, try again later");
         session_end(s, "shutdown");
@@ -376,9 +378,13 @@ void session_start(struct receive_server *server, struct conn *conn,
         s->listener.tls = CONF_TLS_NONE;
     s->id = next_session_id();
     s->began = loop_now(server->loop);
-    s->may_relay = listener->role == CONF_ROLE_RELAY &&
-                   conf_networks_contain(&s->conf->relay_networks, conn_peer(conn));
-    sockaddr_format_literal(conn_peer(conn), s->client);
+    s->may_relay = listener->role == CONF_ROLE_LOCAL ||
+                   (listener->role == CONF_ROLE_RELAY &&
+                    conf_networks_contain(&s->conf->relay_networks, conn_peer(conn)));
+    if (listener->role == CONF_ROLE_LOCAL)
+        memcpy(s->client, "local", sizeof "local");
+    else
+        sockaddr_format_literal(conn_peer(conn), s->client);
     smtp_command_parser_init(&s->parser, s->conf->command_line_max);
     list_append(&server->sessions, &s->link);
     count(&server->counters.sessions);

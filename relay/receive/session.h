@@ -161,6 +161,15 @@ void command_routed(struct session *s);
 /* data.c: takes input while in SESSION_DATA; false when it has to wait. */
 bool data_take(struct session *s);
 void data_begin(struct session *s);
+/* The header fields that are looked at. */
+enum data_field {
+    DATA_FIELD_MESSAGE_ID,
+    DATA_FIELD_SUBJECT,
+    DATA_FIELD_FROM,
+    DATA_FIELD_DATE,
+    DATA_FIELD_COUNT
+};
+bool data_has_field(const struct transaction *tx, enum data_field field);
 /* The same for DATA and BDAT: before the first byte of the message, and after the last. */
 void data_prepare(struct transaction *tx);
 void data_end(struct session *s);

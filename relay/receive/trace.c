@@ -17,6 +17,27 @@ static const char *protocol_of(const struct session *s, const struct transaction
     return s->esmtp ? names[utf8][s->secured][s->user != NULL] : "SMTP";
 }
 
+/* What a submitted message lacks of the fields that RFC 5322 3.6 asks for, as RFC 6409 section 8
+ * lets a submission server add them. */
+static struct span missing_fields(const struct session *s, const struct transaction *tx,
+                                  const char *id, const char *date)
+{
+    struct arena *arena = &tx->message->arena;
+    struct span sender = tx->message->reverse_path;
+    struct span lines = SPAN("");
+
+    if (s->listener.role == CONF_ROLE_RELAY)
+        return lines;
+    if (!data_has_field(tx, DATA_FIELD_DATE))
+        lines = arena_printf(arena, "Date: %s\r\n", date);
+    if (!data_has_field(tx, DATA_FIELD_MESSAGE_ID))
+        lines = arena_printf(arena, "%.*sMessage-ID: <%s@%s>\r\n", SPAN_ARG(lines), id,
+                             s->conf->hostname);
+    if (!data_has_field(tx, DATA_FIELD_FROM) && sender.len > 0)
+        lines = arena_printf(arena, "%.*sFrom: <%.*s>\r\n", SPAN_ARG(lines), SPAN_ARG(sender));
+    return lines;
+}
+
 void trace_make(struct session *s, struct transaction *tx)
 {
     struct queue_message *message = tx->message;
@@ -33,8 +54,10 @@ void trace_make(struct session *s, struct transaction *tx)
         recipient =
             arena_printf(&message->arena, "\r\n\tfor <%.*s>", SPAN_ARG(tx->recipients[0].address));
     rfc5322_date((time_t)(clock_wall_ms() / 1000), 0, date);
+    id_format(message->id, id);
+    struct span added = missing_fields(s, tx, id, date);
     message->trace = arena_printf(
-        &message->arena, "Received: from %s (%s)\r\n\tby %s with %s id %s%.*s%.*s;\r\n\t%s\r\n",
-        s->hello, s->client, s->conf->hostname, protocol_of(s, tx), id_format(message->id, id),
-        SPAN_ARG(cipher), SPAN_ARG(recipient), date);
+        &message->arena, "Received: from %s (%s)\r\n\tby %s with %s id %s%.*s%.*s;\r\n\t%s\r\n%.*s",
+        s->hello, s->client, s->conf->hostname, protocol_of(s, tx), id, SPAN_ARG(cipher),
+        SPAN_ARG(recipient), date, SPAN_ARG(added));
 }

@@ -30,8 +30,7 @@ int main(int argc, char **argv)
         return 1;
     }
     for (unsigned i = 0; i < TABLE_COUNT; i++)
-        printf("%s\"%s\": %llu", i ? ", " : "{", tables[i],
-               (unsigned long long)kv_count(txn, i));
+        printf("%s\"%s\": %llu", i ? ", " : "{", tables[i], (unsigned long long)kv_count(txn, i));
     puts("}");
     kv_read_end(txn);
     kv_close(kv);

@@ -143,10 +143,12 @@ def test_reload_under_load(start_relay, sink):
 def test_stop(number, start_relay):
     """Idle clients are told; nobody gets in any more."""
     relay = start_relay(routes=DISCARD)
-    with Dialogue(relay.port).hello() as idle, Dialogue(relay.port) as greeted:
+    with (Dialogue(relay.port).hello() as idle, Dialogue(relay.port) as greeted,
+          Dialogue(relay.port).hello() as with_envelope):
         assert greeted.reply().code == 220
+        with_envelope.begin("to@example.test")
         relay.process.signal(number)
-        for client in (idle, greeted):
+        for client in (idle, greeted, with_envelope):
             assert client.reply().status == "421 4.3.2" and client.is_closed()
     assert relay.process.wait() == 0
     assert relay.log("stopping")

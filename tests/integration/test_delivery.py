@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 from support import certificates, content
-from support.dialogue import submit
+from support.dialogue import Dialogue, submit
 from support.relay import to
 from support.wait import wait_until
 
@@ -82,6 +82,36 @@ def test_slow_next_hop_harms_only_itself(start_relay, start_sink, sink):
     submit(relay, MESSAGE, "to@example.test", count=50)
     assert len(sink.wait(50, timeout=2)) == 50
     relay.kill()  # an orderly end would wait for them
+
+
+# What goes wrong at random, at each of these stages in turn.
+RUDENESS = {
+    "refuses": ["--reply-connect", "10%=421 4.3.2 busy", "--reply-mail", "10%=451 4.3.0 no",
+                "--reply-rcpt", "10%=450 4.2.0 no", "--reply-data", "10%=451 4.3.0 no",
+                "--reply-final", "10%=451 4.3.0 no"],
+    "hangs up": [option for stage in ("ehlo", "mail", "rcpt", "data", "body", "final", "quit")
+                 for option in ("--drop-at", f"5%={stage}")],
+}
+
+
+@pytest.mark.parametrize("chunking", [[], ["--chunking"]], ids=["data", "bdat"])
+@pytest.mark.parametrize("options", RUDENESS.values(), ids=RUDENESS)
+def test_rude_next_hop(options, chunking, start_relay, start_sink):
+    """Whatever it does, each message arrives once and whole."""
+    sink = start_sink(*options, *chunking)
+    relay = start_relay(routes={"*": to(sink)}, retry_first="20ms", retry_max="50ms")
+    bodies = [*content.CONTENTS.values()] * 10
+    with Dialogue(relay.port).hello() as client:
+        for number, body in enumerate(bodies):
+            client.begin(f"{number}@example.test", sender="")
+            assert client.data(content.stuffed(body)).code == 250
+    sink.wait(len(bodies))
+    relay.wait_empty()
+    relay.stop()
+    arrived = {message.recipients[0]: message.content for message in sink.messages()}
+    assert len(sink.messages()) == len(arrived) == len(bodies)
+    for number, body in enumerate(bodies):
+        content.assert_relayed(arrived[f"{number}@example.test"], body)
 
 
 # ---- transports ---------------------------------------------------------------------------------

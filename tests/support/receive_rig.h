@@ -22,7 +22,7 @@ struct receive_rig {
     struct receive_server *server;
     struct conf *conf;
     struct tls_server *tls;
-    enum conf_listener_tls mode;
+    struct receive_listener kind;
     struct listener *listener;
     struct sockaddr_storage address;
     struct queue_message *accepted[RECEIVE_RIG_MOST];
@@ -43,7 +43,7 @@ static inline void receive_rig_on_accept(struct conn *conn, void *owner)
 {
     struct receive_rig *rig = owner;
 
-    receive_server_accept(rig->server, conn, rig->mode);
+    receive_server_accept(rig->server, conn, &rig->kind);
 }
 
 static inline void receive_rig_on_stopped(struct call *call)
@@ -59,7 +59,7 @@ static inline void receive_rig_open(struct receive_rig *rig, const char *conf_te
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd;
 
-    *rig = (struct receive_rig){.loop = turn_loop_create(), .mode = mode, .tls = tls};
+    *rig = (struct receive_rig){.loop = turn_loop_create(), .kind = {.tls = mode}, .tls = tls};
     list_init(&rig->stopped.link);
     rig->stopped.done = receive_rig_on_stopped;
     rig->conf = conf_from_text(conf_text);

@@ -4,11 +4,9 @@
 
 #define USERS PENCIL_USER "alice@example.com:*\nb\xC3\xBC:*\n"
 
-#define NUL "\\0"
-#define NAME_255                                                                                   \
-    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn" \
-    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn" \
-    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+#define NUL      "\\0"
+#define N51      "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+#define NAME_255 N51 N51 N51 N51 N51
 
 /* Responses are written with "\0" for NUL; the first one comes with the command unless it is "-".
  * What happens is written as CHALLENGE's text in brackets, "verify(user,password)", "done(user)",
@@ -116,9 +114,9 @@ static struct span bytes_of(const char *text, char out[1024])
     size_t len = 0;
 
     for (; *text != '\0'; text++) {
-        if (text[0] == '\\' && text[1] == '0')
-            text++;
-        out[len++] = *text == '0' && text[-1] == '\\' ? '\0' : *text;
+        bool is_nul = text[0] == '\\' && text[1] == '0';
+        text += is_nul;
+        out[len++] = is_nul ? '\0' : *text;
     }
     return span_of(out, len);
 }

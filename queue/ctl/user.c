@@ -1,0 +1,225 @@
+/* user: the users file; smarthop-users(5). */
+#include "auth/password.h"
+#include "auth/prepare.h"
+#include "auth/users_edit.h"
+#include "queue/ctl/ctl.h"
+#include "queue/ctl/json.h"
+#include "queue/ctl/output.h"
+#include "queue/ctl/prompt.h"
+
+#include <stdio.h>
+
+/* NULL, with a complaint, where none is configured. */
+static const char *file_of(const struct ctl *ctl)
+{
+    const char *file = ctl->users != NULL ? ctl->users : ctl->conf->users_file;
+
+    if (file == NULL)
+        ctl_complain("%s has no users_file; set it, or name the file by --users", ctl->config);
+    return file;
+}
+
+static bool prepare_name(const struct ctl *ctl, char out[AUTH_NAME_MAX], struct span *name_out)
+{
+    struct span name = span_cstr(ctl->operands[0]);
+
+    if (!auth_name_prepare(name, out)) {
+        ctl_complain("this cannot be a user's name: UTF-8 without blanks and colons is expected, "
+                     "%d bytes at most",
+                     AUTH_NAME_MAX);
+        return false;
+    }
+    *name_out = span_of(out, name.len);
+    return true;
+}
+
+static bool get_password(const struct ctl *ctl, bool twice, struct prompt_password *out)
+{
+    bool got = (ctl->options & CTL_PASSWORD_STDIN) != 0 ? prompt_read(out)
+                                                        : prompt_ask(ctl->operands[0], twice, out);
+
+    if (got && !auth_password_is_valid(prompt_span(out))) {
+        ctl_complain("a password is 1 to %d bytes of UTF-8 without control characters",
+                     AUTH_PASSWORD_MAX);
+        got = false;
+    }
+    return got;
+}
+
+static void complain_of_file(const struct buf *messages)
+{
+    fprintf(stderr, "%.*s", SPAN_ARG(buf_span(messages)));
+}
+
+static enum ctl_exit edit(const struct ctl *ctl, const char *file, enum users_edit_kind kind,
+                          struct span name, struct span password)
+{
+    char text[ERR_TEXT_MAX];
+    struct buf messages;
+
+    buf_init(&messages, 0);
+    struct err e = users_edit(file, kind, name, password, &messages);
+    complain_of_file(&messages);
+    if (e.kind == ERR_CONFLICT)
+        ctl_complain("%s is there already; `user passwd` changes the password", ctl->operands[0]);
+    else if (e.kind == ERR_NOT_FOUND && buf_len(&messages) == 0)
+        ctl_complain("there is no user %s in %s", ctl->operands[0], file);
+    else if (err_is(e))
+        ctl_complain("%s is as it was: %s", file, err_text(e, text));
+    buf_fini(&messages);
+    return err_is(e) ? CTL_FAILED : CTL_OK;
+}
+
+static enum ctl_exit set_password(const struct ctl *ctl, enum users_edit_kind kind)
+{
+    const char *file = file_of(ctl);
+    char room[AUTH_NAME_MAX];
+    struct span name;
+    struct prompt_password password;
+    enum ctl_exit result = CTL_FAILED;
+
+    if (file == NULL || !prepare_name(ctl, room, &name))
+        return CTL_FAILED;
+    if (get_password(ctl, true, &password))
+        result = edit(ctl, file, kind, name, prompt_span(&password));
+    explicit_bzero(&password, sizeof password);
+    return result;
+}
+
+enum ctl_exit ctl_user_add(struct ctl *ctl)
+{
+    return set_password(ctl, USERS_ADD);
+}
+
+enum ctl_exit ctl_user_passwd(struct ctl *ctl)
+{
+    return set_password(ctl, USERS_CHANGE);
+}
+
+enum ctl_exit ctl_user_remove(struct ctl *ctl)
+{
+    const char *file = file_of(ctl);
+    char room[AUTH_NAME_MAX];
+    struct span name;
+
+    if (file == NULL || !prepare_name(ctl, room, &name))
+        return CTL_FAILED;
+    return edit(ctl, file, USERS_REMOVE, name, SPAN_NONE);
+}
+
+/* NULL, with a complaint, where the file is not good. */
+static struct users *load(const struct ctl *ctl)
+{
+    const char *file = file_of(ctl);
+    struct users *users = NULL;
+    struct buf messages;
+
+    if (file == NULL)
+        return NULL;
+    buf_init(&messages, 0);
+    if (err_is(users_load(file, &messages, &users)))
+        complain_of_file(&messages);
+    buf_fini(&messages);
+    return users;
+}
+
+static void list_as_json(const struct users_entry *entry)
+{
+    json_open(NULL, '{');
+    json_text("name", entry->name);
+    json_bool("plain", entry->hash != NULL);
+    json_bool("scram", entry->has_keys);
+    json_open("send_as", '[');
+    for (unsigned i = 0; i < entry->send_as_count; i++)
+        json_text(NULL, entry->send_as[i]);
+    json_close(']');
+    json_close('}');
+}
+
+static void list_as_text(const struct users_entry *entry)
+{
+    output_text(entry->name);
+    printf("%s%s%s", entry->hash != NULL ? " plain" : "", entry->has_keys ? " scram" : "",
+           entry->hash == NULL && !entry->has_keys ? " no-password" : "");
+    for (unsigned i = 0; i < entry->send_as_count; i++) {
+        printf(i == 0 ? " send_as=" : ",");
+        output_text(entry->send_as[i]);
+    }
+    putchar('\n');
+}
+
+enum ctl_exit ctl_user_list(struct ctl *ctl)
+{
+    struct users *users = load(ctl);
+
+    if (users == NULL)
+        return CTL_FAILED;
+    if (ctl->json)
+        json_open(NULL, '[');
+    for (unsigned i = 0; i < users_count(users); i++) {
+        if (ctl->json)
+            list_as_json(users_at(users, i));
+        else
+            list_as_text(users_at(users, i));
+    }
+    if (ctl->json) {
+        json_close(']');
+        json_end_line();
+    }
+    users_unref(users);
+    return CTL_OK;
+}
+
+enum verdict { VERDICT_ABSENT, VERDICT_WRONG, VERDICT_GOOD };
+
+static const char *const verdicts[] = {
+    [VERDICT_ABSENT] = "absent", [VERDICT_WRONG] = "wrong", [VERDICT_GOOD] = "good"};
+
+static enum verdict verdict_of(bool is_there, bool is_good)
+{
+    return !is_there ? VERDICT_ABSENT : is_good ? VERDICT_GOOD : VERDICT_WRONG;
+}
+
+/* Both of what is stored: they may have come apart by hand. */
+static enum ctl_exit test_password(const struct ctl *ctl, const struct users_entry *entry,
+                                   struct span password)
+{
+    enum verdict plain = verdict_of(entry->hash != NULL,
+                                    entry->hash != NULL && password_matches(password, entry->hash));
+    enum verdict scram =
+        verdict_of(entry->has_keys, entry->has_keys && scram_keys_match(&entry->keys, password));
+
+    if (ctl->json) {
+        json_open(NULL, '{');
+        json_text("name", entry->name);
+        json_text("plain", span_cstr(verdicts[plain]));
+        json_text("scram", span_cstr(verdicts[scram]));
+        json_close('}');
+        json_end_line();
+    } else {
+        printf("plain: %s\nscram: %s\n", verdicts[plain], verdicts[scram]);
+    }
+    bool any_wrong = plain == VERDICT_WRONG || scram == VERDICT_WRONG;
+    bool any_good = plain == VERDICT_GOOD || scram == VERDICT_GOOD;
+    return any_good && !any_wrong ? CTL_OK : CTL_FAILED;
+}
+
+enum ctl_exit ctl_user_test(struct ctl *ctl)
+{
+    struct users *users = load(ctl);
+    char room[AUTH_NAME_MAX];
+    struct span name;
+    struct prompt_password password;
+    enum ctl_exit result = CTL_FAILED;
+
+    if (users != NULL && prepare_name(ctl, room, &name)) {
+        const struct users_entry *entry = users_find(users, name);
+        if (entry == NULL)
+            ctl_complain("there is no user %s", ctl->operands[0]);
+        else if (get_password(ctl, false, &password))
+            result = test_password(ctl, entry, prompt_span(&password));
+    }
+    explicit_bzero(&password, sizeof password);
+    users_unref(users);
+    return result;
+}
