@@ -154,13 +154,18 @@ static struct span get_text(struct reader *r, size_t most)
     return at ? span_of(at, len) : SPAN_NONE;
 }
 
-static bool get_flag(struct reader *r)
+static unsigned get_at_most(struct reader *r, unsigned most)
 {
     unsigned value = get8(r);
 
-    if (value > 1)
+    if (value > most)
         r->bad = true;
-    return value == 1;
+    return value;
+}
+
+static bool get_flag(struct reader *r)
+{
+    return get_at_most(r, 1) == 1;
 }
 
 static struct status get_status(struct reader *r)
@@ -234,6 +239,8 @@ size_t codec_write_message(const struct queue_message *m, char *room)
     put32(&w, m->flags);
     put64(&w, m->size);
     put32(&w, m->chunk_count);
+    put8(&w, m->ret);
+    put_text(&w, m->envelope_id, ESMTP_ENVID_MAX);
     put_text(&w, m->reverse_path, CODEC_TEXT_MAX);
     put_text(&w, m->trace, CODEC_TEXT_MAX);
     put_text(&w, m->client, CODEC_TEXT_MAX);
@@ -255,6 +262,8 @@ struct err codec_read_message(struct span record, uint64_t id, struct queue_mess
     out->flags = get32(&r);
     out->size = get64(&r);
     out->chunk_count = get32(&r);
+    out->ret = get_at_most(&r, ESMTP_RET_HEADERS);
+    out->envelope_id = get_text(&r, ESMTP_ENVID_MAX);
     out->reverse_path = get_text(&r, CODEC_TEXT_MAX);
     out->trace = get_text(&r, CODEC_TEXT_MAX);
     out->client = get_text(&r, CODEC_TEXT_MAX);
@@ -282,6 +291,8 @@ size_t codec_write_group(uint64_t id, const struct queue_group *group, char *roo
     for (unsigned i = 0; i < group->recipient_count; i++) {
         put32(&w, group->recipients[i].index);
         put_text(&w, group->recipients[i].address, CODEC_ADDRESS_MAX);
+        put8(&w, group->recipients[i].notify);
+        put_text(&w, group->recipients[i].original, ESMTP_ORCPT_MAX);
         put_status(&w, &group->recipients[i].last);
     }
     return seal_record(&w, seed_of(id, group->number));
@@ -300,6 +311,8 @@ static void get_recipients(struct reader *r, struct arena *arena, struct queue_g
     for (unsigned i = 0; i < count; i++) {
         out->recipients[i].index = get32(r);
         out->recipients[i].address = get_text(r, CODEC_ADDRESS_MAX);
+        out->recipients[i].notify = get_at_most(r, ESMTP_NOTIFY_ALL);
+        out->recipients[i].original = get_text(r, ESMTP_ORCPT_MAX);
         out->recipients[i].last = get_status(r);
     }
 }

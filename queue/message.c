@@ -38,6 +38,8 @@ static struct err check_envelope(const struct queue_message *m)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].len > CODEC_TEXT_MAX)
             return err_make(ERR_INVALID, "envelope text too long");
+    if (m->envelope_id.len > ESMTP_ENVID_MAX)
+        return err_make(ERR_INVALID, "envelope id too long");
     return ERR_OK;
 }
 
@@ -50,7 +52,8 @@ static struct err check_group(const struct queue_group *group)
     if (group->recipient_count == 0 || group->recipient_count > QUEUE_GROUP_MAX)
         return err_make(ERR_INVALID, "number of recipients in a group");
     for (unsigned i = 0; i < group->recipient_count; i++)
-        if (group->recipients[i].address.len > CODEC_ADDRESS_MAX)
+        if (group->recipients[i].address.len > CODEC_ADDRESS_MAX ||
+            group->recipients[i].original.len > ESMTP_ORCPT_MAX)
             return err_make(ERR_INVALID, "address too long");
     return ERR_OK;
 }

@@ -21,6 +21,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/kv.h"
+#include "proto/esmtp.h"
 #include "proto/status.h"
 
 #include <stdatomic.h>
@@ -37,7 +38,9 @@ enum {
 struct queue_recipient {
     struct span address; /* as it is sent in RCPT TO, without the angle brackets */
     uint32_t index;      /* place in the transaction that brought it; names it within the message */
-    struct status last;  /* of the last attempt; code 0 where there was none */
+    unsigned notify;     /* bits of enum esmtp_notify; 0 = not said: failure and delay */
+    struct span original; /* ORCPT as it was written; empty where there was none */
+    struct status last;   /* of the last attempt; code 0 where there was none */
 };
 
 enum queue_group_state {
@@ -73,6 +76,8 @@ struct queue_message {
     uint64_t arrival; /* wall clock ms */
     unsigned flags;
     struct span reverse_path; /* empty = the null reverse-path */
+    enum esmtp_ret ret;       /* how much of it a notification of failure returns */
+    struct span envelope_id;  /* ENVID, decoded; empty where there was none */
     struct span trace;        /* our Received field with its CRLF: sent before the body */
     struct span client;       /* for people: "name [192.0.2.1]" */
     struct span hello;

@@ -474,7 +474,10 @@ static bool bind_address(struct daemon *d, const struct conf_listener *listener,
         struct bound *bound = &d->bound[d->bound_count];
         *bound = (struct bound){
             .worker = i,
-            .kind = {.tls = listener->tls, .role = listener->role, .auth = listener->auth},
+            .kind = {.tls = listener->tls,
+                     .role = listener->role,
+                     .auth = listener->auth,
+                     .proxy = listener->proxy},
         };
         struct err e = listener_bind(wanted, &bound->fd);
         if (err_is(e))

@@ -57,7 +57,8 @@ struct conf_listener {
     unsigned address_count;
     enum conf_listener_tls tls;
     enum conf_listener_role role;
-    bool auth; /* AUTH is offered; always so for submission */
+    bool auth;  /* AUTH is offered; always so for submission */
+    bool proxy; /* connections begin with a PROXY header */
 };
 
 /* A certificate for one server name (SNI); the global pair serves all others. */
@@ -128,6 +129,8 @@ struct conf {
     uint64_t tls_handshake_timeout; /* all times in milliseconds */
 
     struct conf_networks relay_networks;
+    struct conf_networks proxy_networks;        /* whose PROXY header is believed */
+    struct conf_networks xclient_networks;      /* who may say XCLIENT */
     struct conf_networks limit_exempt_networks; /* not counted by sessions_per_client */
     unsigned sessions_max;                      /* of the whole process */
     unsigned sessions_per_client;
@@ -138,7 +141,7 @@ struct conf {
     unsigned hops_max; /* Received fields */
     unsigned recipients_max;
     uint64_t message_size_max;
-    uint64_t memory_body_max; /* larger bodies are staged in the store while they arrive */
+    uint64_t memory_body_max;    /* larger bodies are staged in the store while they arrive */
     uint64_t receive_memory_max; /* bodies held while they arrive, all workers together */
     unsigned commands_without_mail_max;
     unsigned errors_max;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     INPUT_MAX = 65536,
@@ -352,14 +353,18 @@ static struct conn *conn_new(struct loop *loop)
     return c;
 }
 
-struct conn *conn_accept(struct loop *loop, uv_stream_t *server)
+struct conn *conn_accept(struct loop *loop, int fd)
 {
     struct conn *c = conn_new(loop);
     struct sockaddr_storage peer;
     int len = sizeof peer;
 
-    if (uv_accept(server, (uv_stream_t *)&c->tcp) != 0 ||
-        uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&peer, &len) != 0) {
+    if (uv_tcp_open(&c->tcp, fd) != 0) {
+        close(fd);
+        conn_close(c);
+        return NULL;
+    }
+    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&peer, &len) != 0) {
         conn_close(c);
         return NULL;
     }

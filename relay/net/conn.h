@@ -79,6 +79,9 @@ void conn_deadline(struct conn *conn, uint64_t ms);
  * not consumed is discarded: it must not be taken for something said under TLS (CVE-2011-0411).
  * Returns how many such bytes there were. Output gathered before leaves in plain text first. */
 size_t conn_start_tls_server(struct conn *conn, struct tls_server *server);
+/* The same at the very start of a connection, where what has been received is the beginning of the
+ * handshake. */
+void conn_continue_tls_server(struct conn *conn, struct tls_server *server);
 size_t conn_start_tls_client(struct conn *conn, struct tls_client *client, const char *host,
                              enum tls_verify verify, struct ssl_session_st *resume);
 

@@ -53,8 +53,8 @@ struct conn {
     bool closing;
 };
 
-/* conn.c. Accepts the connection that `server` has announced; NULL where it has gone again. */
-struct conn *conn_accept(struct loop *loop, uv_stream_t *server);
+/* conn.c. Takes over an accepted connection; NULL where it has gone again. */
+struct conn *conn_accept(struct loop *loop, int fd);
 void conn_tell(struct conn *c, enum conn_event event);
 /* Shows the owner fresh bytes that lie in a buffer about to be reused, and keeps what it leaves. */
 void conn_tell_input(struct conn *c, struct span fresh);

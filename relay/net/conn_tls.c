@@ -113,6 +113,17 @@ size_t conn_start_tls_server(struct conn *c, struct tls_server *server)
     return discarded;
 }
 
+void conn_continue_tls_server(struct conn *c, struct tls_server *server)
+{
+    struct buf early;
+
+    buf_init(&early, 0);
+    buf_add(&early, conn_input(c));
+    start_tls(c, tls_server_new_ssl(server));
+    c->tls->kept = early;
+    conn_later(c);
+}
+
 size_t conn_start_tls_client(struct conn *c, struct tls_client *client, const char *host,
                              enum tls_verify verify, SSL_SESSION *resume)
 {

@@ -11,15 +11,19 @@
 #include <unistd.h>
 
 enum {
-    BACKLOG = 4096, /* the kernel bounds it by net.core.somaxconn */
+    BACKLOG = 4096,   /* the kernel bounds it by net.core.somaxconn */
+    ACCEPT_MOST = 64, /* at a time, so that those who are here already have their turn */
+    PAUSE_MS = 100,   /* where accepting fails and would fail again at once */
 };
 
 struct listener {
-    uv_tcp_t tcp;
+    uv_poll_t poll;
     struct loop *loop;
     listener_accept *accept;
     void *owner;
+    int fd;
     int spare; /* a descriptor to give up when none is left: accept, close, open again */
+    struct timer pause;
 };
 
 static socklen_t address_len(const struct sockaddr *address)
@@ -74,40 +78,81 @@ static int open_spare(void)
 
 /* Out of descriptors: the connection at the head of the queue would be reported for ever and the
  * loop would spin. It is taken with the spare descriptor and closed; its client sees the close at
- * once rather than waiting. */
-static void shed(struct listener *listener)
+ * once rather than waiting. False where another thread was quicker to take the spare one. */
+static bool shed(struct listener *listener)
 {
-    uv_os_fd_t fd;
+    static const char busy[] = "421 4.3.2 Too many connections, try again later\r\n";
 
     if (listener->spare >= 0)
         close(listener->spare);
-    listener->spare = -1;
-    if (uv_fileno((uv_handle_t *)&listener->tcp, &fd) == 0) {
-        int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (accepted >= 0) {
-            static const char busy[] = "421 4.3.2 Too many connections, try again later\r\n";
-            (void)!send(accepted, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-            close(accepted);
-        }
+    int accepted = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (accepted >= 0) {
+        (void)!send(accepted, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        close(accepted);
     }
     listener->spare = open_spare();
+    return accepted >= 0 && listener->spare >= 0;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
-{
-    struct listener *listener = stream->data;
+static void on_readable(uv_poll_t *poll, int status, int events);
 
-    if (status == UV_EMFILE || status == UV_ENFILE) {
-        shed(listener);
-        return;
+static void on_pause_over(struct timer *timer)
+{
+    struct listener *listener = container_of(timer, struct listener, pause);
+
+    if (listener->spare < 0)
+        listener->spare = open_spare();
+    uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+}
+
+static void pause_accepting(struct listener *listener)
+{
+    uv_poll_stop(&listener->poll);
+    timer_start(listener->loop, &listener->pause, PAUSE_MS, on_pause_over);
+}
+
+/* False where there is no more to be done now. */
+static bool take_one(struct listener *listener)
+{
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd >= 0) {
+        struct conn *conn = conn_accept(listener->loop, fd);
+        if (conn != NULL)
+            listener->accept(conn, listener->owner);
+        return true;
     }
+    switch (errno) {
+    case EAGAIN:
+        return false;
+    case EINTR:
+    case ECONNABORTED:
+        return true;
+    case EMFILE:
+    case ENFILE:
+        if (shed(listener))
+            return true;
+        break;
+    default:
+        log_failure(LOG_WARN, "accept-failed", err_system(errno, "accept"), NULL, NULL);
+        break;
+    }
+    pause_accepting(listener);
+    return false;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct listener *listener = poll->data;
+
+    (void)events;
     if (status != 0) {
-        log_failure(LOG_WARN, "accept-failed", err_system(-status, "accept"), NULL, NULL);
+        log_failure(LOG_WARN, "accept-failed", err_system(-status, "poll"), NULL, NULL);
+        pause_accepting(listener);
         return;
     }
-    struct conn *conn = conn_accept(listener->loop, stream);
-    if (conn != NULL)
-        listener->accept(conn, listener->owner);
+    for (int i = 0; i < ACCEPT_MOST && take_one(listener); i++)
+        continue;
 }
 
 struct err listener_create(struct loop *loop, int fd, listener_accept *accept, void *owner,
@@ -119,12 +164,19 @@ struct err listener_create(struct loop *loop, int fd, listener_accept *accept, v
     listener->loop = loop;
     listener->accept = accept;
     listener->owner = owner;
+    listener->fd = fd;
     listener->spare = open_spare();
-    uv_tcp_init(loop_uv(loop), &listener->tcp);
-    listener->tcp.data = listener;
-    int rc = uv_tcp_open(&listener->tcp, fd);
+    int rc = uv_poll_init(loop_uv(loop), &listener->poll, fd);
+    if (rc != 0) {
+        close(fd);
+        close(listener->spare);
+        free(listener);
+        return err_system(-rc, "watch listener");
+    }
+    listener->poll.data = listener;
+    rc = listen(fd, BACKLOG) == 0 ? 0 : -errno;
     if (rc == 0)
-        rc = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);
+        rc = uv_poll_start(&listener->poll, UV_READABLE, on_readable);
     if (rc != 0) {
         listener_close(listener);
         return err_system(-rc, "listen");
@@ -144,6 +196,10 @@ static void on_closed(uv_handle_t *handle)
 
 void listener_close(struct listener *listener)
 {
-    if (listener != NULL)
-        uv_close((uv_handle_t *)&listener->tcp, on_closed);
+    if (listener == NULL)
+        return;
+    timer_stop(listener->loop, &listener->pause);
+    uv_poll_stop(&listener->poll);
+    close(listener->fd); /* now: a client must not be queued for one that never accepts */
+    uv_close((uv_handle_t *)&listener->poll, on_closed);
 }

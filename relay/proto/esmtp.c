@@ -228,24 +228,30 @@ static bool type_is_valid(struct span type)
     return type.len > 0;
 }
 
+bool esmtp_read_orcpt(struct span orcpt, struct arena *arena, struct span *type_out,
+                      struct span *address_out)
+{
+    struct span address;
+
+    *type_out = span_split(orcpt, ';', &address);
+    if (orcpt.len > ESMTP_ORCPT_MAX || address.len == 0 || !type_is_valid(*type_out))
+        return false;
+    /* RFC 6533 3: in the form of utf-8-addr-unitext nothing is encoded as xtext is. */
+    if (!utf8_is_ascii(address) && span_equal_nocase(*type_out, SPAN("utf-8"))) {
+        *address_out = address;
+        return utf8_is_valid(address);
+    }
+    return xtext_decode(address, arena, address_out) && is_printable(*address_out);
+}
+
 static enum esmtp_error take_orcpt(struct parsing *p, const struct smtp_param *param)
 {
     struct esmtp_rcpt *rcpt = p->rcpt;
-    struct span address;
 
     rcpt->orcpt = param->value;
-    rcpt->orcpt_type = span_split(param->value, ';', &address);
-    if (param->value.len > ESMTP_ORCPT_MAX || address.len == 0 || !type_is_valid(rcpt->orcpt_type))
-        return ESMTP_ORCPT;
-    /* RFC 6533 3: in the form of utf-8-addr-unitext nothing is encoded as xtext is. */
-    if (!utf8_is_ascii(address) && span_equal_nocase(rcpt->orcpt_type, SPAN("utf-8"))) {
-        rcpt->orcpt_address = address;
-        return utf8_is_valid(address) ? ESMTP_OK : ESMTP_ORCPT;
-    }
-    if (!xtext_decode(address, p->arena, &rcpt->orcpt_address) ||
-        !is_printable(rcpt->orcpt_address))
-        return ESMTP_ORCPT;
-    return ESMTP_OK;
+    return esmtp_read_orcpt(rcpt->orcpt, p->arena, &rcpt->orcpt_type, &rcpt->orcpt_address)
+               ? ESMTP_OK
+               : ESMTP_ORCPT;
 }
 
 static const struct rule mail_rules[] = {

@@ -84,14 +84,14 @@ enum esmtp_notify {
     ESMTP_NOTIFY_SUCCESS = 1 << 1,
     ESMTP_NOTIFY_FAILURE = 1 << 2,
     ESMTP_NOTIFY_DELAY = 1 << 3,
+    ESMTP_NOTIFY_ALL = (1 << 4) - 1,
 };
 
 struct esmtp_rcpt {
-    unsigned notify;           /* bits of enum esmtp_notify */
-    struct span orcpt;         /* as written, to be passed on; empty where there is none */
-    struct span orcpt_type;    /* "rfc822" */
-    struct span orcpt_address; /* decoded and without control bytes; of type utf-8 as written where
-                                  it is UTF-8 (RFC 6533 3) */
+    unsigned notify;        /* bits of enum esmtp_notify */
+    struct span orcpt;      /* as written, to be passed on; empty where there is none */
+    struct span orcpt_type; /* as esmtp_read_orcpt gives them */
+    struct span orcpt_address;
 };
 
 /* The first fault in the order of the parameters, with `*culprit_out` (may be NULL) the parameter's
@@ -103,6 +103,11 @@ enum esmtp_error esmtp_parse_mail(const struct smtp_params *params, const struct
 enum esmtp_error esmtp_parse_rcpt(const struct smtp_params *params, const struct esmtp_offer *offer,
                                   struct arena *arena, struct esmtp_rcpt *out,
                                   struct span *culprit_out);
+
+/* An ORCPT in its parts: the type ("rfc822"), and the address decoded and without control bytes; of
+ * type utf-8 it is as written where it is UTF-8 (RFC 6533 3). False where it is none. */
+bool esmtp_read_orcpt(struct span orcpt, struct arena *arena, struct span *type_out,
+                      struct span *address_out);
 
 /* The reply: code, enhanced code and static text; code 0 for ESMTP_OK. */
 struct status esmtp_error_status(enum esmtp_error error);

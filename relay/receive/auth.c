@@ -103,7 +103,7 @@ static void note(const struct session *s, bool good)
     const struct session_auth *x = s->auth;
 
     if (x->mechanism != SASL_PLAIN && x->mechanism != SASL_LOGIN)
-        auth_note(s->server->auth, conn_peer(s->conn), sasl_server_user(x->sasl), good);
+        auth_note(s->server->auth, session_peer(s), sasl_server_user(x->sasl), good);
 }
 
 static void succeed(struct session *s)
@@ -174,7 +174,7 @@ static void verify(struct session *s)
     x->verifying = true;
     x->verify = (struct auth_verify){.call.done = on_verified};
     list_init(&x->verify.call.link);
-    auth_verify_start(&x->verify, s->server->auth, s->server->loop, conn_peer(s->conn),
+    auth_verify_start(&x->verify, s->server->auth, s->server->loop, session_peer(s),
                       sasl_server_user(x->sasl), sasl_server_password(x->sasl));
 }
 
@@ -251,7 +251,7 @@ static bool may_begin(struct session *s)
         session_refuse(s, 503, ESC(5, 5, 1), "You are logged in already");
     } else if (s->tx != NULL) {
         session_refuse(s, 503, ESC(5, 5, 1), "A transaction is under way");
-    } else if (auth_delay(s->server->auth, conn_peer(s->conn), SPAN_NONE) > 0) {
+    } else if (auth_delay(s->server->auth, session_peer(s), SPAN_NONE) > 0) {
         session_reply(s, 454, ESC(4, 7, 0), "Too many failed log-ins, try again later");
     } else {
         return true;

@@ -45,6 +45,8 @@ static void do_ehlo(struct session *s, const struct smtp_command *command)
              s->conf->hostname, (unsigned long long)s->conf->message_size_max);
     if (s->listener.tls == CONF_TLS_STARTTLS && !s->secured)
         buf_add(&text, SPAN("\nSTARTTLS"));
+    if (xclient_is_trusted(s))
+        xclient_list_attributes(&text);
     if (auth_is_offered(s))
         auth_list_mechanisms(s, &text);
     buf_add(&text, SPAN("\nHELP"));
@@ -286,6 +288,11 @@ static void do_bdat(struct session *s, const struct smtp_command *command)
     chunk_begin(s, command->args);
 }
 
+static void do_xclient(struct session *s, const struct smtp_command *command)
+{
+    xclient_execute(s, command->args);
+}
+
 static void do_auth(struct session *s, const struct smtp_command *command)
 {
     auth_begin(s, command->args);
@@ -343,6 +350,10 @@ static void do_starttls(struct session *s, const struct smtp_command *command)
         bad_sequence(s, "TLS is active already");
         return;
     }
+    if (s->user != NULL) {
+        bad_sequence(s, "You are logged in already"); /* it would have to be forgotten */
+        return;
+    }
     if (conn_input(s->conn).len > command->line.len + 2) {
         session_reply(s, 521, ESC(5, 5, 0), "Commands sent before the TLS handshake");
         session_end(s, "plain text behind STARTTLS");
@@ -370,6 +381,7 @@ static const struct {
     [SMTP_VERB_RCPT] = {do_rcpt, NEEDS_HELLO},
     [SMTP_VERB_DATA] = {do_data, NEEDS_HELLO | TAKES_NOTHING},
     [SMTP_VERB_BDAT] = {do_bdat, NEEDS_HELLO},
+    [SMTP_VERB_XCLIENT] = {do_xclient, 0},
     [SMTP_VERB_AUTH] = {do_auth, NEEDS_HELLO | COUNTS_AS_IDLE},
     [SMTP_VERB_RSET] = {do_rset, COUNTS_AS_IDLE | TAKES_NOTHING},
     [SMTP_VERB_NOOP] = {do_noop, COUNTS_AS_IDLE},

@@ -45,6 +45,7 @@ struct receive_listener {
     enum conf_listener_tls tls;
     enum conf_listener_role role;
     bool auth;
+    bool proxy;
 };
 
 /* A connection from one of the listeners. */

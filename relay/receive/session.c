@@ -27,6 +27,7 @@ static uint64_t next_session_id(void)
 static uint64_t deadline_of(const struct session *s, enum session_state state)
 {
     switch (state) {
+    case SESSION_PROXY:
     case SESSION_HANDSHAKE:
         return s->conf->tls_handshake_timeout;
     case SESSION_COMMAND:
@@ -47,10 +48,10 @@ static uint64_t deadline_of(const struct session *s, enum session_state state)
 }
 
 static const char *const state_names[] = {
-    [SESSION_NEW] = "new",       [SESSION_HANDSHAKE] = "handshake", [SESSION_COMMAND] = "command",
-    [SESSION_ROUTE] = "route",   [SESSION_AUTH] = "auth",           [SESSION_VERIFY] = "verify",
-    [SESSION_DATA] = "data",     [SESSION_CHUNK] = "chunk",         [SESSION_STAGE] = "stage",
-    [SESSION_COMMIT] = "commit", [SESSION_CLOSED] = "closed",
+    [SESSION_PROXY] = "proxy",     [SESSION_NEW] = "new",       [SESSION_HANDSHAKE] = "handshake",
+    [SESSION_COMMAND] = "command", [SESSION_ROUTE] = "route",   [SESSION_AUTH] = "auth",
+    [SESSION_VERIFY] = "verify",   [SESSION_DATA] = "data",     [SESSION_CHUNK] = "chunk",
+    [SESSION_STAGE] = "stage",     [SESSION_COMMIT] = "commit", [SESSION_CLOSED] = "closed",
 };
 
 static void log_session(const struct session *s, enum log_level level, const char *event,
@@ -118,7 +119,7 @@ void session_refuse(struct session *s, uint16_t code, struct enhanced_code enhan
     session_refuse_span(s, code, enhanced, span_cstr(text));
 }
 
-static void greet(struct session *s)
+void session_greet(struct session *s)
 {
     char text[320];
 
@@ -156,7 +157,7 @@ static void session_free(struct session *s)
 
     log_close(s);
     timer_stop(server->loop, &s->lifetime);
-    receive_limits_leave(server->limits, conn_peer(s->conn));
+    receive_limits_leave(server->limits, session_peer(s));
     if (s->tx != NULL)
         transaction_drop(s->tx);
     auth_abandon(s);
@@ -180,7 +181,7 @@ static void on_deadline(struct session *s)
     session_end(s, is_in_message(s) ? "timed out in data" : "timed out between commands");
 }
 
-static void cut(struct session *s, const char *reason)
+void session_cut(struct session *s, const char *reason)
 {
     if (s->state != SESSION_CLOSED) {
         s->close_reason = reason;
@@ -193,7 +194,7 @@ static void on_secured(struct session *s)
 {
     s->secured = true;
     if (s->listener.tls == CONF_TLS_IMPLICIT)
-        greet(s);
+        session_greet(s);
     else
         session_enter(s, SESSION_COMMAND); /* RFC 3207 4.2: everything is as at the start */
     session_run(s);
@@ -205,7 +206,7 @@ static void on_failed(struct session *s)
 
     log_session(s, tls ? LOG_INFO : LOG_DEBUG, tls ? "tls-failed" : "session-lost", "error",
                 conn_error_text(s->conn));
-    cut(s, tls ? "TLS handshake failed" : "connection lost");
+    session_cut(s, tls ? "TLS handshake failed" : "connection lost");
 }
 
 static void on_event(struct conn *conn, enum conn_event event, void *owner)
@@ -251,6 +252,7 @@ static void leave_if_gone(struct session *s)
     case SESSION_CLOSED:
         return;
     case SESSION_NEW:
+    case SESSION_PROXY:
     case SESSION_HANDSHAKE:
     case SESSION_COMMAND:
     case SESSION_AUTH:
@@ -310,7 +312,7 @@ static bool take_command(struct session *s)
 static bool stop_here(struct session *s)
 {
     if (s->state == SESSION_HANDSHAKE && s->server->is_stopping) {
-        cut(s, "shutdown");
+        session_cut(s, "shutdown");
         return true;
     }
     if (!s->stopping || s->state != SESSION_COMMAND)
@@ -333,7 +335,9 @@ void session_run(struct session *s)
         if (conn_is_congested(s->conn))
             return; /* a client that does not read gets no further replies to read */
         bool went_on = false, has_input = conn_input(s->conn).len > 0;
-        if ((s->state == SESSION_COMMAND || s->state == SESSION_AUTH) && has_input)
+        if (s->state == SESSION_PROXY && has_input)
+            went_on = proxy_take(s);
+        else if ((s->state == SESSION_COMMAND || s->state == SESSION_AUTH) && has_input)
             went_on = take_command(s);
         else if (s->state == SESSION_DATA && has_input)
             went_on = data_take(s);
@@ -364,6 +368,36 @@ static void on_lifetime(struct timer *timer)
         timer_start(s->server->loop, &s->lifetime, s->conf->data_timeout, on_lifetime);
 }
 
+void session_begin(struct session *s)
+{
+    if (s->listener.tls == CONF_TLS_IMPLICIT) {
+        session_enter(s, SESSION_HANDSHAKE);
+        /* Behind a PROXY header the handshake may have begun to arrive with it. */
+        conn_continue_tls_server(s->conn, s->tls);
+    } else {
+        session_greet(s);
+    }
+}
+
+const struct sockaddr *session_peer(const struct session *s)
+{
+    return (const struct sockaddr *)&s->peer;
+}
+
+void session_set_peer(struct session *s, const struct sockaddr *peer)
+{
+    bool local = s->listener.role == CONF_ROLE_LOCAL;
+
+    memcpy(&s->peer, peer,
+           peer->sa_family == AF_INET6 ? sizeof s->peer : sizeof(struct sockaddr_in));
+    s->may_relay = local || (s->listener.role == CONF_ROLE_RELAY &&
+                             conf_networks_contain(&s->conf->relay_networks, peer));
+    if (local)
+        memcpy(s->client, "local", sizeof "local");
+    else
+        sockaddr_format_literal(peer, s->client);
+}
+
 void session_start(struct receive_server *server, struct conn *conn,
                    const struct receive_listener *listener)
 {
@@ -378,23 +412,17 @@ void session_start(struct receive_server *server, struct conn *conn,
         s->listener.tls = CONF_TLS_NONE;
     s->id = next_session_id();
     s->began = loop_now(server->loop);
-    s->may_relay = listener->role == CONF_ROLE_LOCAL ||
-                   (listener->role == CONF_ROLE_RELAY &&
-                    conf_networks_contain(&s->conf->relay_networks, conn_peer(conn)));
-    if (listener->role == CONF_ROLE_LOCAL)
-        memcpy(s->client, "local", sizeof "local");
-    else
-        sockaddr_format_literal(conn_peer(conn), s->client);
+    session_set_peer(s, conn_peer(conn));
     smtp_command_parser_init(&s->parser, s->conf->command_line_max);
     list_append(&server->sessions, &s->link);
     count(&server->counters.sessions);
     conn_set_owner(conn, on_event, s);
     if (s->conf->session_timeout > 0)
         timer_start(server->loop, &s->lifetime, s->conf->session_timeout, on_lifetime);
-    if (s->listener.tls == CONF_TLS_IMPLICIT) {
-        session_enter(s, SESSION_HANDSHAKE);
-        conn_start_tls_server(conn, s->tls);
-    } else {
-        greet(s);
-    }
+    if (!s->listener.proxy)
+        session_begin(s);
+    else if (proxy_is_trusted(s))
+        session_enter(s, SESSION_PROXY);
+    else
+        session_cut(s, "not a trusted proxy");
 }

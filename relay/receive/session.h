@@ -19,6 +19,7 @@
 
 enum session_state {
     SESSION_NEW,       /* accepted; nothing said yet */
+    SESSION_PROXY,     /* a PROXY header is awaited */
     SESSION_HANDSHAKE, /* TLS is being negotiated */
     SESSION_COMMAND,   /* between commands */
     SESSION_ROUTE,     /* RCPT: the route is being asked for */
@@ -86,6 +87,7 @@ struct session {
     struct tls_server *tls;
     enum session_state state;
     struct receive_listener listener;
+    struct sockaddr_in6 peer; /* the client, maybe behind a proxy; large enough for both families */
     struct smtp_command_parser parser;
     struct transaction *tx;
     struct session_auth *auth;   /* an AUTH under way */
@@ -136,6 +138,13 @@ void server_check_stopped(struct receive_server *server);
 void session_start(struct receive_server *server, struct conn *conn,
                    const struct receive_listener *listener);
 void session_enter(struct session *s, enum session_state state);
+/* The first words, once it is known whose connection it is: the TLS handshake or the greeting. */
+void session_begin(struct session *s);
+void session_greet(struct session *s);
+const struct sockaddr *session_peer(const struct session *s);
+void session_set_peer(struct session *s, const struct sockaddr *peer);
+/* Closes at once. `reason` is static, for the log. */
+void session_cut(struct session *s, const char *reason);
 /* Goes on with what has arrived, as far as the state allows. */
 void session_run(struct session *s);
 /* Appends a reply; `enhanced` all zero leaves it out (greeting, EHLO, 354; RFC 2034 section 4). */
@@ -177,6 +186,14 @@ void data_end(struct session *s);
 /* chunk.c: BDAT; chunk_take as data_take, in SESSION_CHUNK. */
 void chunk_begin(struct session *s, struct span args);
 bool chunk_take(struct session *s);
+
+/* proxy.c; proxy_take as data_take, in SESSION_PROXY. */
+bool proxy_is_trusted(const struct session *s);
+bool proxy_take(struct session *s);
+bool xclient_is_trusted(const struct session *s);
+/* Appends "\nXCLIENT NAME ...", for the reply to EHLO. */
+void xclient_list_attributes(struct buf *out);
+void xclient_execute(struct session *s, struct span args);
 
 /* auth.c */
 bool auth_is_offered(const struct session *s);

@@ -15,6 +15,8 @@ static void assert_group(const struct queue_group *got, const struct queue_group
     for (unsigned i = 0; i < wanted->recipient_count; i++) {
         assert_int_equal(got->recipients[i].index, wanted->recipients[i].index);
         assert_span(got->recipients[i].address, wanted->recipients[i].address);
+        assert_int_equal(got->recipients[i].notify, wanted->recipients[i].notify);
+        assert_span(got->recipients[i].original, wanted->recipients[i].original);
         assert_status(&got->recipients[i].last, &wanted->recipients[i].last);
     }
 }
@@ -27,6 +29,8 @@ static void assert_message(const struct queue_message *got, const struct queue_m
     assert_int_equal(got->size, wanted->size);
     assert_int_equal(got->chunk_count, wanted->chunk_count);
     assert_span(got->reverse_path, wanted->reverse_path);
+    assert_int_equal(got->ret, wanted->ret);
+    assert_span(got->envelope_id, wanted->envelope_id);
     assert_span(got->trace, wanted->trace);
     assert_span(got->client, wanted->client);
     assert_span(got->hello, wanted->hello);
@@ -49,6 +53,8 @@ static void test_everything_comes_back(void **state)
     (void)state;
     message->flags = QUEUE_BODY_8BIT | QUEUE_SMTPUTF8;
     message->reverse_path = SPAN_NONE;
+    message->ret = ESMTP_RET_HEADERS;
+    message->envelope_id = SPAN("QQ 314159+1");
     message->hello = SPAN("client\0with a NUL");
     message->tenant = SPAN("example.org");
     message->message_id = SPAN("<1@example.org>");
@@ -57,6 +63,9 @@ static void test_everything_comes_back(void **state)
     message->groups[1].state = QUEUE_GROUP_HELD;
     message->groups[1].delay_warned = true;
     message->groups[1].tries = 7;
+    message->groups[1].recipients[0].notify = ESMTP_NOTIFY_SUCCESS | ESMTP_NOTIFY_DELAY;
+    message->groups[1].recipients[0].original = SPAN("rfc822;Bob+2B1@example.com");
+    message->groups[1].recipients[1].notify = ESMTP_NOTIFY_NEVER;
     message->groups[1].recipients[1].last = STATUS(450, 4, 2, 999, "later");
     message->groups[1].recipients[1].last.by = SPAN("mx [192.0.2.2]:25");
     message->groups[1].recipients[1].last.scope = STATUS_SCOPE_HOST;
@@ -102,7 +111,7 @@ static void test_many_groups_and_recipients(void **state)
 
 static void test_invalid_is_refused(void **state)
 {
-    static const char long_text[300] = {'x'};
+    static const char long_text[ESMTP_ORCPT_MAX + 1] = {'x'};
     struct queue_message *message = rig_make_message(f.queue, 1, three, 10);
     struct queue_group *group = &message->groups[0];
     struct span destination = group->destination;
@@ -117,6 +126,12 @@ static void test_invalid_is_refused(void **state)
     group->recipient_count = QUEUE_GROUP_MAX + 1;
     assert_int_equal(rig_insert(f.queue, message, 0), ERR_INVALID);
     group->recipient_count = 0;
+    assert_int_equal(rig_insert(f.queue, message, 0), ERR_INVALID);
+    group->recipient_count = RIG_RECIPIENTS;
+    group->recipients[1].original = span_of(long_text, ESMTP_ORCPT_MAX + 1);
+    assert_int_equal(rig_insert(f.queue, message, 0), ERR_INVALID);
+    group->recipients[1].original = SPAN_NONE;
+    message->envelope_id = span_of(long_text, ESMTP_ENVID_MAX + 1);
     assert_int_equal(rig_insert(f.queue, message, 0), ERR_INVALID);
     assert_int_equal(counts().messages, 0);
     queue_message_unref(message);

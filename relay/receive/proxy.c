@@ -1,0 +1,131 @@
+/*
+ * Whose connection it really is: the PROXY header of a load balancer (before the greeting), and
+ * XCLIENT of a trusted proxy. Both are believed only from networks that the configuration names.
+ */
+#include "receive/session.h"
+
+#include "base/log.h"
+#include "proto/proxy.h"
+#include "proto/xclient.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The counts go from the proxy to the client behind it. False: that one has too many sessions. */
+static bool take_peer(struct session *s, const struct ip_address *ip, uint16_t port)
+{
+    struct sockaddr_storage address;
+
+    receive_limits_leave(s->server->limits, session_peer(s));
+    ip_to_sockaddr(ip, port, &address);
+    session_set_peer(s, (struct sockaddr *)&address);
+    return receive_limits_enter(s->server->limits, s->conf, session_peer(s)) == LIMIT_OK;
+}
+
+static void log_bad_proxy(const struct session *s, const char *text)
+{
+    struct log_line line;
+
+    if (!log_begin(&line, LOG_WARN, "proxy-refused"))
+        return;
+    log_u64(&line, "sid", s->id);
+    log_text(&line, "client", s->client);
+    log_text(&line, "text", text);
+    log_end(&line);
+}
+
+bool proxy_is_trusted(const struct session *s)
+{
+    if (conf_networks_contain(&s->conf->proxy_networks, conn_peer(s->conn)))
+        return true;
+    log_bad_proxy(s, "the client is not in proxy_networks");
+    return false;
+}
+
+bool proxy_take(struct session *s)
+{
+    struct proxy_header header;
+    enum proxy_error error;
+    size_t consumed = 0;
+    enum parse_result result = proxy_parse(conn_input(s->conn), &consumed, &header, &error);
+
+    if (result == PARSE_MORE)
+        return false;
+    if (result == PARSE_BAD) {
+        log_bad_proxy(s, proxy_error_text(error));
+        session_cut(s, "bad PROXY header");
+        return false;
+    }
+    conn_consume(s->conn, consumed);
+    if (header.kind == PROXY_TCP && !take_peer(s, &header.source, header.source_port)) {
+        session_reply(s, 421, ESC(4, 7, 0), "Too many sessions from your address");
+        session_end(s, "too many sessions");
+        return false;
+    }
+    session_begin(s);
+    return true;
+}
+
+/* ---- XCLIENT ------------------------------------------------------------------------------ */
+
+bool xclient_is_trusted(const struct session *s)
+{
+    return conf_networks_contain(&s->conf->xclient_networks, conn_peer(s->conn));
+}
+
+void xclient_list_attributes(struct buf *out)
+{
+    buf_add(out, SPAN("\nXCLIENT"));
+    for (unsigned i = 0; i < XCLIENT_ATTRIBUTE_COUNT; i++)
+        buf_addf(out, " %s", xclient_attribute_name(i));
+}
+
+static char *copy_text(struct span text)
+{
+    char *copy = mem_zalloc(text.len + 1);
+
+    return memcpy(copy, text.ptr, text.len);
+}
+
+static void take_login(struct session *s, const struct xclient_value *login)
+{
+    if (login->state == XCLIENT_ABSENT)
+        return;
+    free(s->user);
+    s->user = login->state == XCLIENT_GIVEN ? copy_text(login->text) : NULL;
+    s->may_relay = s->may_relay || s->user != NULL;
+}
+
+/* What the session has learnt of its client so far is forgotten; it goes on from the greeting. */
+void xclient_execute(struct session *s, struct span args)
+{
+    struct xclient x;
+    struct arena arena;
+
+    if (!xclient_is_trusted(s)) {
+        session_refuse(s, 550, ESC(5, 7, 1), "XCLIENT is not for you");
+        return;
+    }
+    if (s->tx != NULL) {
+        session_refuse(s, 503, ESC(5, 5, 1), "A transaction is under way");
+        return;
+    }
+    arena_init(&arena);
+    enum xclient_error error = xclient_parse(args, &arena, &x);
+    if (error != XCLIENT_OK) {
+        session_refuse(s, 501, ESC(5, 5, 4), xclient_error_text(error));
+        arena_fini(&arena);
+        return;
+    }
+    bool fits = x.values[XCLIENT_ADDR].state != XCLIENT_GIVEN || take_peer(s, &x.address, x.port);
+    take_login(s, &x.values[XCLIENT_LOGIN]);
+    arena_fini(&arena);
+    free(s->hello);
+    s->hello = NULL;
+    if (fits) {
+        session_greet(s);
+    } else {
+        session_reply(s, 421, ESC(4, 7, 0), "Too many sessions from this address");
+        session_end(s, "too many sessions");
+    }
+}
