@@ -38,10 +38,14 @@ static void write_status(const struct status *status)
 
 static void write_recipients(const struct queue_group *group, enum view_state state, uint64_t next)
 {
+    char notify[ESMTP_NOTIFY_TEXT_MAX];
+
     for (unsigned i = 0; i < group->recipient_count; i++) {
         const struct queue_recipient *recipient = &group->recipients[i];
         json_open(NULL, '{');
         json_text("address", recipient->address);
+        json_text("notify", span_of(notify, esmtp_notify_format(recipient->notify, notify)));
+        json_text("orcpt", recipient->original);
         json_text("state", span_cstr(view_state_name(state)));
         json_text("destination", group->destination);
         json_number("tries", group->tries);
@@ -64,6 +68,8 @@ void describe_json(const struct backoffs *backoffs, const struct queue_message *
     json_number("arrival", message->arrival);
     json_number("size", message->size);
     json_text("sender", message->reverse_path);
+    json_text("envid", message->envelope_id);
+    json_text("ret", esmtp_ret_format(message->ret));
     json_open("recipients", '[');
     for (unsigned i = 0; i < message->group_count; i++) {
         const struct queue_group *group = &message->groups[i];

@@ -110,6 +110,8 @@ static void print_envelope(const struct show *show, struct arena *arena)
     print_line("Message", span_cstr(id_format(message->id, id)));
     print_line("Arrived", when(show, message->arrival, arena));
     print_line("Sender", arena_printf(arena, "<%.*s>", SPAN_ARG(message->reverse_path)));
+    print_line("ENVID", message->envelope_id);
+    print_line("RET", esmtp_ret_format(message->ret));
     print_line("Client", message->client);
     print_line("Hello", message->hello);
     print_line("Tenant", message->tenant);
@@ -121,10 +123,22 @@ static void print_envelope(const struct show *show, struct arena *arena)
         print_line("Kind", SPAN("a notification made here"));
 }
 
+static void print_recipient(const struct queue_recipient *recipient, struct arena *arena)
+{
+    char text[VIEW_REASON_MAX];
+    char notify[ESMTP_NOTIFY_TEXT_MAX];
+
+    print_line("Recipient", arena_printf(arena, "<%.*s>", SPAN_ARG(recipient->address)));
+    print_line("  ORCPT", recipient->original);
+    print_line("  NOTIFY", span_of(notify, esmtp_notify_format(recipient->notify, notify)));
+    if (recipient->last.code != 0)
+        print_line("  last said",
+                   span_of(text, view_format_status(&recipient->last, text, sizeof text)));
+}
+
 static void print_group(const struct show *show, const struct queue_group *group,
                         struct arena *arena)
 {
-    char text[VIEW_REASON_MAX];
     struct view view;
 
     view_group(show->backoffs, group, show->now, &view);
@@ -135,13 +149,8 @@ static void print_group(const struct show *show, const struct queue_group *group
     if (view.state != VIEW_HELD)
         print_line("Next try", when(show, view.next, arena));
     print_line("Reason", span_of(view.reason, view.reason_len));
-    for (unsigned i = 0; i < group->recipient_count; i++) {
-        const struct queue_recipient *recipient = &group->recipients[i];
-        print_line("Recipient", arena_printf(arena, "<%.*s>", SPAN_ARG(recipient->address)));
-        if (recipient->last.code != 0)
-            print_line("  last said",
-                       span_of(text, view_format_status(&recipient->last, text, sizeof text)));
-    }
+    for (unsigned i = 0; i < group->recipient_count; i++)
+        print_recipient(&group->recipients[i], arena);
 }
 
 static struct err print_people(const struct show *show)

@@ -51,26 +51,36 @@ static struct err read_all(int fd, size_t size, struct buf *out)
     return ERR_OK;
 }
 
+static struct err read_open_file(int fd, const char *file, struct buf *out, struct stat *st_out,
+                                 struct buf *messages)
+{
+    char text[ERR_TEXT_MAX];
+    struct err e = fstat(fd, st_out) == 0 ? ERR_OK : err_system(errno, "stat users file");
+
+    if (!err_is(e)) {
+        e = check_file(file, st_out, messages);
+        if (err_is(e))
+            return e;
+        e = read_all(fd, (size_t)st_out->st_size, out);
+    }
+    if (err_is(e))
+        buf_addf(messages, "%s: %s\n", file, err_text(e, text));
+    return e;
+}
+
 struct err users_file_read(const char *file, struct buf *out, struct stat *st_out,
                            struct buf *messages)
 {
     char text[ERR_TEXT_MAX];
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct err e = ERR_OK;
 
-    if (fd < 0 || fstat(fd, st_out) != 0) {
-        e = err_system(errno, "open users file");
+    if (fd < 0) {
+        struct err e = err_system(errno, "open users file");
         buf_addf(messages, "%s: %s\n", file, err_text(e, text));
-    } else {
-        e = check_file(file, st_out, messages);
-        if (!err_is(e)) {
-            e = read_all(fd, (size_t)st_out->st_size, out);
-            if (err_is(e))
-                buf_addf(messages, "%s: %s\n", file, err_text(e, text));
-        }
+        return e;
     }
-    if (fd >= 0)
-        close(fd);
+    struct err e = read_open_file(fd, file, out, st_out, messages);
+    close(fd);
     return e;
 }
 

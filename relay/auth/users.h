@@ -15,6 +15,7 @@
 enum {
     USERS_FILE_MAX = 64 << 20, /* bytes */
     USERS_LINE_MAX = 64 << 10,
+    USERS_MAX = 1000000,
     USERS_PROBLEMS_MAX = 20, /* told of one file */
 };
 

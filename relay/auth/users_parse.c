@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define FIELD_SEND_AS "send_as"
+
 enum { NAME_SHOWN_MAX = 60, ADDRESS_MAX = 320 };
 
 struct parsing {
@@ -118,7 +120,7 @@ static const char *take_send_as(struct parsing *p, struct users_entry *entry, st
 
 static const struct field fields[] = {
     {USERS_FIELD_SCRAM, false, take_scram},
-    {"send_as", true, take_send_as},
+    {FIELD_SEND_AS, true, take_send_as},
 };
 
 static const struct field *find_field(struct span key)
@@ -242,26 +244,38 @@ static void arrange(struct parsing *p)
     }
 }
 
-static size_t count_byte(struct span text, char byte)
+/* At most so many entries will there be. */
+static size_t count_users(struct span text)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < text.len; i++)
-        count += text.ptr[i] == byte;
+    while (text.len > 0)
+        count += !users_line_is_comment(span_split(text, '\n', &text));
     return count;
 }
 
-/* No line makes more than one entry, and no "=" more than one address. */
-static struct users *make_users(struct span text)
+/* At most so many addresses. */
+static size_t count_addresses(struct span text)
+{
+    const struct span key = SPAN(FIELD_SEND_AS "=");
+    size_t count = 0;
+
+    for (const char *at; text.len > 0 && (at = memmem(text.ptr, text.len, key.ptr, key.len));) {
+        text = span_from(text, (size_t)(at - text.ptr) + key.len);
+        count++;
+    }
+    return count;
+}
+
+static struct users *make_users(struct span text, size_t users_max)
 {
     struct users *users = mem_zalloc(sizeof *users);
-    size_t lines = count_byte(text, '\n') + 1;
 
     atomic_init(&users->references, 1);
-    users->entries = mem_zalloc(lines * sizeof *users->entries);
-    users->hashed = mem_zalloc(lines * sizeof(struct users_entry *));
-    users->keyed = mem_zalloc(lines * sizeof(struct users_entry *));
-    users->addresses = mem_zalloc((count_byte(text, '=') + 1) * sizeof *users->addresses);
+    users->entries = mem_zalloc(users_max * sizeof *users->entries);
+    users->hashed = mem_zalloc(users_max * sizeof(struct users_entry *));
+    users->keyed = mem_zalloc(users_max * sizeof(struct users_entry *));
+    users->addresses = mem_zalloc(count_addresses(text) * sizeof *users->addresses);
     users->text_len = text.len + 1;
     users->text = mem_zalloc(users->text_len);
     if (text.len > 0)
@@ -271,12 +285,14 @@ static struct users *make_users(struct span text)
 
 struct err users_parse(struct span text, const char *file, struct buf *messages, struct users **out)
 {
+    size_t users_max = count_users(text);
+
     *out = NULL;
-    if (text.len > USERS_FILE_MAX) {
-        buf_addf(messages, "%s: the file is larger than %d bytes\n", file, USERS_FILE_MAX);
+    if (text.len > USERS_FILE_MAX || users_max > USERS_MAX) {
+        buf_addf(messages, "%s: more than %d bytes or %d users\n", file, USERS_FILE_MAX, USERS_MAX);
         return err_make(ERR_INVALID, "users file");
     }
-    struct parsing p = {.users = make_users(text), .file = file, .messages = messages};
+    struct parsing p = {.users = make_users(text, users_max), .file = file, .messages = messages};
     for (struct span rest = span_of(p.users->text, text.len); rest.len > 0;) {
         p.line++;
         parse_line(&p, span_split(rest, '\n', &rest));

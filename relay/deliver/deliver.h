@@ -51,6 +51,7 @@ struct deliver_attempt {
     struct arena *arena;     /* where the statuses' texts go */
     enum status_scope scope; /* how far the worst failure reaches; RECIPIENT where none does */
     bool sent;               /* the end of data has left: a lost reply may mean a duplicate */
+    bool dsn_passed;         /* notifications are the next hop's to send from here on: RFC 3461 */
     bool damaged;            /* the stored body is not what was accepted: hold it for an operator */
     uint64_t started_ms, finished_ms; /* loop time */
 };

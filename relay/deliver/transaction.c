@@ -1,6 +1,7 @@
 #include "deliver/session.h"
 
 #include "proto/smtp_ehlo.h"
+#include "proto/xtext.h"
 
 #include <stdlib.h>
 
@@ -42,6 +43,7 @@ void deliver_transaction_prepare(struct deliver_session *s, struct deliver_attem
         attempt->statuses[i] = (struct status){0};
     attempt->scope = STATUS_SCOPE_RECIPIENT;
     attempt->sent = false;
+    attempt->dsn_passed = offers(s, SMTP_EXT_DSN);
     attempt->damaged = false;
     attempt->started_ms = loop_now(s->options.loop);
 }
@@ -91,6 +93,12 @@ static void abandon_body(struct deliver_session *s, enum verdict_own why)
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
+static void write_param(struct buf *out, const char *keyword, struct span value)
+{
+    if (value.len > 0)
+        buf_addf(out, " %s=%.*s", keyword, SPAN_ARG(value));
+}
+
 static void write_mail(struct deliver_session *s, struct buf *out)
 {
     const struct queue_message *message = s->attempt->message;
@@ -106,14 +114,28 @@ static void write_mail(struct deliver_session *s, struct buf *out)
         buf_add(out, SPAN(" BODY=8BITMIME"));
     if ((message->flags & QUEUE_SMTPUTF8) != 0)
         buf_add(out, SPAN(" SMTPUTF8"));
+    if (s->attempt->dsn_passed) {
+        write_param(out, "RET", esmtp_ret_format(message->ret));
+        write_param(out, "ENVID", xtext_encode(message->envelope_id, s->attempt->arena));
+    }
     buf_add(out, SPAN("\r\n"));
 }
 
+/* RFC 3461 5.2.1: what was not said to us is not said to the next hop. */
 static void write_rcpt(const struct deliver_attempt *attempt, unsigned i, struct buf *out)
 {
+    const struct queue_recipient *recipient = &attempt->group->recipients[attempt->recipients[i]];
+    char notify[ESMTP_NOTIFY_TEXT_MAX];
+
     buf_add(out, SPAN("RCPT TO:<"));
-    buf_add(out, attempt->group->recipients[attempt->recipients[i]].address);
-    buf_add(out, SPAN(">\r\n"));
+    buf_add(out, recipient->address);
+    buf_add(out, SPAN(">"));
+    if (attempt->dsn_passed) {
+        size_t len = esmtp_notify_format(recipient->notify, notify);
+        write_param(out, "NOTIFY", span_of(notify, len));
+        write_param(out, "ORCPT", recipient->original);
+    }
+    buf_add(out, SPAN("\r\n"));
 }
 
 static void begin_body(struct deliver_session *s)

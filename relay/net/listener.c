@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,7 +15,10 @@ enum {
     BACKLOG = 4096,   /* the kernel bounds it by net.core.somaxconn */
     ACCEPT_MOST = 64, /* at a time, so that those who are here already have their turn */
     PAUSE_MS = 100,   /* where accepting fails and would fail again at once */
+    KEPT_FREE = 32,   /* descriptors that clients do not get: mail has to leave, too */
 };
+
+static const char busy[] = "421 4.3.2 Too many connections, try again later\r\n";
 
 struct listener {
     uv_poll_t poll;
@@ -76,20 +80,30 @@ static int open_spare(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+static void turn_away(int fd)
+{
+    (void)!send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+}
+
+/* The lowest free number is given out, so a high one tells that few are left. */
+static bool is_among_the_last(int fd)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + KEPT_FREE >= limit.rlim_cur;
+}
+
 /* Out of descriptors: the connection at the head of the queue would be reported for ever and the
  * loop would spin. It is taken with the spare descriptor and closed; its client sees the close at
  * once rather than waiting. False where another thread was quicker to take the spare one. */
 static bool shed(struct listener *listener)
 {
-    static const char busy[] = "421 4.3.2 Too many connections, try again later\r\n";
-
     if (listener->spare >= 0)
         close(listener->spare);
     int accepted = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (accepted >= 0) {
-        (void)!send(accepted, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-        close(accepted);
-    }
+    if (accepted >= 0)
+        turn_away(accepted);
     listener->spare = open_spare();
     return accepted >= 0 && listener->spare >= 0;
 }
@@ -116,6 +130,10 @@ static bool take_one(struct listener *listener)
 {
     int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+    if (fd >= 0 && is_among_the_last(fd)) {
+        turn_away(fd);
+        return true;
+    }
     if (fd >= 0) {
         struct conn *conn = conn_accept(listener->loop, fd);
         if (conn != NULL)

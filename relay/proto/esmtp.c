@@ -29,6 +29,20 @@ struct word {
     unsigned value;
 };
 
+static const struct word ret_words[] = {
+    {{"FULL", 4}, ESMTP_RET_FULL},
+    {{"HDRS", 4}, ESMTP_RET_HEADERS},
+};
+
+static const struct word notify_words[] = {
+    {{"NEVER", 5}, ESMTP_NOTIFY_NEVER},
+    {{"SUCCESS", 7}, ESMTP_NOTIFY_SUCCESS},
+    {{"FAILURE", 7}, ESMTP_NOTIFY_FAILURE},
+    {{"DELAY", 5}, ESMTP_NOTIFY_DELAY},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
 static bool find_word(const struct word *words, size_t count, struct span text, unsigned *out)
 {
     for (size_t i = 0; i < count; i++)
@@ -68,7 +82,7 @@ static enum esmtp_error take_body(struct parsing *p, const struct smtp_param *pa
     };
     unsigned body;
 
-    if (!find_word(words, sizeof words / sizeof words[0], param->value, &body))
+    if (!find_word(words, COUNT(words), param->value, &body))
         return ESMTP_BODY;
     unsigned needed = body == ESMTP_BODY_BINARYMIME ? SMTP_EXT_BINARYMIME : SMTP_EXT_8BITMIME;
     if ((p->offer->extensions & needed) == 0)
@@ -85,13 +99,9 @@ static enum esmtp_error take_smtputf8(struct parsing *p, const struct smtp_param
 
 static enum esmtp_error take_ret(struct parsing *p, const struct smtp_param *param)
 {
-    static const struct word words[] = {
-        {{"FULL", 4}, ESMTP_RET_FULL},
-        {{"HDRS", 4}, ESMTP_RET_HEADERS},
-    };
     unsigned ret;
 
-    if (!find_word(words, sizeof words / sizeof words[0], param->value, &ret))
+    if (!find_word(ret_words, COUNT(ret_words), param->value, &ret))
         return ESMTP_RET;
     p->mail->ret = (enum esmtp_ret)ret;
     return ESMTP_OK;
@@ -181,7 +191,7 @@ static enum esmtp_error take_by(struct parsing *p, const struct smtp_param *para
     uint64_t seconds;
 
     if (!parse_number(span_from(time, sign ? 1 : 0), BY_DIGITS_MAX, &seconds) ||
-        !find_word(modes, sizeof modes / sizeof modes[0], mode, &by))
+        !find_word(modes, COUNT(modes), mode, &by))
         return ESMTP_BY;
     p->mail->by = (enum esmtp_by)by;
     p->mail->by_seconds = minus ? -(int32_t)seconds : (int32_t)seconds;
@@ -195,12 +205,6 @@ static enum esmtp_error take_by(struct parsing *p, const struct smtp_param *para
 
 static enum esmtp_error take_notify(struct parsing *p, const struct smtp_param *param)
 {
-    static const struct word words[] = {
-        {{"NEVER", 5}, ESMTP_NOTIFY_NEVER},
-        {{"SUCCESS", 7}, ESMTP_NOTIFY_SUCCESS},
-        {{"FAILURE", 7}, ESMTP_NOTIFY_FAILURE},
-        {{"DELAY", 5}, ESMTP_NOTIFY_DELAY},
-    };
     struct span rest = param->value;
     size_t commas = 0;
     unsigned bit;
@@ -208,7 +212,8 @@ static enum esmtp_error take_notify(struct parsing *p, const struct smtp_param *
     for (size_t i = 0; i < rest.len; i++)
         commas += rest.ptr[i] == ',';
     for (size_t i = 0; i <= commas; i++) {
-        if (!find_word(words, sizeof words / sizeof words[0], span_split(rest, ',', &rest), &bit))
+        struct span word = span_split(rest, ',', &rest);
+        if (!find_word(notify_words, COUNT(notify_words), word, &bit))
             return ESMTP_NOTIFY;
         p->rcpt->notify |= bit;
     }
@@ -313,8 +318,7 @@ enum esmtp_error esmtp_parse_mail(const struct smtp_params *params, const struct
     struct parsing p = {.offer = offer, .arena = arena, .mail = out};
 
     *out = (struct esmtp_mail){0};
-    return take_params(&p, params, mail_rules, sizeof mail_rules / sizeof mail_rules[0],
-                       culprit_out);
+    return take_params(&p, params, mail_rules, COUNT(mail_rules), culprit_out);
 }
 
 enum esmtp_error esmtp_parse_rcpt(const struct smtp_params *params, const struct esmtp_offer *offer,
@@ -324,8 +328,32 @@ enum esmtp_error esmtp_parse_rcpt(const struct smtp_params *params, const struct
     struct parsing p = {.offer = offer, .arena = arena, .rcpt = out};
 
     *out = (struct esmtp_rcpt){0};
-    return take_params(&p, params, rcpt_rules, sizeof rcpt_rules / sizeof rcpt_rules[0],
-                       culprit_out);
+    return take_params(&p, params, rcpt_rules, COUNT(rcpt_rules), culprit_out);
+}
+
+struct span esmtp_ret_format(enum esmtp_ret ret)
+{
+    for (size_t i = 0; i < COUNT(ret_words); i++)
+        if (ret_words[i].value == (unsigned)ret)
+            return ret_words[i].text;
+    return SPAN_NONE;
+}
+
+size_t esmtp_notify_format(unsigned notify, char text[ESMTP_NOTIFY_TEXT_MAX])
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < COUNT(notify_words); i++) {
+        const struct word *word = &notify_words[i];
+        if ((notify & word->value) == 0)
+            continue;
+        if (len > 0)
+            text[len++] = ',';
+        memcpy(text + len, word->text.ptr, word->text.len);
+        len += word->text.len;
+    }
+    text[len] = '\0';
+    return len;
 }
 
 struct status esmtp_error_status(enum esmtp_error error)

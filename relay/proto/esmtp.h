@@ -109,6 +109,12 @@ enum esmtp_error esmtp_parse_rcpt(const struct smtp_params *params, const struct
 bool esmtp_read_orcpt(struct span orcpt, struct arena *arena, struct span *type_out,
                       struct span *address_out);
 
+/* What a command that passes them on says: "FULL" or "HDRS"; "SUCCESS,DELAY" and its length. Empty
+ * for what has not been said. */
+struct span esmtp_ret_format(enum esmtp_ret ret);
+enum { ESMTP_NOTIFY_TEXT_MAX = 32 };
+size_t esmtp_notify_format(unsigned notify, char text[ESMTP_NOTIFY_TEXT_MAX]);
+
 /* The reply: code, enhanced code and static text; code 0 for ESMTP_OK. */
 struct status esmtp_error_status(enum esmtp_error error);
 

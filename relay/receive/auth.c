@@ -189,11 +189,24 @@ static void challenge(struct session *s)
     session_enter(s, SESSION_AUTH);
 }
 
+/* SCRAM has named its user now; guesses at one user from many addresses are held back as well. */
+static bool is_held_back(struct session *s)
+{
+    struct span user = sasl_server_user(s->auth->sasl);
+
+    if (user.len == 0 || auth_delay(s->server->auth, session_peer(s), user) == 0)
+        return false;
+    session_reply(s, 454, ESC(4, 7, 0), "Too many failed log-ins, try again later");
+    leave(s);
+    return true;
+}
+
 static void go_on(struct session *s, enum sasl_result result)
 {
     switch (result) {
     case SASL_CHALLENGE:
-        challenge(s);
+        if (!is_held_back(s))
+            challenge(s);
         break;
     case SASL_VERIFY:
         verify(s);
@@ -207,15 +220,20 @@ static void go_on(struct session *s, enum sasl_result result)
     }
 }
 
-/* "=" is the empty response (RFC 4954 4); decoded in place of the caller's buffer. */
 static bool decode(struct span text, char *room, size_t size, struct span *out)
 {
     size_t len = 0;
 
-    if (!span_equal(text, SPAN("=")) && !base64_decode(text, room, size, &len))
+    if (!base64_decode(text, room, size, &len))
         return false;
     *out = span_of(room, len);
     return true;
+}
+
+/* RFC 4954 4: "=" stands for an initial response that is empty. */
+static bool decode_initial(struct span text, char *room, size_t size, struct span *out)
+{
+    return decode(span_equal(text, SPAN("=")) ? SPAN_NONE : text, room, size, out);
 }
 
 static void create_exchange(struct session *s, enum sasl_mechanism mechanism)
@@ -273,12 +291,14 @@ void auth_begin(struct session *s, struct span args)
         return;
     }
     rest = span_trim(rest);
-    if (rest.len > 0 && !decode(rest, room, sizeof room, &initial)) {
+    if (rest.len > 0 && !decode_initial(rest, room, sizeof room, &initial)) {
         session_refuse(s, 501, ESC(5, 5, 2), "The initial response is not base64");
         return;
     }
     create_exchange(s, mechanism);
-    go_on(s, sasl_server_start(s->auth->sasl, mechanism, rest.len > 0, initial));
+    enum sasl_result result = sasl_server_start(s->auth->sasl, mechanism, rest.len > 0, initial);
+    explicit_bzero(room, sizeof room); /* it may hold a password */
+    go_on(s, result);
 }
 
 void auth_take_line(struct session *s, const struct smtp_command *command)
@@ -298,7 +318,9 @@ void auth_take_line(struct session *s, const struct smtp_command *command)
         session_refuse(s, 501, ESC(5, 5, 2), "The response is not base64");
         leave(s);
     } else {
-        go_on(s, sasl_server_step(s->auth->sasl, response));
+        enum sasl_result result = sasl_server_step(s->auth->sasl, response);
+        explicit_bzero(room, sizeof room);
+        go_on(s, result);
     }
 }
 

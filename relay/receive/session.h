@@ -10,6 +10,7 @@
 
 #include "proto/bdat.h"
 #include "proto/dot.h"
+#include "proto/esmtp.h"
 #include "proto/header.h"
 #include "proto/ip.h"
 #include "proto/smtp_command.h"
@@ -45,6 +46,8 @@ struct tx_recipient {
     struct span address;
     struct span destination;
     struct span next_hop;
+    unsigned notify;      /* bits of enum esmtp_notify */
+    struct span original; /* ORCPT as written */
     struct status status; /* of a held one */
     enum route_verdict verdict;
 };
@@ -61,6 +64,7 @@ struct transaction {
     uint64_t declared_size; /* SIZE=, 0 = not told */
 
     struct route_query route;
+    struct esmtp_rcpt asked; /* by the parameters of the RCPT that is being routed */
     bool routing;
     struct dot_decoder dot; /* with BDAT only its line checker is used */
     struct header_scanner header;
@@ -165,7 +169,14 @@ void session_end(struct session *s, const char *reason);
 
 /* commands.c */
 void command_execute(struct session *s, const struct smtp_command *command);
-void command_routed(struct session *s);
+
+/* envelope.c: MAIL and RCPT */
+void envelope_mail(struct session *s, struct span args);
+void envelope_rcpt(struct session *s, struct span args);
+/* The route of tx->route's recipient is known. */
+void envelope_routed(struct session *s);
+/* False, and said so, while the store is full or broken. */
+bool envelope_store_takes_mail(struct session *s);
 
 /* data.c: takes input while in SESSION_DATA; false when it has to wait. */
 bool data_take(struct session *s);
@@ -211,7 +222,7 @@ struct transaction *transaction_create(struct session *s);
 /* Lets go of it; what is under way in the store ends first. Its session forgets it. */
 void transaction_drop(struct transaction *tx);
 struct tx_recipient *transaction_add_recipient(struct transaction *tx);
-/* Asks tx->route; command_routed follows, if the session is still there. */
+/* Asks tx->route; envelope_routed follows, if the session is still there. */
 void transaction_route(struct transaction *tx);
 /* Makes message->groups of the recipients. */
 void transaction_make_groups(struct transaction *tx);

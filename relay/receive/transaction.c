@@ -76,7 +76,7 @@ static void on_routed(struct call *call)
 
     tx->routing = false;
     if (tx->session != NULL)
-        command_routed(tx->session);
+        envelope_routed(tx->session);
     else
         dispose(tx);
 }
@@ -144,7 +144,12 @@ void transaction_make_groups(struct transaction *tx)
             continue;
         struct queue_group *group = group_for(tx, recipient);
         group->recipients[group->recipient_count++] = (struct queue_recipient){
-            .address = recipient->address, .index = i, .last = recipient->status};
+            .address = recipient->address,
+            .index = i,
+            .notify = recipient->notify,
+            .original = recipient->original,
+            .last = recipient->status,
+        };
     }
 }
 

@@ -45,15 +45,25 @@ static void choose_boundary(const struct dsn *dsn, char boundary[BOUNDARY_MAX])
            contains(&dsn->machine, boundary));
 }
 
-static struct dsn_header make_header(const struct report_options *options, struct arena *arena)
+static struct span choose_subject(const struct dsn *dsn)
 {
+    if (dsn->counts[REPORT_FAILED] == dsn->options->recipient_count)
+        return SPAN("Your message could not be delivered");
+    if (dsn->counts[REPORT_FAILED] > 0)
+        return SPAN("Your message could not be delivered to some recipients");
+    return dsn->counts[REPORT_DELAYED] > 0 ? SPAN("Your message is delayed")
+                                           : SPAN("Your message has been passed on");
+}
+
+static struct dsn_header make_header(const struct dsn *dsn, struct arena *arena)
+{
+    const struct report_options *options = dsn->options;
     const char *host = options->conf->hostname;
     char id[ID_TEXT_SIZE];
 
     return (struct dsn_header){
         .from = arena_printf(arena, "Mail Delivery System <MAILER-DAEMON@%s>", host),
-        .subject = options->action == REPORT_FAILED ? SPAN("Your message could not be delivered")
-                                                    : SPAN("Your message is delayed"),
+        .subject = choose_subject(dsn),
         .message_id = arena_printf(arena, "<%s@%s>", id_format(options->id, id), host),
     };
 }
@@ -143,12 +153,14 @@ struct queue_message *report_dsn(const struct report_options *options)
 
     assert(options->message->reverse_path.len > 0); /* a notification of a notification: a loop */
     arena_init(&dsn.scratch);
+    for (unsigned i = 0; i < options->recipient_count; i++)
+        dsn.counts[options->recipients[i].action]++;
     dsn_read_returned(&dsn);
     dsn_write_machine(&dsn);
     dsn_write_human(&dsn);
     choose_boundary(&dsn, boundary);
 
-    struct dsn_header header = make_header(options, &out->arena);
+    struct dsn_header header = make_header(&dsn, &out->arena);
     bool is_8bit = !utf8_is_ascii(buf_span(&dsn.returned.bytes)) ||
                    !utf8_is_ascii(buf_span(&dsn.machine)) || !utf8_is_ascii(buf_span(&dsn.human));
     write_header(&dsn, &header, boundary, is_8bit, &out->body);

@@ -43,6 +43,8 @@ static const struct explanation {
 
 static const char *explain(const struct status *status, enum report_action action)
 {
+    if (action == REPORT_RELAYED)
+        return "The server has taken it.";
     for (size_t i = 0; i < sizeof explanations / sizeof explanations[0]; i++) {
         const struct explanation *row = &explanations[i];
         if (row->subject == status->enhanced.subject &&
@@ -66,14 +68,14 @@ static void write_indented(struct buf *out, struct span text)
 }
 
 /* The server's own words, or ours where no server has said anything. */
-static void write_reason(struct dsn *dsn, const struct status *last)
+static void write_reason(struct dsn *dsn, const struct status *last, enum report_action action)
 {
     struct span text = text_clean(&dsn->scratch, last->text, true);
     struct span by = text_clean(&dsn->scratch, last->by, true);
     char code[ENHANCED_CODE_TEXT_MAX];
 
     enhanced_code_format(last->enhanced, code);
-    write_indented(&dsn->human, span_cstr(explain(last, dsn->options->action)));
+    write_indented(&dsn->human, span_cstr(explain(last, action)));
     if (last->said)
         write_indented(&dsn->human,
                        arena_printf(&dsn->scratch, "%.*s said: %u %s%s%.*s", SPAN_ARG(by),
@@ -97,40 +99,44 @@ static void write_recipient(struct dsn *dsn, const struct report_recipient *reci
     if (given_up.len > 0 && last->code != 0)
         write_indented(&dsn->human, SPAN("What stood in the way at the last try:"));
     if (last->code != 0)
-        write_reason(dsn, last);
+        write_reason(dsn, last, recipient->action);
     else if (given_up.len == 0)
         write_indented(&dsn->human, SPAN("It has not been tried yet."));
     buf_add(&dsn->human, SPAN("\r\n"));
 }
 
-static void write_opening(struct dsn *dsn)
+static struct span failed_text(const struct report_options *options, struct arena *arena)
 {
-    const struct report_options *options = dsn->options;
-    const struct queue_message *message = options->message;
-    struct arena *scratch = &dsn->scratch;
-    uint64_t now = options->now;
-    uint64_t age = now > message->arrival ? now - message->arrival : 0;
-    uint64_t left = options->retry_until > now ? options->retry_until - now : 0;
-    struct span arrival = text_date(scratch, message->arrival);
+    uint64_t now = options->now, arrival = options->message->arrival;
+    uint64_t age = now > arrival ? now - arrival : 0;
 
-    write_paragraph(&dsn->human, arena_printf(scratch, "This is the mail system at %s.",
-                                              options->conf->hostname));
-    if (options->action == REPORT_FAILED)
-        write_paragraph(&dsn->human,
-                        arena_printf(scratch,
-                                     "Your message of %.*s could not be delivered to the"
-                                     " recipients named below. It was with us for %.*s, and it"
-                                     " will not be tried again.",
-                                     SPAN_ARG(arrival), SPAN_ARG(text_duration(scratch, age))));
-    else
-        write_paragraph(&dsn->human,
-                        arena_printf(scratch,
-                                     "Your message of %.*s has not reached the recipients named"
-                                     " below in %.*s. You need not send it again: it will be"
-                                     " tried for another %.*s, until %.*s.",
-                                     SPAN_ARG(arrival), SPAN_ARG(text_duration(scratch, age)),
-                                     SPAN_ARG(text_duration(scratch, left)),
-                                     SPAN_ARG(text_date(scratch, options->retry_until))));
+    return arena_printf(arena,
+                        "Your message of %.*s could not be delivered to the recipients named below."
+                        " It was with us for %.*s, and it will not be tried again.",
+                        SPAN_ARG(text_date(arena, arrival)), SPAN_ARG(text_duration(arena, age)));
+}
+
+static struct span delayed_text(const struct report_options *options, struct arena *arena)
+{
+    uint64_t now = options->now, arrival = options->message->arrival, until = options->retry_until;
+    uint64_t age = now > arrival ? now - arrival : 0;
+    uint64_t left = until > now ? until - now : 0;
+
+    return arena_printf(arena,
+                        "Your message of %.*s has not reached the recipients named below in %.*s."
+                        " You need not send it again: it will be tried for another %.*s, until"
+                        " %.*s.",
+                        SPAN_ARG(text_date(arena, arrival)), SPAN_ARG(text_duration(arena, age)),
+                        SPAN_ARG(text_duration(arena, left)), SPAN_ARG(text_date(arena, until)));
+}
+
+static struct span relayed_text(const struct report_options *options, struct arena *arena)
+{
+    return arena_printf(arena,
+                        "Your message of %.*s was passed on to the next mail system for the"
+                        " recipients named below. That system does not tell of success: no news"
+                        " from it is good news.",
+                        SPAN_ARG(text_date(arena, options->message->arrival)));
 }
 
 /* The subject tells people which message it is; an encoded one tells them nothing. */
@@ -165,11 +171,34 @@ static void write_closing(struct dsn *dsn)
                            options->conf->hostname, id_format(options->message->id, id)));
 }
 
+static void write_recipients(struct dsn *dsn, enum report_action action)
+{
+    const struct report_options *options = dsn->options;
+
+    for (unsigned i = 0; i < options->recipient_count; i++)
+        if (options->recipients[i].action == action)
+            write_recipient(dsn, &options->recipients[i]);
+}
+
 void dsn_write_human(struct dsn *dsn)
 {
-    write_opening(dsn);
-    write_subject(dsn);
-    for (unsigned i = 0; i < dsn->options->recipient_count; i++)
-        write_recipient(dsn, &dsn->options->recipients[i]);
+    static struct span (*const texts[])(const struct report_options *, struct arena *) = {
+        [REPORT_FAILED] = failed_text,
+        [REPORT_DELAYED] = delayed_text,
+        [REPORT_RELAYED] = relayed_text,
+    };
+    bool first = true;
+
+    write_paragraph(&dsn->human, arena_printf(&dsn->scratch, "This is the mail system at %s.",
+                                              dsn->options->conf->hostname));
+    for (enum report_action action = 0; action < REPORT_ACTION_COUNT; action++) {
+        if (dsn->counts[action] == 0)
+            continue;
+        write_paragraph(&dsn->human, texts[action](dsn->options, &dsn->scratch));
+        if (first)
+            write_subject(dsn);
+        first = false;
+        write_recipients(dsn, action);
+    }
     write_closing(dsn);
 }

@@ -14,7 +14,8 @@ struct returned {
 
 struct dsn {
     const struct report_options *options;
-    struct arena scratch; /* until the notification is put together */
+    unsigned counts[REPORT_ACTION_COUNT]; /* recipients by action */
+    struct arena scratch;                 /* until the notification is put together */
     struct returned returned;
     bool utf8_recipients; /* RFC 6533: the machine's part becomes message/global-delivery-status */
     struct buf human;

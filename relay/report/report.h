@@ -13,26 +13,32 @@
 enum report_action {
     REPORT_FAILED,  /* permanent, or given up */
     REPORT_DELAYED, /* still being tried */
+    REPORT_RELAYED, /* taken by a next hop that will not tell what becomes of it */
+    REPORT_ACTION_COUNT,
 };
 
 struct report_recipient {
-    const struct queue_recipient *recipient; /* its address and last status */
+    const struct queue_recipient *recipient; /* its address, ORCPT and last status */
+    enum report_action action;
     struct span final_text; /* why it was given up where that is not the last status, or empty */
 };
 
 struct report_options {
-    const struct conf *conf; /* hostname, dsn_return_max, dsn_return_headers_only, expire_after */
+    const struct conf *conf; /* hostname, dsn_return_max, dsn_return_headers_only */
     struct queue *queue;     /* to read the returned message where it is not in memory */
     uint64_t id;             /* of the notification, from queue_new_id */
     uint64_t now;            /* wall clock ms */
-    enum report_action action;
     const struct queue_message *message; /* what it is about; reverse_path is not empty */
     const struct report_recipient *recipients;
     unsigned recipient_count;
-    uint64_t retry_until; /* REPORT_DELAYED: wall clock ms until which it is tried */
+    uint64_t retry_until; /* of delayed ones: wall clock ms until which it is tried */
 };
 
-/* One reference, body in memory, flags, reverse-path empty, no groups: the caller routes it to
+/* One message for all the recipients, whatever their actions; whether they are to be told of is the
+ * caller's to judge. What is returned of the message is its header, or, where a recipient has
+ * failed, what its RET asks for; dsn_return_headers_only decides where that says nothing.
+ *
+ * One reference, body in memory, flags, reverse-path empty, no groups: the caller routes it to
  * message->reverse_path and adds them. Never NULL: what cannot be read of the returned message is
  * left out and said so. */
 struct queue_message *report_dsn(const struct report_options *options);

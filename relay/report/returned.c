@@ -63,6 +63,18 @@ static void read_body(const struct report_options *options, bool all, struct ret
         returned->incomplete = true;
 }
 
+/* RFC 3461 4.3: a notification that tells of no failure returns the header alone. */
+static bool is_wanted_whole(const struct dsn *dsn)
+{
+    const struct conf *conf = dsn->options->conf;
+    const struct queue_message *message = dsn->options->message;
+    bool full = message->ret == ESMTP_RET_NONE ? !conf->dsn_return_headers_only
+                                               : message->ret == ESMTP_RET_FULL;
+
+    return full && dsn->counts[REPORT_FAILED] > 0 &&
+           message->trace.len + message->size <= conf->dsn_return_max;
+}
+
 void dsn_read_returned(struct dsn *dsn)
 {
     const struct report_options *options = dsn->options;
@@ -70,9 +82,7 @@ void dsn_read_returned(struct dsn *dsn)
     struct returned *returned = &dsn->returned;
     struct buf stored;
 
-    /* RFC 3461 4.3: a notification that tells of no failure returns the header alone. */
-    returned->whole = options->action == REPORT_FAILED && !options->conf->dsn_return_headers_only &&
-                      message->trace.len + message->size <= options->conf->dsn_return_max;
+    returned->whole = is_wanted_whole(dsn);
     buf_init(&stored, 0);
     if (!message->body_in_memory)
         read_body(options, returned->whole, returned, &stored);

@@ -115,7 +115,7 @@ static enum settle_fate judge(struct job *job, const struct connection *c, uint3
     if (status_is_success(status)) {
         bump(&s->counters.delivered, 1);
         log_outcome(job, c, recipient, status, "delivered");
-        return SETTLE_DELIVERED;
+        return job->attempt.dsn_passed ? SETTLE_DELIVERED : SETTLE_RELAYED;
     }
     if (status_is_permanent(status) || expired) {
         bump(&s->counters.failed, 1);

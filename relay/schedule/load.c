@@ -116,8 +116,11 @@ static void take(struct load *load, unsigned i)
         return;
     }
     if (message->groups[0].state == QUEUE_GROUP_WAITING && !is_gone(load, item) &&
-        scheduler_find_job(s, item->id, item->group) == NULL && !s->is_stopping)
-        job_enlist(job_create(s, message, &message->groups[0]), load->destination);
+        scheduler_find_job(s, item->id, item->group) == NULL && !s->is_stopping) {
+        struct job *job = job_create(s, message, &message->groups[0]);
+        job->loaded = true;
+        job_enlist(job, load->destination);
+    }
     queue_message_unref(message);
 }
 

@@ -33,6 +33,7 @@ struct job {
     struct queue_message *message;
     struct queue_group *group; /* in message; ours to change */
     enum job_state state;
+    bool loaded;       /* read from the store; the worker that took it in may be bringing it too */
     unsigned requeues; /* times that a lost connection put it back unharmed */
 
     /* The attempt. */
@@ -155,6 +156,9 @@ struct job *job_create(struct scheduler *owner, struct queue_message *message,
 /* In its destination's line and in the table. */
 void job_enlist(struct job *job, struct destination *d);
 void job_free(struct job *job);
+/* Frees a settled job, once no worker can bring its group any more, and notes when that is due
+ * again; UINT64_MAX = it is not. */
+void job_leave(struct job *job, uint64_t due);
 /* Back at the head of the line, as if it had not been taken. */
 void job_requeue(struct job *job);
 void job_start(struct job *job, struct connection *c);
@@ -165,7 +169,13 @@ void job_conclude(struct job *job, const struct status *status);
 bool job_is_expired(const struct job *job);
 
 /* settle.c */
-enum settle_fate { SETTLE_KEEP, SETTLE_DELIVERED, SETTLE_FAILED, SETTLE_REMOVED };
+enum settle_fate {
+    SETTLE_KEEP,
+    SETTLE_DELIVERED, /* and what is told of it from here on is the next hop's to tell */
+    SETTLE_RELAYED,   /* the next hop took it, but knows no notifications */
+    SETTLE_FAILED,
+    SETTLE_REMOVED,
+};
 struct settle_plan {
     const enum settle_fate *fates; /* one a recipient of the group */
     enum queue_group_state state;  /* of those that stay */

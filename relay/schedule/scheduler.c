@@ -170,12 +170,78 @@ void job_free(struct job *job)
     free(job);
 }
 
+struct farewell {
+    struct call call;
+    struct job *job;
+    uint64_t due;
+    unsigned visited;
+};
+
+static void depart(struct job *job, uint64_t due)
+{
+    struct destination *d = job->destination;
+
+    if (due != UINT64_MAX)
+        destination_note_due(d, due);
+    job_free(job);
+    destination_run(d);
+}
+
+static void on_all_visited(struct call *call)
+{
+    struct farewell *farewell = container_of(call, struct farewell, call);
+    struct scheduler *s = farewell->job->owner;
+
+    s->working--;
+    depart(farewell->job, farewell->due);
+    free(farewell);
+    scheduler_check_stopped(s);
+}
+
+/* On one worker's loop after the other. */
+static void on_visit(struct call *call)
+{
+    struct farewell *farewell = container_of(call, struct farewell, call);
+    struct scheduler *owner = farewell->job->owner;
+    const struct schedule_set *set = owner->set;
+
+    if (farewell->visited == set->count) {
+        call->done = on_all_visited;
+        loop_post(owner->loop, call);
+    } else {
+        loop_post(set->members[farewell->visited++]->loop, call);
+    }
+}
+
+/* A load may see a fresh group before its arrival comes: the commit is read as soon as it is made,
+ * and told to the worker that waits for it a little later. An arrival that found nothing in memory
+ * would be sent again. What tells the settling comes behind what told the commit, so a call that
+ * passes through all loops comes back behind the arrival. */
+void job_leave(struct job *job, uint64_t due)
+{
+    if (!job->loaded || job->group->tries > 0) {
+        depart(job, due);
+        return;
+    }
+    struct farewell *farewell = mem_zalloc(sizeof *farewell);
+    farewell->job = job;
+    farewell->due = due;
+    list_init(&farewell->call.link);
+    farewell->call.done = on_visit;
+    job->owner->working++;
+    on_visit(&farewell->call);
+}
+
 /* A fresh group stays in memory if its destination has room and is not backing off; otherwise it
  * is found again in the store. */
 static void on_arrival(struct call *call)
 {
     struct job *job = container_of(call, struct job, call);
     struct scheduler *s = job->owner;
+    if (scheduler_find_job(s, job->message->id, job->group->number) != NULL) {
+        job_free(job); /* a load was faster */
+        return;
+    }
     struct destination *d = scheduler_destination(s, job->group->destination);
     bool room = d->job_count < s->conf->window_per_destination &&
                 atomic_load(&s->set->body_bytes) < s->conf->queue_memory_max;

@@ -21,9 +21,9 @@ struct settling {
 
     /* The notification. */
     struct work work;
-    enum report_action action;
     struct report_recipient reported[QUEUE_GROUP_MAX];
     unsigned reported_count;
+    bool untold; /* what failed was a notification itself */
     struct conf *conf;
     struct queue_message *dsn;
     struct route_query route;
@@ -57,22 +57,19 @@ static void finish(struct settling *st, bool recorded)
 {
     struct job *job = st->job;
     struct scheduler *s = job->owner;
-    struct destination *d = job->destination;
     bool stays =
         recorded && st->remaining.recipient_count > 0 && st->remaining.state == QUEUE_GROUP_WAITING;
 
     if (st->batch != NULL)
         batch_told(st->batch, recorded);
-    if (stays)
-        destination_note_due(d, st->remaining.due);
+    uint64_t due = stays ? st->remaining.due : UINT64_MAX;
     if (recorded && st->dsn != NULL)
         schedule_submit(s->set, st->dsn);
     queue_message_unref(st->dsn);
     conf_unref(st->conf);
     free(st);
-    job_free(job);
     s->settling--;
-    destination_run(d);
+    job_leave(job, due);
     scheduler_check_stopped(s);
 }
 
@@ -189,7 +186,6 @@ static void report(struct work *work)
         .queue = st->job->owner->queue,
         .id = queue_new_id(st->job->owner->queue),
         .now = clock_steady_ms(),
-        .action = st->action,
         .message = st->job->message,
         .recipients = st->reported,
         .recipient_count = st->reported_count,
@@ -212,20 +208,56 @@ static void start_report(struct settling *st)
 
 /* ---- the start ---------------------------------------------------------------------------- */
 
+/* RFC 3461 4.1, 5.2.2 */
+static bool is_wanted(const struct queue_recipient *recipient, enum report_action action)
+{
+    static const unsigned asked_by[REPORT_ACTION_COUNT] = {
+        [REPORT_FAILED] = ESMTP_NOTIFY_FAILURE,
+        [REPORT_DELAYED] = ESMTP_NOTIFY_DELAY,
+        [REPORT_RELAYED] = ESMTP_NOTIFY_SUCCESS,
+    };
+    unsigned notify =
+        recipient->notify ? recipient->notify : ESMTP_NOTIFY_FAILURE | ESMTP_NOTIFY_DELAY;
+
+    return (notify & asked_by[action]) != 0;
+}
+
+/* RFC 5321 6.1: the null reverse-path is told nothing. */
+static void tell_of(struct settling *st, const struct queue_recipient *recipient,
+                    enum report_action action, struct span final_text)
+{
+    if (st->job->message->reverse_path.len == 0)
+        st->untold = st->untold || action == REPORT_FAILED;
+    else if (is_wanted(recipient, action))
+        st->reported[st->reported_count++] = (struct report_recipient){
+            .recipient = recipient, .action = action, .final_text = final_text};
+}
+
 static void sort_recipients(struct settling *st, const struct settle_plan *plan)
 {
     const struct queue_group *group = st->job->group;
 
-    st->action = plan->warn ? REPORT_DELAYED : REPORT_FAILED;
     for (uint32_t i = 0; i < group->recipient_count; i++) {
         const struct queue_recipient *recipient = &group->recipients[i];
-        if (plan->fates[i] == SETTLE_DELIVERED)
-            st->delivered = true;
-        if (plan->fates[i] == SETTLE_KEEP)
+        switch (plan->fates[i]) {
+        case SETTLE_KEEP:
             st->recipients[st->remaining.recipient_count++] = *recipient;
-        if (plan->fates[i] == SETTLE_FAILED || (plan->fates[i] == SETTLE_KEEP && plan->warn))
-            st->reported[st->reported_count++] =
-                (struct report_recipient){.recipient = recipient, .final_text = plan->final_text};
+            if (plan->warn)
+                tell_of(st, recipient, REPORT_DELAYED, SPAN_NONE);
+            break;
+        case SETTLE_RELAYED:
+            tell_of(st, recipient, REPORT_RELAYED, SPAN_NONE);
+            st->delivered = true;
+            break;
+        case SETTLE_DELIVERED:
+            st->delivered = true;
+            break;
+        case SETTLE_FAILED:
+            tell_of(st, recipient, REPORT_FAILED, plan->final_text);
+            break;
+        case SETTLE_REMOVED:
+            break;
+        }
     }
 }
 
@@ -247,14 +279,10 @@ void settle_start(struct job *job, const struct settle_plan *plan)
     st->remaining.recipients = st->recipients;
     st->remaining.recipient_count = 0;
     sort_recipients(st, plan);
-    if (st->reported_count == 0) {
-        submit(st);
-    } else if (job->message->reverse_path.len > 0) {
+    if (st->untold)
+        drop_dsn(st, "what failed was a notification itself");
+    if (st->reported_count > 0)
         start_report(st);
-    } else {
-        /* RFC 5321 6.1: a notification about a notification is never sent. */
-        if (st->action == REPORT_FAILED)
-            drop_dsn(st, "what failed was a notification itself");
+    else
         submit(st);
-    }
 }

@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 from support import certificates, content
 from support.dialogue import Dialogue, submit
+from support.process import run
 from support.relay import to
 from support.wait import wait_until
 
@@ -112,6 +113,19 @@ def test_rude_next_hop(options, chunking, start_relay, start_sink):
     assert len(sink.messages()) == len(arrived) == len(bodies)
     for number, body in enumerate(bodies):
         content.assert_relayed(arrived[f"{number}@example.test"], body)
+
+
+@pytest.mark.parametrize("options", RUDENESS.values(), ids=RUDENESS)
+def test_rude_next_hop_under_load(options, start_relay, start_sink):
+    """Mail arrives, waits and is read back from the store all at the same time."""
+    sink = start_sink(*options)
+    relay = start_relay(routes={"*": to(sink)}, retry_first="10ms", retry_max="10ms")
+    run("smtp-source", "-s", 10, "-m", 1000, "-N", "-f", "", "-t", "to@example.test",
+        f"127.0.0.1:{relay.port}")
+    sink.wait(1000)
+    relay.wait_empty()
+    relay.stop()
+    assert len(sink.recipients()) == len(set(sink.recipients())) == 1000
 
 
 # ---- transports ---------------------------------------------------------------------------------

@@ -30,8 +30,8 @@ def test_keywords(discarding_relay, certificate):
         assert (greeting.code, greeting.lines) == (220, ["relay.test ESMTP Smarthop"])
         name, *keywords = client.command("EHLO client.test").lines
         assert name == "relay.test"
-        assert sorted(keywords) == ["8BITMIME", "ENHANCEDSTATUSCODES", "HELP", "PIPELINING",
-                                    "SIZE 10485760", "SMTPUTF8", "STARTTLS"]
+        assert sorted(keywords) == ["8BITMIME", "CHUNKING", "ENHANCEDSTATUSCODES", "HELP",
+                                    "PIPELINING", "SIZE 10485760", "SMTPUTF8", "STARTTLS"]
         assert client.command("HELO client.test").lines == ["relay.test"]
 
 
@@ -63,8 +63,8 @@ DIALOGUES = {
         (RCPT, RECIPIENT_OK)],
     "unknown commands": [
         ("", "500 5.5.2"), ("XYZZY", "500 5.5.2"), ("EXPN list", "502 5.5.1"),
-        ("MAILFROM:<a@b.test>", "500 5.5.2"), ("AUTH PLAIN", "500 5.5.2"),
-        ("XCLIENT ADDR=192.0.2.1", "500 5.5.2")],
+        ("MAILFROM:<a@b.test>", "500 5.5.2"), ("ETRN example.test", "500 5.5.2"),
+        ("EHLO client.test", "250"), ("XCLIENT ADDR=192.0.2.1", "550 5.7.1")],
     "arguments": [
         ("VRFY", "501 5.5.4"), ("EHLO client.test", "250"), (MAIL, SENDER_OK), (RCPT, RECIPIENT_OK),
         ("DATA now", "501 5.5.4"), ("RSET all", "501 5.5.4"), ("QUIT now", "501 5.5.4"),
@@ -95,6 +95,12 @@ DIALOGUES = {
         ("EHLO client.test", "250"), ("MAIL FROM:<ä@b.test>", "553 5.6.7"),
         ("MAIL FROM:<ä@b.test> SMTPUTF8", SENDER_OK), ("RCPT TO:<ü@bücher.test>", RECIPIENT_OK),
         ("RSET", OK), (MAIL, SENDER_OK), ("RCPT TO:<ü@b.test>", "553 5.6.7")],
+    "BDAT": [
+        ("EHLO client.test", "250"), ("BDAT 0 LAST", "503 5.5.1"), (MAIL, SENDER_OK),
+        ("BDAT 3\r\na", "554 5.5.1"), (MAIL, SENDER_OK), (RCPT, RECIPIENT_OK),
+        ("BDAT 3\r\na", OK), ("DATA", "503 5.5.1"), (RCPT, "503 5.5.1"), ("BDAT 0 LAST", OK),
+        (MAIL, SENDER_OK), (RCPT, RECIPIENT_OK), ("BDAT 3\r\na", OK), ("RSET", OK),
+        (MAIL, SENDER_OK), (RCPT, RECIPIENT_OK), ("BDAT", "501 5.5.4")],
     "STARTTLS is not there": [("EHLO client.test", "250"), ("STARTTLS", "502 5.5.1")],
     "broken lines": [
         (b"NOOP\0", "500 5.5.2"), (b"NO\rOP", "500 5.5.2"), ("NOOP " + "x" * 600, "500 5.5.2"),
@@ -125,6 +131,45 @@ def test_pipelining(start_relay, sink):
         assert [client.reply().status for _ in range(3)] == [OK, OK, "221 2.0.0"]
         assert client.is_closed()
     assert len(sink.wait(2)) == 2
+
+
+@pytest.mark.parametrize("size", [7, 4096, 1 << 20])
+def test_bdat(size, start_relay, sink):
+    """Every hard content in chunks of this size, which leave all at once."""
+    relay = start_relay(routes={"*": to(sink)})
+    bodies = list(content.CONTENTS.values())
+    with Dialogue(relay.port).hello() as client:
+        for number, body in enumerate(bodies):
+            client.begin(f"{number}@example.test")
+            chunks = [body[at:at + size] for at in range(0, len(body), size)]
+            client.send(b"".join(b"BDAT %d\r\n%s" % (len(chunk), chunk) for chunk in chunks)
+                        + b"BDAT 0 LAST\r\n")
+            assert {client.reply().status for _ in range(len(chunks) + 1)} == {OK}
+    for message in sink.wait(len(bodies)):
+        number = int(message.recipients[0].split("@")[0])
+        content.assert_relayed(message.content, bodies[number])
+
+
+@pytest.mark.parametrize("chunking, end", [([], b"\r\n"), (["--chunking"], b"")])
+def test_bdat_without_line_end(chunking, end, start_relay, start_sink):
+    """Only BDAT can carry it on as it is; DATA ends the line (RFC 3030)."""
+    sink = start_sink(*chunking)
+    relay = start_relay(routes={"*": to(sink)})
+    with Dialogue(relay.port).hello() as client:
+        client.begin("to@example.test")
+        client.send(b"BDAT 9 LAST\r\na: b\r\n\r\nc")
+        assert client.reply().status == OK
+    content.assert_relayed(sink.wait(1)[0].content, b"a: b\r\n\r\nc" + end)
+
+
+@pytest.mark.parametrize("forbidden", [b"\0", b"\r", b"\n", b"a\rb", b"a\nb"], ids=repr)
+def test_bdat_forbidden_byte(forbidden, discarding_relay):
+    relay = discarding_relay()
+    with Dialogue(relay.port).hello() as client:
+        client.begin("to@example.test")
+        client.send(b"BDAT %d LAST\r\n%s" % (len(forbidden), forbidden))
+        assert client.reply().status == "554 5.6.0"
+        assert client.command("NOOP").status == OK
 
 
 # ---- limits -----------------------------------------------------------------------------------

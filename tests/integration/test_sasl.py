@@ -5,8 +5,10 @@ import base64
 import hashlib
 import hmac
 import os
+import pty
 import secrets
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -211,3 +213,49 @@ def test_user_commands(users):
     assert smarthopctl(users, "list").stdout == "b,ü= plain scram\n"
     assert oct(users.stat().st_mode & 0o777) == "0o600"
     assert smarthopctl(users, "passwd").returncode == 2
+
+
+class Terminal:
+    """smarthopctl at a terminal of its own."""
+
+    def __init__(self, users: Path, *words: str):
+        self.seen = ""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execv(BIN / "smarthopctl", ["smarthopctl", "--users", str(users), "user", *words])
+
+    def expect(self, text: str) -> None:
+        while text not in self.seen:
+            self.seen += os.read(self.fd, 4096).decode()
+        self.seen = self.seen.partition(text)[2]
+
+    def type(self, text: str) -> None:
+        assert not termios.tcgetattr(self.fd)[3] & termios.ECHO
+        os.write(self.fd, text.encode())
+
+    def end(self) -> int:
+        try:
+            while more := os.read(self.fd, 4096):
+                self.seen += more.decode()
+        except OSError:  # how Linux tells that the other end is closed
+            pass
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(status)
+
+
+@pytest.mark.parametrize("first, second, code", [
+    ("new one\n", "new one\n", 0),
+    ("new one\n", "new 0ne\n", 1),
+    ("new one\n", "\x03", -2),
+])
+def test_asking_twice_without_echo(users, first, second, code):
+    terminal = Terminal(users, "passwd", "alice")
+    terminal.expect("Password of alice: ")
+    terminal.type(first)
+    terminal.expect("Once more, password of alice: ")
+    terminal.type(second)
+    assert terminal.end() == code
+    assert "new" not in terminal.seen
+    done = smarthopctl(users, "test", "alice", "--password-stdin", password="new one")
+    assert (done.returncode == 0) == (code == 0)

@@ -320,6 +320,23 @@ def test_show_json(site):
     assert with_body["message"].endswith("Subject: Synthetic\r\n\r\n")
 
 
+def test_show_dsn(site):
+    """What the sender asked for by RFC 3461; nothing of it where there was nothing."""
+    (plain,) = site.fill(1, 1)
+    (asked,) = site.fill(1, 1, "dsn")
+    assert not any(word in site.good("queue", "show", plain) for word in ("ENVID", "NOTIFY"))
+    output = site.good("queue", "show", asked).splitlines()
+    for line in ("ENVID       QQ314159", "RET         HDRS", "  ORCPT     rfc822;Bob@example.com",
+                 "  NOTIFY    SUCCESS,FAILURE"):
+        assert line in output
+    for message in (site.json("queue", "show", asked), site.json("queue", "list")[1]):
+        assert (message["envid"], message["ret"]) == ("QQ314159", "HDRS")
+        assert message["recipients"][0]["notify"] == "SUCCESS,FAILURE"
+        assert message["recipients"][0]["orcpt"] == "rfc822;Bob@example.com"
+    (recipient,) = site.json("queue", "show", plain)["recipients"]
+    assert (recipient["notify"], recipient["orcpt"]) == ("", "")
+
+
 TRACE = b"Received: from client.example.org by mx.example.com\r\n"
 HEADER = b"Subject: Synthetic\r\n"
 LINE = b"A line of text that is stored and shown again as it came in.\r\n"

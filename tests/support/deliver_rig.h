@@ -50,6 +50,7 @@ struct rig_case {
     unsigned recipients; /* r1@example.net and so on; 0 = 1 */
     unsigned messages;   /* 0 = 1 */
     unsigned flags;      /* of the message */
+    bool dsn;            /* r1 and the message have parameters of RFC 3461 */
     size_t tiny;         /* RIG_TINY(which deadline passes), 0 = none */
     enum deliver_tls tls;
     bool trusted; /* the peer's certificate is */
@@ -110,8 +111,8 @@ static inline void rig_note_finished(struct rig *rig)
             scope = attempt->statuses[i].scope;
     }
     assert_int_equal(attempt->scope, scope);
-    buf_addf(&rig->got, "%s%s%s; ", attempt->sent ? " sent" : "",
-             attempt->damaged ? " damaged" : "",
+    buf_addf(&rig->got, "%s%s%s%s; ", attempt->sent ? " sent" : "",
+             attempt->dsn_passed ? " dsn" : "", attempt->damaged ? " damaged" : "",
              deliver_session_tls(rig->session)[0] != '\0' ? " tls" : "");
     tls_session_free(rig->kept);
     rig->kept = deliver_session_resume(rig->session);
@@ -188,6 +189,14 @@ static inline struct deliver_deadlines rig_deadlines(const struct rig_case *test
     return deadlines;
 }
 
+static inline void rig_set_dsn(struct rig *rig)
+{
+    rig->message.ret = ESMTP_RET_HEADERS;
+    rig->message.envelope_id = SPAN("a+b c");
+    rig->recipients[0].notify = ESMTP_NOTIFY_SUCCESS | ESMTP_NOTIFY_DELAY;
+    rig->recipients[0].original = SPAN("rfc822;R+2B1@example.org");
+}
+
 static inline void rig_init(struct rig *rig, const struct rig_case *test)
 {
     static const char *const addresses[RIG_RECIPIENTS_MAX] = {"r1@example.net", "r2@example.net",
@@ -206,6 +215,8 @@ static inline void rig_init(struct rig *rig, const struct rig_case *test)
     rig->message.reverse_path = SPAN("a@example.com");
     rig->message.trace = SPAN(RIG_TRACE);
     rig->message.groups = &rig->group;
+    if (test->dsn)
+        rig_set_dsn(rig);
     buf_init(&rig->message.body, 0);
 }
 

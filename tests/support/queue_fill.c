@@ -1,5 +1,6 @@
 /*
- * queue_fill STORE COUNT DESTINATIONS [held] [tried] [backoff] [hostile] [two-groups] [size=BYTES]
+ * queue_fill STORE COUNT DESTINATIONS [held] [tried] [backoff] [hostile] [two-groups] [dsn]
+ *            [size=BYTES]
  *
  * Puts COUNT synthetic messages for so many destinations into a store, through queue.h alone, and
  * prints their ids. The words describe every message of this run.
@@ -18,7 +19,7 @@ struct fill {
     struct queue *queue;
     uint64_t now;
     unsigned destinations;
-    bool held, tried, backoff, hostile, two_groups;
+    bool held, tried, backoff, hostile, two_groups, dsn;
     uint64_t size;
     sem_t room;
 };
@@ -77,6 +78,10 @@ static void fill_group(const struct fill *fill, struct queue_message *message, u
             arena_printf(&message->arena, "user%u@%.*s", i, SPAN_ARG(g->destination));
         if (fill->tried)
             g->recipients[i].last = make_status(fill);
+        if (fill->dsn) {
+            g->recipients[i].notify = ESMTP_NOTIFY_SUCCESS | ESMTP_NOTIFY_FAILURE;
+            g->recipients[i].original = SPAN("rfc822;Bob@example.com");
+        }
     }
 }
 
@@ -99,6 +104,10 @@ static struct queue_message *make_message(const struct fill *fill, unsigned numb
     message->id = queue_new_id(fill->queue);
     message->arrival = fill->now;
     message->reverse_path = arena_printf(&message->arena, "sender%u@example.org", number);
+    if (fill->dsn) {
+        message->ret = ESMTP_RET_HEADERS;
+        message->envelope_id = SPAN("QQ314159");
+    }
     message->trace = SPAN("Received: from client.example.org by mx.example.com\r\n");
     message->client = SPAN("client.example.org [198.51.100.7]");
     message->hello = SPAN("client.example.org");
@@ -178,6 +187,7 @@ static void take_word(struct fill *fill, const char *word)
     fill->backoff |= strcmp(word, "backoff") == 0;
     fill->hostile |= strcmp(word, "hostile") == 0;
     fill->two_groups |= strcmp(word, "two-groups") == 0;
+    fill->dsn |= strcmp(word, "dsn") == 0;
     if (strncmp(word, "size=", 5) == 0)
         fill->size = strtoull(word + 5, NULL, 10);
 }

@@ -21,6 +21,7 @@ struct smtp_peer {
     const char *greeting, *mail, *rcpt, *data, *final;
     /* Of one recipient, where it is not NULL. */
     const char *(*judge)(struct smtp_peer *peer, struct span address);
+    bool offers_dsn;
     unsigned serves_most; /* connections; those beyond are greeted with 421; 0 = no bound */
 
     unsigned connections; /* so far */
@@ -82,7 +83,8 @@ static inline void smtp_peer_command(struct smtp_peer_conn *c, struct span line)
     struct smtp_peer *peer = c->peer;
 
     if (span_starts_nocase(line, SPAN("EHLO"))) {
-        smtp_peer_say(c, "250-peer\r\n250 PIPELINING");
+        smtp_peer_say(c, peer->offers_dsn ? "250-peer\r\n250-DSN\r\n250 PIPELINING"
+                                          : "250-peer\r\n250 PIPELINING");
     } else if (span_starts_nocase(line, SPAN("MAIL"))) {
         smtp_peer_say(c, peer->mail);
     } else if (span_starts_nocase(line, SPAN("RCPT"))) {

@@ -235,6 +235,35 @@ static void names_the_culprit(void **state)
     arena_fini(&arena);
 }
 
+/* What is passed on means what was said. */
+static bool notify_comes_back(unsigned notify)
+{
+    char text[16 + ESMTP_NOTIFY_TEXT_MAX] = "NOTIFY=";
+    size_t len = esmtp_notify_format(notify, text + 7);
+    struct esmtp_rcpt rcpt = {0};
+
+    if (len > 0) {
+        struct smtp_params params = params_of(text);
+        struct arena arena;
+        arena_init(&arena);
+        esmtp_parse_rcpt(&params, &everything, &arena, &rcpt, NULL);
+        arena_fini(&arena);
+    }
+    return strlen(text) == 7 + len && rcpt.notify == notify;
+}
+
+static void writes_what_is_passed_on(void **state)
+{
+    char text[ESMTP_NOTIFY_TEXT_MAX];
+
+    (void)state;
+    CHECK_SPAN("FULL", esmtp_ret_format(ESMTP_RET_FULL), SPAN("FULL"));
+    CHECK_SPAN("HDRS", esmtp_ret_format(ESMTP_RET_HEADERS), SPAN("HDRS"));
+    CHECK_SPAN("none", esmtp_ret_format(ESMTP_RET_NONE), SPAN_NONE);
+    esmtp_notify_format(ESMTP_NOTIFY_ALL, text); /* never said, but it has room */
+    assert_string_equal(text, "NEVER,SUCCESS,FAILURE,DELAY");
+}
+
 static void judges_rcpt(void **state)
 {
     enum { S = ESMTP_NOTIFY_SUCCESS, F = ESMTP_NOTIFY_FAILURE, D = ESMTP_NOTIFY_DELAY };
@@ -282,6 +311,7 @@ static void judges_rcpt(void **state)
         CHECK(cases[i].text, error == cases[i].error);
         if (error == ESMTP_OK) {
             CHECK(cases[i].text, rcpt.notify == cases[i].notify);
+            CHECK(cases[i].text, notify_comes_back(rcpt.notify));
             CHECK_SPAN(cases[i].text, rcpt.orcpt_type, span_cstr(cases[i].type));
             CHECK_SPAN(cases[i].text, rcpt.orcpt_address, span_cstr(cases[i].address));
         }
@@ -352,6 +382,7 @@ int main(void)
         cmocka_unit_test(refuses_what_is_not_offered),
         cmocka_unit_test(names_the_culprit),
         cmocka_unit_test(judges_rcpt),
+        cmocka_unit_test(writes_what_is_passed_on),
         cmocka_unit_test(has_a_reply_for_each_error),
         cmocka_unit_test(reads_dates),
     };

@@ -57,12 +57,11 @@ static int setup(void **state)
     };
     recipient.last.by = SPAN("mail.example.net [192.0.2.1]:25");
     recipient.last.said = true;
-    reported = (struct report_recipient){.recipient = &recipient};
+    reported = (struct report_recipient){.recipient = &recipient, .action = REPORT_FAILED};
     options = (struct report_options){
         .conf = &conf,
         .id = 0x1234567ABC,
         .now = NOW,
-        .action = REPORT_FAILED,
         .message = message,
         .recipients = &reported,
         .recipient_count = 1,
@@ -221,7 +220,7 @@ static void test_failed_parts(void **state)
 static void test_delayed(void **state)
 {
     (void)state;
-    options.action = REPORT_DELAYED;
+    reported.action = REPORT_DELAYED;
     recipient.last = STATUS(451, 4, 4, 1, "connection refused");
     body_is(SPAN("Subject: Lunch\r\n\r\nHello\r\n"));
     build();
@@ -282,6 +281,95 @@ static void test_several_recipients(void **state)
     assert_has("+0000\r\n\r\nFinal-Recipient: rfc822; carol@example.net\r\n");
     assert_has("Remote-MTA: dns; [192.0.2.7]\r\n");
     assert_has("    That mailbox is full.\r\n");
+}
+
+static void test_relayed(void **state)
+{
+    (void)state;
+    reported.action = REPORT_RELAYED;
+    recipient.last.code = 250;
+    recipient.last.enhanced = (struct enhanced_code){2, 1, 5};
+    recipient.last.text = SPAN("queued as 7");
+    message->ret = ESMTP_RET_FULL;
+    body_is(SPAN("Subject: Lunch\r\n\r\nHello\r\n"));
+    build();
+    assert_has("Subject: Your message has been passed on\r\n");
+    assert_has("<bob@example.net>\r\n"
+               "    The server has taken it.\r\n"
+               "    mail.example.net [192.0.2.1]:25 said: 250 2.1.5 queued as 7\r\n");
+    assert_has("Action: relayed\r\nStatus: 2.1.5\r\nRemote-MTA: dns; mail.example.net\r\n"
+               "Diagnostic-Code: smtp; 250 2.1.5 queued as 7\r\n");
+    assert_has_not("Will-Retry-Until");
+    assert_has("Content-Type: text/rfc822-headers\r\n");
+    assert_has_not("Hello");
+}
+
+/* RFC 3464 2.3: each recipient has its own action; people read them apart. */
+static void test_mixed_actions(void **state)
+{
+    static struct queue_recipient second;
+    struct report_recipient both[2];
+
+    (void)state;
+    second = (struct queue_recipient){.address = SPAN("carol@example.net"),
+                                      .last = STATUS(250, 2, 0, 0, "taken")};
+    both[0] = (struct report_recipient){.recipient = &second, .action = REPORT_RELAYED};
+    both[1] = reported;
+    options.recipients = both;
+    options.recipient_count = 2;
+    body_is(SPAN("\r\nHello\r\n"));
+    build();
+    assert_has("Subject: Your message could not be delivered to some recipients\r\n");
+    assert_has("Final-Recipient: rfc822; carol@example.net\r\nAction: relayed\r\n"
+               "Status: 2.0.0\r\n");
+    assert_has("Final-Recipient: rfc822; bob@example.net\r\nAction: failed\r\nStatus: 5.1.1\r\n");
+    assert_has("said: 550 5.1.1 No such user here\r\n\r\nYour message of ");
+    assert_has("Hello");
+}
+
+/* RFC 3464 2.2.1, 2.3.1: decoded; nothing where the sender gave nothing. */
+static void test_sender_parameters(void **state)
+{
+    (void)state;
+    body_is(SPAN("\r\n"));
+    build();
+    assert_has_not("Original-");
+    queue_message_unref(dsn);
+    message->envelope_id = SPAN("QQ 314+159");
+    recipient.original = SPAN("rfc822;Bob+2Blist@example.org");
+    build();
+    assert_has("\r\n\r\nOriginal-Envelope-Id: QQ 314+159\r\nReporting-MTA: dns; ");
+    assert_has("\r\n\r\nOriginal-Recipient: rfc822; Bob+list@example.org\r\n"
+               "Final-Recipient: rfc822; bob@example.net\r\n");
+    queue_message_unref(dsn);
+    recipient.original = SPAN("utf-8;\xce\xb2@example.org");
+    build();
+    assert_has("Content-Type: message/global-delivery-status\r\n");
+    assert_has("Original-Recipient: utf-8; \xce\xb2@example.org\r\n");
+}
+
+static void test_what_is_returned(void **state)
+{
+    static const struct {
+        enum esmtp_ret ret;
+        bool headers_only, small, whole;
+    } cases[] = {
+        {ESMTP_RET_NONE, false, true, true},     {ESMTP_RET_NONE, true, true, false},
+        {ESMTP_RET_FULL, true, true, true},      {ESMTP_RET_FULL, false, false, false},
+        {ESMTP_RET_HEADERS, false, true, false},
+    };
+
+    (void)state;
+    body_is(SPAN("Subject: x\r\n\r\nHello\r\n"));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        message->ret = cases[i].ret;
+        conf.dsn_return_headers_only = cases[i].headers_only;
+        conf.dsn_return_max = cases[i].small ? 1000 : 10;
+        queue_message_unref(dsn);
+        build();
+        assert_int_equal(has("Hello"), cases[i].whole);
+        assert_true(has("Subject: x"));
+    }
 }
 
 /* A peer's reply must not become header fields, parts or control sequences. */
@@ -471,6 +559,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_never_tried, setup, teardown),
         cmocka_unit_test_setup_teardown(test_several_recipients, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_relayed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mixed_actions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sender_parameters, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_returned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_texts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_words, setup, teardown),
         cmocka_unit_test_setup_teardown(test_boundary_in_content, setup, teardown),

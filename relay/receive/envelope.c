@@ -1,0 +1,224 @@
+/* MAIL and RCPT: who sends the message and to whom, with what was asked for besides. */
+#include "receive/session.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+
+static void refuse_path(struct session *s, enum smtp_path_error error, enum address_error address)
+{
+    char text[160];
+    struct enhanced_code enhanced = ESC(5, 5, 4);
+    uint16_t code = 501;
+
+    snprintf(text, sizeof text, "Syntax: %s%s%s", smtp_path_error_text(error),
+             error == SMTP_PATH_ADDRESS ? ": " : "",
+             error == SMTP_PATH_ADDRESS ? address_error_text(address) : "");
+    if (error == SMTP_PATH_ADDRESS)
+        enhanced = ESC(5, 1, 3);
+    if (error == SMTP_PATH_NEEDS_SMTPUTF8 || address == ADDRESS_UTF8_REFUSED) {
+        enhanced = ESC(5, 6, 7);
+        code = 553; /* RFC 6531 3.5 */
+    }
+    session_refuse(s, code, enhanced, text);
+}
+
+static void refuse_param(struct session *s, enum esmtp_error error)
+{
+    struct status status = esmtp_error_status(error);
+
+    session_refuse_span(s, status.code, status.enhanced, status.text);
+}
+
+/* What the reply to EHLO has offered; nothing to a client that said HELO. */
+static struct esmtp_offer offer_of(const struct session *s)
+{
+    struct esmtp_offer offer = {.extensions = SMTP_EXT_SIZE | SMTP_EXT_8BITMIME |
+                                              SMTP_EXT_SMTPUTF8 | SMTP_EXT_DSN};
+
+    if (auth_is_offered(s))
+        offer.extensions |= SMTP_EXT_AUTH;
+    return s->esmtp ? offer : (struct esmtp_offer){0};
+}
+
+/* ---- MAIL --------------------------------------------------------------------------------- */
+
+bool envelope_store_takes_mail(struct session *s)
+{
+    if (!queue_refuses(s->server->queue))
+        return true;
+    if (queue_is_broken(s->server->queue))
+        session_reply(s, 451, ESC(4, 3, 0), "Mail cannot be stored, try again later");
+    else
+        session_reply(s, 452, ESC(4, 3, 1), "No room to store mail, try again later");
+    return false;
+}
+
+/* False, and said so, where one of them is refused. */
+static bool take_mail_params(struct session *s, const struct smtp_params *params)
+{
+    struct queue_message *message = s->tx->message;
+    struct esmtp_offer offer = offer_of(s);
+    struct esmtp_mail mail;
+    char text[96];
+
+    enum esmtp_error error = esmtp_parse_mail(params, &offer, &message->arena, &mail, NULL);
+    if (error != ESMTP_OK) {
+        refuse_param(s, error);
+        return false;
+    }
+    if (mail.size > s->conf->message_size_max) {
+        snprintf(text, sizeof text, "Message is larger than %llu bytes",
+                 (unsigned long long)s->conf->message_size_max);
+        session_refuse(s, 552, ESC(5, 3, 4), text);
+        return false;
+    }
+    s->tx->declared_size = mail.size;
+    if (mail.body == ESMTP_BODY_8BITMIME)
+        message->flags |= QUEUE_BODY_8BIT;
+    if (mail.smtputf8)
+        message->flags |= QUEUE_SMTPUTF8;
+    message->ret = mail.ret;
+    message->envelope_id = mail.envid;
+    return true;
+}
+
+static void begin_message(struct session *s, const struct address *sender)
+{
+    struct queue_message *message = s->tx->message;
+
+    message->id = queue_new_id(s->server->queue);
+    message->arrival = clock_steady_ms();
+    message->reverse_path = arena_dup(&message->arena, sender->text);
+    message->tenant = arena_dup(&message->arena, sender->domain);
+    message->client = arena_dup(&message->arena, span_cstr(s->client));
+    message->hello = arena_dup(&message->arena, span_cstr(s->hello));
+    session_reply(s, 250, ESC(2, 1, 0), "Sender OK");
+}
+
+void envelope_mail(struct session *s, struct span text)
+{
+    struct smtp_mail_args args;
+
+    if (s->tx != NULL) {
+        session_refuse(s, 503, ESC(5, 5, 1), "A transaction is under way");
+        return;
+    }
+    if (s->listener.role == CONF_ROLE_SUBMISSION && s->user == NULL) {
+        session_refuse(s, 530, ESC(5, 7, 0), "Log in first");
+        return;
+    }
+    if (!envelope_store_takes_mail(s))
+        return;
+    enum smtp_path_error error =
+        smtp_parse_mail(text, SMTP_PATH_ALLOW_UTF8 | SMTP_PATH_ALLOW_LONG_LOCAL, &args);
+    if (error != SMTP_PATH_OK) {
+        refuse_path(s, error, args.address_error);
+        return;
+    }
+    if (!auth_may_send_as(s, &args.path)) {
+        session_refuse(s, 553, ESC(5, 7, 1), "This sender address is not yours to use");
+        return;
+    }
+    s->tx = transaction_create(s);
+    if (take_mail_params(s, &args.params))
+        begin_message(s, &args.path);
+    else
+        transaction_drop(s->tx);
+}
+
+/* ---- RCPT --------------------------------------------------------------------------------- */
+
+/* Into tx->asked; false, and said so, where one of them is refused. */
+static bool take_rcpt_params(struct session *s, const struct smtp_params *params)
+{
+    struct queue_message *message = s->tx->message;
+    struct esmtp_rcpt *rcpt = &s->tx->asked;
+    struct esmtp_offer offer = offer_of(s);
+
+    enum esmtp_error error = esmtp_parse_rcpt(params, &offer, &message->arena, rcpt, NULL);
+    if (error != ESMTP_OK) {
+        refuse_param(s, error);
+        return false;
+    }
+    rcpt->orcpt = arena_dup(&message->arena, rcpt->orcpt);
+    return true;
+}
+
+static void ask_route(struct session *s, const struct address *path)
+{
+    struct transaction *tx = s->tx;
+    struct arena *arena = &tx->message->arena;
+    struct route_query *query = &tx->route;
+    struct span ascii = SPAN_NONE;
+
+    if (path->literal)
+        ascii = arena_dup(arena, path->domain);
+    else if (path->domain.len > 0)
+        domain_to_ascii(path->domain, arena, &ascii);
+    *query = (struct route_query){
+        .conf = tx->conf,
+        .reverse_path = tx->message->reverse_path,
+        .recipient = arena_dup(arena, path->text),
+        .domain = ascii,
+        .arena = arena,
+    };
+    session_enter(s, SESSION_ROUTE);
+    transaction_route(tx);
+}
+
+void envelope_rcpt(struct session *s, struct span text)
+{
+    struct smtp_rcpt_args args;
+
+    if (s->tx == NULL || s->tx->in_chunks) {
+        session_refuse(s, 503, ESC(5, 5, 1), s->tx ? "The message has begun" : "MAIL first");
+        return;
+    }
+    unsigned flags = SMTP_PATH_ALLOW_LONG_LOCAL | SMTP_PATH_ALLOW_UNDERSCORE;
+    if (s->tx->message->flags & QUEUE_SMTPUTF8)
+        flags |= SMTP_PATH_ALLOW_UTF8;
+    enum smtp_path_error error = smtp_parse_rcpt(text, flags, &args);
+    if (error != SMTP_PATH_OK) {
+        refuse_path(s, error, args.address_error);
+        return;
+    }
+    if (!take_rcpt_params(s, &args.params))
+        return;
+    if (!s->may_relay) {
+        count(&s->server->counters.rejected);
+        session_refuse(s, 550, ESC(5, 7, 1), "Relaying is not permitted for your address");
+        return;
+    }
+    if (s->tx->recipient_count >= s->conf->recipients_max) {
+        session_reply(s, 452, ESC(4, 5, 3), "Too many recipients; send the rest separately");
+        return;
+    }
+    ask_route(s, &args.path);
+}
+
+void envelope_routed(struct session *s)
+{
+    const struct route_query *query = &s->tx->route;
+
+    session_enter(s, SESSION_COMMAND);
+    if (query->verdict == ROUTE_REJECT) {
+        count(&s->server->counters.rejected);
+        session_refuse_span(s, query->status.code, query->status.enhanced, query->status.text);
+    } else if (query->verdict == ROUTE_DEFER) {
+        session_reply_span(s, query->status.code, query->status.enhanced, query->status.text);
+    } else {
+        *transaction_add_recipient(s->tx) = (struct tx_recipient){
+            .address = query->recipient,
+            .destination = query->destination,
+            .next_hop = query->next_hop,
+            .notify = s->tx->asked.notify,
+            .original = s->tx->asked.orcpt,
+            .verdict = query->verdict,
+            .status = query->status,
+        };
+        s->recipients_total++;
+        session_reply(s, 250, ESC(2, 1, 5), "Recipient OK");
+    }
+    session_run(s);
+}

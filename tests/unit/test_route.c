@@ -1,0 +1,222 @@
+/* route/: the text form of next hops, their keys, and where the configuration sends a recipient. */
+#include "route/route.h"
+
+#include "support/conf_text.h"
+#include "support/loop_turn.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static void assert_span(struct span s, const char *text)
+{
+    if (!span_equal(s, span_cstr(text)))
+        fail_msg("wanted \"%s\", got \"%.*s\"", text, SPAN_ARG(s));
+}
+
+/* ---- text --------------------------------------------------------------------------------- */
+
+static void test_next_hops_that_are_read(void **state)
+{
+    static const struct {
+        const char *text, *name;
+        unsigned hosts;
+        uint16_t port;
+        bool use_mx, is_address;
+        enum conf_route_tls tls;
+    } cases[] = {
+        {"mx:rcpt.test:25;tls=none", "rcpt.test", 1, 25, true, false, CONF_ROUTE_TLS_NONE},
+        {"hosts:a.test:587;tls=required", "a.test", 1, 587, false, false, CONF_ROUTE_TLS_REQUIRED},
+        {"hosts:[192.0.2.1]:25,b.test:26;tls=opportunistic", "192.0.2.1", 2, 25, false, true,
+         CONF_ROUTE_TLS_OPPORTUNISTIC},
+        {"hosts:[2001:db8::1]:25;tls=none", "2001:db8::1", 1, 25, false, true, CONF_ROUTE_TLS_NONE},
+    };
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct route_next_hop hop;
+        assert_true(route_next_hop_parse(span_cstr(cases[i].text), &hop));
+        assert_int_equal(hop.host_count, cases[i].hosts);
+        assert_int_equal(hop.use_mx, cases[i].use_mx);
+        assert_int_equal(hop.tls, cases[i].tls);
+        assert_int_equal(hop.hosts[0].port, cases[i].port);
+        assert_int_equal(hop.hosts[0].is_address, cases[i].is_address);
+        assert_span(hop.hosts[0].name, cases[i].name);
+        assert_span(route_next_hop_format(&arena, &hop), cases[i].text); /* and back */
+    }
+    arena_fini(&arena);
+}
+
+static void test_next_hops_that_are_none(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "mx",
+        "mx:",
+        "mx:a.test",
+        "mx:a.test:25",
+        "mx:a.test:25;",
+        "mx:a.test:25;tls=",
+        "mx:a.test:25;tls=maybe",
+        "mx:a.test:x;tls=none",
+        "mx:a.test:65536;tls=none",
+        "mx::25;tls=none",
+        "mx:a.test:25,b.test:25;tls=none",
+        "hosts:;tls=none",
+        "hosts:[]:25;tls=none",
+        "hosts:[192.0.2.1:25;tls=none",
+        "ftp:a.test:25;tls=none",
+        "hosts:a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8,a:9,a:10,a:11,a:12,a:13,a:14,a:15,a:16,a:17;tls="
+        "none",
+    };
+    struct route_next_hop hop;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++)
+        if (route_next_hop_parse(span_cstr(texts[i]), &hop))
+            fail_msg("\"%s\" was read", texts[i]);
+}
+
+static void test_a_list_that_is_too_long(void **state)
+{
+    static char name[100];
+    struct route_next_hop hop = {.host_count = ROUTE_HOSTS_MAX};
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena);
+    memset(name, 'x', sizeof name);
+    for (unsigned i = 0; i < ROUTE_HOSTS_MAX; i++)
+        hop.hosts[i] = (struct route_host){.name = span_of(name, sizeof name), .port = 25};
+    assert_int_equal(route_next_hop_format(&arena, &hop).len, 0);
+    arena_fini(&arena);
+}
+
+/* Keys are bounded, and differ where the next hops do. */
+static void test_destinations(void **state)
+{
+    static char text[2][600];
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena);
+    assert_span(route_destination(&arena, SPAN("mx:a.test:25;tls=none")), "mx:a.test:25;tls=none");
+    for (int i = 0; i < 2; i++) {
+        memset(text[i], 'x', sizeof text[i]);
+        text[i][599] = (char)('0' + i);
+    }
+    struct span one = route_destination(&arena, span_of(text[0], 600));
+    struct span two = route_destination(&arena, span_of(text[1], 600));
+    assert_int_equal(one.len, ROUTE_DESTINATION_MAX);
+    assert_false(span_equal(one, two));
+    assert_true(span_equal(one, route_destination(&arena, span_of(text[0], 600))));
+    assert_int_equal(route_destination(&arena, span_of(text[0], 255)).len, 255);
+    arena_fini(&arena);
+}
+
+/* ---- the configuration's word ------------------------------------------------------------- */
+
+static const char conf_text[] =
+    "route \"hosts.test\" { hosts = {\"a.test\", \"[192.0.2.1]:26\"} }\n"
+    "route \"one.test\" { hosts = \"relay.test\" tls = required }\n"
+    "route \"other.test\" { mx = \"mx.test\" port = 2525 }\n"
+    "route \"own.test\" { use_mx = yes tls = none }\n"
+    "route \"no.test\" { reject = \"5.1.1 nobody here\" }\n"
+    "route \"gone.test\" { discard = yes }\n"
+    "route \"held.test\" { hold = \"moving house\" }\n"
+    "route \".sub.test\" { reject = \"5.7.1 not below\" }\n";
+
+struct asked {
+    struct route_query query;
+    struct arena arena;
+    bool done;
+};
+
+static void on_done(struct call *call)
+{
+    container_of(call, struct asked, query.call)->done = true;
+}
+
+static void ask(struct asked *asked, struct loop *loop, const struct conf *conf, const char *domain)
+{
+    *asked = (struct asked){.query = {.conf = conf, .domain = span_cstr(domain)}};
+    arena_init(&asked->arena);
+    list_init(&asked->query.call.link);
+    asked->query.call.done = on_done;
+    asked->query.arena = &asked->arena;
+    route_recipient(loop, &asked->query);
+    assert_false(asked->done); /* never before the start has returned */
+    TURN_UNTIL(loop, asked->done);
+}
+
+static void test_answers(void **state)
+{
+    static const struct {
+        const char *domain;
+        enum route_verdict verdict;
+        const char *next_hop, *text;
+    } cases[] = {
+        {"any.test", ROUTE_SEND, "mx:any.test:25;tls=opportunistic", ""},
+        {"", ROUTE_SEND, "mx:mx.test:25;tls=opportunistic", ""}, /* Postmaster: our own name */
+        {"[192.0.2.9]", ROUTE_SEND, "hosts:[192.0.2.9]:25;tls=opportunistic", ""},
+        {"[IPv6:2001:DB8::1]", ROUTE_SEND, "hosts:[2001:db8::1]:25;tls=opportunistic", ""},
+        {"hosts.test", ROUTE_SEND, "hosts:a.test:25,[192.0.2.1]:26;tls=opportunistic", ""},
+        {"one.test", ROUTE_SEND, "hosts:relay.test:25;tls=required", ""},
+        {"other.test", ROUTE_SEND, "mx:mx.test:2525;tls=opportunistic", ""},
+        {"own.test", ROUTE_SEND, "mx:own.test:25;tls=none", ""},
+        {"OWN.test", ROUTE_SEND, "mx:OWN.test:25;tls=none", ""},
+        {"no.test", ROUTE_REJECT, "", "nobody here"},
+        {"sub.test", ROUTE_REJECT, "", "not below"},
+        {"a.sub.test", ROUTE_REJECT, "", "not below"},
+        {"gone.test", ROUTE_DISCARD, "", ""},
+        {"held.test", ROUTE_HOLD, "mx:held.test:25;tls=opportunistic", "moving house"},
+        {"[nonsense]", ROUTE_REJECT, "", "The recipient's domain is not a valid name"},
+        {"-.test", ROUTE_REJECT, "", "The recipient's domain is not a valid name"},
+    };
+    struct loop *loop = turn_loop_create();
+    struct conf *conf = conf_from_text(conf_text);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct asked asked;
+        ask(&asked, loop, conf, cases[i].domain);
+        assert_int_equal(asked.query.verdict, cases[i].verdict);
+        assert_span(asked.query.next_hop, cases[i].next_hop);
+        assert_span(asked.query.destination, cases[i].next_hop);
+        assert_span(asked.query.status.text, cases[i].text);
+        arena_fini(&asked.arena);
+    }
+    conf_unref(conf);
+    loop_free(loop);
+}
+
+static void test_a_rejection_has_its_own_code(void **state)
+{
+    struct loop *loop = turn_loop_create();
+    struct conf *conf = conf_from_text(conf_text);
+    struct asked asked;
+
+    (void)state;
+    ask(&asked, loop, conf, "no.test");
+    conf_unref(conf); /* what it says outlives the configuration */
+    assert_int_equal(asked.query.status.code, 550);
+    assert_int_equal(asked.query.status.enhanced.subject, 1);
+    assert_int_equal(asked.query.status.enhanced.detail, 1);
+    assert_span(asked.query.status.text, "nobody here");
+    arena_fini(&asked.arena);
+    loop_free(loop);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_next_hops_that_are_read),
+        cmocka_unit_test(test_next_hops_that_are_none),
+        cmocka_unit_test(test_a_list_that_is_too_long),
+        cmocka_unit_test(test_destinations),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_a_rejection_has_its_own_code),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
