@@ -51,7 +51,7 @@ static void log_refused(const struct users_source *source, struct span messages)
 {
     struct log_line line;
 
-    if (!log_begin(&line, LOG_ERROR, "users_refused"))
+    if (!log_begin(&line, LOG_ERROR, "users-refused"))
         return;
     log_text(&line, "file", source->file);
     log_span(&line, "problem", span_split(messages, '\n', &messages));
@@ -111,7 +111,7 @@ static void swap(struct users_source *source, struct users *next)
     source->users = next;
     pthread_mutex_unlock(&source->lock);
     users_unref(old);
-    if (!log_begin(&line, LOG_INFO, "users_loaded"))
+    if (!log_begin(&line, LOG_INFO, "users-loaded"))
         return;
     log_text(&line, "file", source->file);
     log_u64(&line, "users", users_count(next));

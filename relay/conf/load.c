@@ -42,13 +42,11 @@ void conf_unref(struct conf *conf)
 /* The folder of the file as an absolute path, so that a later chdir changes nothing. */
 static char *folder_of(const char *file)
 {
-    char *folder = mem_strdup(file);
-    char *slash = strrchr(folder, '/');
+    const char *slash = strrchr(file, '/');
+    char *folder = mem_strdup(slash != NULL ? file : ".");
 
-    if (slash == NULL)
-        strcpy(folder, ".");
-    else
-        slash[slash == folder] = '\0';
+    if (slash != NULL)
+        folder[slash == file ? 1 : slash - file] = '\0';
     char *absolute = realpath(folder, NULL);
     if (absolute == NULL)
         return folder;

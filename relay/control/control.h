@@ -15,11 +15,11 @@
 struct control;
 
 enum control_verb {
-    CONTROL_RETRY,   /* due now, whatever its time was; the destination's back-off is lifted */
-    CONTROL_REMOVE,  /* dropped without a notification */
+    CONTROL_RETRY,  /* due now, whatever its time was; the destination's back-off is lifted */
+    CONTROL_REMOVE, /* dropped without a notification */
     CONTROL_HOLD,
     CONTROL_RELEASE,
-    CONTROL_BOUNCE,  /* returned to its sender now */
+    CONTROL_BOUNCE, /* returned to its sender now */
 };
 
 /* One operation on one message, or (id 0) on all. Completed by main's action on `home`. */
@@ -37,8 +37,8 @@ struct control_status {
     struct call call;
     struct loop *home;
     uint64_t started_wall_ms;
-    uint64_t messages, groups; /* in the store */
-    uint64_t sessions;         /* now open */
+    uint64_t messages, groups;                                /* in the store */
+    uint64_t sessions;                                        /* now open */
     uint64_t accepted, delivered, deferred, failed, rejected; /* since the start */
     uint64_t commits, store_operations, map_used, map_size, disk_free;
     uint64_t destinations, connections; /* in memory, outgoing now open */

@@ -356,7 +356,7 @@ static struct conn *conn_new(struct loop *loop)
 struct conn *conn_accept(struct loop *loop, int fd)
 {
     struct conn *c = conn_new(loop);
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {0}; /* of a Unix socket only the family is told */
     int len = sizeof peer;
 
     if (uv_tcp_open(&c->tcp, fd) != 0) {

@@ -349,6 +349,8 @@ bool auth_may_send_as(const struct session *s, const struct address *sender)
     if (!is_address && span_equal_nocase(name, sender->local) &&
         domain_equal(span_cstr(s->conf->hostname), sender->domain))
         return true;
+    if (s->server->auth == NULL)
+        return false; /* XCLIENT has told of a log-in; here nobody knows any users */
     struct users *users = auth_users(s->server->auth);
     const struct users_entry *entry = users_find(users, name);
     bool allowed = false;

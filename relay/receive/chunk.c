@@ -89,10 +89,15 @@ bool chunk_take(struct session *s)
     header_scan(&tx->header, run);
     transaction_append(tx, run);
     conn_consume(s->conn, before - input.len);
+    /* Small chunks, too: with none of them would the body wait in between. */
+    if (transaction_must_wait(tx)) {
+        session_enter(s, SESSION_STAGE);
+        return false;
+    }
     if (result == PARSE_DONE) {
         chunk_done(s);
         return true;
     }
-    session_enter(s, transaction_must_wait(tx) ? SESSION_STAGE : SESSION_CHUNK);
+    session_enter(s, SESSION_CHUNK);
     return false;
 }

@@ -191,7 +191,7 @@ static const struct {
     [SMTP_VERB_MAIL] = {do_mail, NEEDS_HELLO | COUNTS_AS_IDLE},
     [SMTP_VERB_RCPT] = {do_rcpt, NEEDS_HELLO},
     [SMTP_VERB_DATA] = {do_data, NEEDS_HELLO | TAKES_NOTHING},
-    [SMTP_VERB_BDAT] = {do_bdat, NEEDS_HELLO},
+    [SMTP_VERB_BDAT] = {do_bdat, 0}, /* whenever it comes, its chunk has to be taken */
     [SMTP_VERB_XCLIENT] = {do_xclient, 0},
     [SMTP_VERB_AUTH] = {do_auth, NEEDS_HELLO | COUNTS_AS_IDLE},
     [SMTP_VERB_RSET] = {do_rset, COUNTS_AS_IDLE | TAKES_NOTHING},

@@ -4,6 +4,7 @@
  */
 #include "receive/session.h"
 
+#include "auth/prepare.h"
 #include "base/log.h"
 #include "proto/proxy.h"
 #include "proto/xclient.h"
@@ -11,15 +12,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The counts go from the proxy to the client behind it. False: that one has too many sessions. */
+/* The counts and rights go from the proxy to the client behind it: a client of which nothing is
+ * known (`ip` is NULL) has none. False: it has too many sessions. */
 static bool take_peer(struct session *s, const struct ip_address *ip, uint16_t port)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 
     receive_limits_leave(s->server->limits, session_peer(s));
-    ip_to_sockaddr(ip, port, &address);
+    if (ip != NULL)
+        ip_to_sockaddr(ip, port, &address);
     session_set_peer(s, (struct sockaddr *)&address);
-    return receive_limits_enter(s->server->limits, s->conf, session_peer(s)) == LIMIT_OK;
+    s->is_counted = receive_limits_enter(s->server->limits, s->conf, session_peer(s)) == LIMIT_OK;
+    return s->is_counted;
 }
 
 static void log_bad_proxy(const struct session *s, const char *text)
@@ -57,7 +61,8 @@ bool proxy_take(struct session *s)
         return false;
     }
     conn_consume(s->conn, consumed);
-    if (header.kind == PROXY_TCP && !take_peer(s, &header.source, header.source_port)) {
+    const struct ip_address *source = header.kind == PROXY_TCP ? &header.source : NULL;
+    if (header.kind != PROXY_LOCAL && !take_peer(s, source, header.source_port)) {
         session_reply(s, 421, ESC(4, 7, 0), "Too many sessions from your address");
         session_end(s, "too many sessions");
         return false;
@@ -70,7 +75,7 @@ bool proxy_take(struct session *s)
 
 bool xclient_is_trusted(const struct session *s)
 {
-    return conf_networks_contain(&s->conf->xclient_networks, conn_peer(s->conn));
+    return s->may_xclient;
 }
 
 void xclient_list_attributes(struct buf *out)
@@ -80,20 +85,32 @@ void xclient_list_attributes(struct buf *out)
         buf_addf(out, " %s", xclient_attribute_name(i));
 }
 
-static char *copy_text(struct span text)
-{
-    char *copy = mem_zalloc(text.len + 1);
-
-    return memcpy(copy, text.ptr, text.len);
-}
-
+/* A log-in that came before was the proxy's own or another client's. */
 static void take_login(struct session *s, const struct xclient_value *login)
 {
-    if (login->state == XCLIENT_ABSENT)
-        return;
     free(s->user);
-    s->user = login->state == XCLIENT_GIVEN ? copy_text(login->text) : NULL;
-    s->may_relay = s->may_relay || s->user != NULL;
+    s->user = NULL;
+    if (login->state != XCLIENT_GIVEN)
+        return;
+    s->user = mem_zalloc(login->text.len + 1);
+    memcpy(s->user, login->text.ptr, login->text.len);
+    auth_name_prepare(login->text, s->user); /* as the users file has it, if it can have it */
+    s->may_relay = true;
+}
+
+static bool take_address(struct session *s, const struct xclient *x)
+{
+    switch (x->values[XCLIENT_ADDR].state) {
+    case XCLIENT_ABSENT:
+        session_judge_peer(s); /* a log-in before may have given it more */
+        return true;
+    case XCLIENT_GIVEN:
+        return take_peer(s, &x->address, x->port);
+    case XCLIENT_UNAVAILABLE:
+    case XCLIENT_TEMPUNAVAIL:
+        break;
+    }
+    return take_peer(s, NULL, 0);
 }
 
 /* What the session has learnt of its client so far is forgotten; it goes on from the greeting. */
@@ -117,7 +134,7 @@ void xclient_execute(struct session *s, struct span args)
         arena_fini(&arena);
         return;
     }
-    bool fits = x.values[XCLIENT_ADDR].state != XCLIENT_GIVEN || take_peer(s, &x.address, x.port);
+    bool fits = take_address(s, &x);
     take_login(s, &x.values[XCLIENT_LOGIN]);
     arena_fini(&arena);
     free(s->hello);

@@ -157,7 +157,8 @@ static void session_free(struct session *s)
 
     log_close(s);
     timer_stop(server->loop, &s->lifetime);
-    receive_limits_leave(server->limits, session_peer(s));
+    if (s->is_counted)
+        receive_limits_leave(server->limits, session_peer(s));
     if (s->tx != NULL)
         transaction_drop(s->tx);
     auth_abandon(s);
@@ -171,10 +172,9 @@ static void session_free(struct session *s)
 
 static void on_deadline(struct session *s)
 {
-    if (s->state == SESSION_HANDSHAKE) {
-        s->close_reason = "TLS handshake timed out";
-        session_enter(s, SESSION_CLOSED);
-        conn_close(s->conn);
+    if (s->state == SESSION_HANDSHAKE || s->state == SESSION_PROXY) {
+        bool tls = s->state == SESSION_HANDSHAKE;
+        session_cut(s, tls ? "TLS handshake timed out" : "PROXY header timed out");
         return;
     }
     session_reply(s, 421, ESC(4, 4, 2), "Timed out waiting for you");
@@ -311,11 +311,11 @@ static bool take_command(struct session *s)
 
 static bool stop_here(struct session *s)
 {
-    if (s->state == SESSION_HANDSHAKE && s->server->is_stopping) {
+    if ((s->state == SESSION_HANDSHAKE || s->state == SESSION_PROXY) && s->server->is_stopping) {
         session_cut(s, "shutdown");
         return true;
     }
-    if (!s->stopping || s->state != SESSION_COMMAND)
+    if (!s->stopping || (s->state != SESSION_COMMAND && s->state != SESSION_AUTH))
         return false;
     if (s->tx != NULL && !s->server->is_stopping)
         return false; /* only too old: its message may still come */
@@ -370,6 +370,7 @@ static void on_lifetime(struct timer *timer)
 
 void session_begin(struct session *s)
 {
+    s->may_xclient = conf_networks_contain(&s->conf->xclient_networks, session_peer(s));
     if (s->listener.tls == CONF_TLS_IMPLICIT) {
         session_enter(s, SESSION_HANDSHAKE);
         /* Behind a PROXY header the handshake may have begun to arrive with it. */
@@ -384,16 +385,26 @@ const struct sockaddr *session_peer(const struct session *s)
     return (const struct sockaddr *)&s->peer;
 }
 
+void session_judge_peer(struct session *s)
+{
+    enum conf_listener_role role = s->listener.role;
+
+    s->may_relay = role == CONF_ROLE_LOCAL ||
+                   (role == CONF_ROLE_RELAY &&
+                    conf_networks_contain(&s->conf->relay_networks, session_peer(s)));
+}
+
 void session_set_peer(struct session *s, const struct sockaddr *peer)
 {
     bool local = s->listener.role == CONF_ROLE_LOCAL;
 
     memcpy(&s->peer, peer,
            peer->sa_family == AF_INET6 ? sizeof s->peer : sizeof(struct sockaddr_in));
-    s->may_relay = local || (s->listener.role == CONF_ROLE_RELAY &&
-                             conf_networks_contain(&s->conf->relay_networks, peer));
+    session_judge_peer(s);
     if (local)
         memcpy(s->client, "local", sizeof "local");
+    else if (peer->sa_family == AF_UNSPEC)
+        memcpy(s->client, "unknown", sizeof "unknown");
     else
         sockaddr_format_literal(peer, s->client);
 }
@@ -413,6 +424,7 @@ void session_start(struct receive_server *server, struct conn *conn,
     s->id = next_session_id();
     s->began = loop_now(server->loop);
     session_set_peer(s, conn_peer(conn));
+    s->is_counted = true; /* by who accepted it */
     smtp_command_parser_init(&s->parser, s->conf->command_line_max);
     list_append(&server->sessions, &s->link);
     count(&server->counters.sessions);

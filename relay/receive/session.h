@@ -91,7 +91,7 @@ struct session {
     struct tls_server *tls;
     enum session_state state;
     struct receive_listener listener;
-    struct sockaddr_in6 peer; /* the client, maybe behind a proxy; large enough for both families */
+    struct sockaddr_in6 peer; /* the client, maybe behind a proxy; AF_UNSPEC = not known, AF_UNIX */
     struct smtp_command_parser parser;
     struct transaction *tx;
     struct session_auth *auth;   /* an AUTH under way */
@@ -106,6 +106,8 @@ struct session {
     bool esmtp;
     bool secured;
     bool may_relay;
+    bool may_xclient;
+    bool is_counted;  /* in the limits, under its peer */
     bool stopping;    /* 421 at the next chance */
     bool overdue;     /* its lifetime has passed, and it was busy then */
     bool client_gone; /* it has sent its last byte */
@@ -147,6 +149,8 @@ void session_begin(struct session *s);
 void session_greet(struct session *s);
 const struct sockaddr *session_peer(const struct session *s);
 void session_set_peer(struct session *s, const struct sockaddr *peer);
+/* The rights that a client has by its address alone. */
+void session_judge_peer(struct session *s);
 /* Closes at once. `reason` is static, for the log. */
 void session_cut(struct session *s, const char *reason);
 /* Goes on with what has arrived, as far as the state allows. */

@@ -33,7 +33,7 @@ static bool parse_host(struct span text, struct route_host *out)
         return false;
     out->port = (uint16_t)port;
     out->name = span_head(text, colon);
-    out->is_address = out->name.len > 2 && out->name.ptr[0] == '[';
+    out->is_address = out->name.len > 0 && out->name.ptr[0] == '[';
     if (out->is_address) {
         if (out->name.ptr[out->name.len - 1] != ']')
             return false;

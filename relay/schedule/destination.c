@@ -67,9 +67,16 @@ static struct job *take_job(struct destination *d)
     return job;
 }
 
+/* For each connection one job may be on its way and one being recorded: what a kill can make be
+ * sent twice is never more than that. */
+static bool has_turn(const struct destination *d)
+{
+    return d->job_count - d->ready_count < 2 * d->owner->conf->connections_per_destination;
+}
+
 static void use_idle_connections(struct destination *d)
 {
-    while (!list_is_empty(&d->ready) && !list_is_empty(&d->idle)) {
+    while (!list_is_empty(&d->ready) && !list_is_empty(&d->idle) && has_turn(d)) {
         struct connection *c = container_of(list_pop(&d->idle), struct connection, link);
         connection_use(c, take_job(d));
     }
@@ -120,7 +127,7 @@ void destination_run(struct destination *d)
         wait_or_go(d);
         return;
     }
-    if (d->resolving)
+    if (d->resolving || !has_turn(d))
         return;
     if (!targets_are_fresh(d)) {
         targets_resolve(d); /* runs it again */

@@ -6,7 +6,6 @@ import pytest
 
 from faults import Faults
 from rig import simple_message
-from support.wait import wait_until
 
 HOUR = 3600
 RETRY_S = 2

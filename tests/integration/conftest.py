@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
 from fake_dns import FakeDns  # noqa: E402  (the scripted name server of tests/support)
 from support import certificates  # noqa: E402
-from support.relay import Relay  # noqa: E402
+from support.relay import Relay, to  # noqa: E402
 from support.sink import PostfixSink, Sink  # noqa: E402
 
 RELAYS = pytest.StashKey()
@@ -85,6 +85,18 @@ def start_postfix_sink(tmp_path):
 @pytest.fixture
 def sink(start_sink):
     return start_sink()
+
+
+@pytest.fixture
+def start(start_relay, start_sink, sink):
+    """
+    start(*options, **keys): a relay with these keys that sends all mail to a sink with these
+    options, but that for client.test, whose senders are told of it, to `sink`. Returns both.
+    """
+    def start_both(*options, **keys):
+        next_hop = start_sink(*options)
+        return start_relay(routes={"client.test": to(sink), "*": to(next_hop)}, **keys), next_hop
+    return start_both
 
 
 @pytest.fixture

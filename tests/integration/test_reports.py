@@ -12,15 +12,6 @@ NO_SUCH_USER = ["--reply-rcpt", "no@*=550 5.1.1 no such user"]
 LATER = ["--reply-rcpt", "later@*=450 4.2.0 come later"]
 
 
-@pytest.fixture
-def start(start_relay, start_sink, sink):
-    """The sender's domain goes to `sink`, all else to a sink with these options."""
-    def start_both(*options, **keys):
-        next_hop = start_sink(*options)
-        return start_relay(routes={"client.test": to(sink), "*": to(next_hop)}, **keys), next_hop
-    return start_both
-
-
 # (the sink's options, what the recipient's fields must be)
 REFUSALS = {
     "rcpt": (NO_SUCH_USER, "5.1.1", "smtp; 550 5.1.1 no such user"),

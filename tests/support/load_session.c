@@ -465,7 +465,7 @@ static bool session_parse(struct load *l, struct session *s)
             return true;
         size_t len = (size_t)(end - line) + 1;
         bool last = len < 4 || line[3] != '-';
-        int code = len < 4 ? 0 : atoi(line);
+        int code = len < 4 ? 0 : (int)strtol(line, NULL, 10);
         bytes_consume(&s->in, len);
         if (code < 200 || code > 599) {
             session_lost(l, s);

@@ -238,6 +238,69 @@ static inline struct schedule_rig_back_off schedule_rig_back_off(struct schedule
     return found;
 }
 
+/* ---- what tests ask ------------------------------------------------------------------------ */
+
+static inline uint64_t schedule_rig_counted(const _Atomic uint64_t *counter)
+{
+    return atomic_load(counter);
+}
+
+static inline void schedule_rig_open_listening(struct schedule_rig *rig, const char *conf)
+{
+    schedule_rig_open(rig, conf);
+    smtp_peer_listen(&rig->peer);
+}
+
+/* Every message has gone, and nothing is kept of it in memory. */
+static inline bool schedule_rig_is_idle(struct schedule_rig *rig)
+{
+    return schedule_rig_is_empty(rig) &&
+           schedule_rig_counted(&schedule_counters(rig->scheduler)->jobs) == 0;
+}
+
+/* The only message left is a notification to the sender. */
+static inline void schedule_rig_assert_only_a_dsn(struct schedule_rig *rig, uint64_t original)
+{
+    struct queue_counts counts;
+
+    assert_true(schedule_rig_is_gone(rig, original));
+    assert_false(err_is(queue_count(rig->queue, &counts)));
+    assert_int_equal(counts.messages, 1);
+}
+
+static inline bool schedule_rig_keep_message(void *context, struct queue_message *message)
+{
+    struct queue_message **kept = context;
+
+    *kept = queue_message_ref(message);
+    return true;
+}
+
+static inline void schedule_rig_assert_dsn(struct schedule_rig *rig, const char *text)
+{
+    struct queue_message *dsn = NULL;
+    struct buf body;
+
+    assert_false(err_is(queue_scan(rig->queue, 0, schedule_rig_keep_message, &dsn)));
+    assert_non_null(dsn);
+    assert_true(dsn->flags & QUEUE_DSN);
+    assert_int_equal(dsn->reverse_path.len, 0);
+    assert_true(span_equal(dsn->groups[0].recipients[0].address, SPAN("a@sender.test")));
+    buf_init(&body, 0);
+    assert_false(err_is(queue_read_body(rig->queue, dsn->id, 0, UINT32_MAX, &body)));
+    assert_non_null(memmem(buf_span(&body).ptr, buf_len(&body), text, strlen(text)));
+    buf_fini(&body);
+    queue_message_unref(dsn);
+}
+
+/* For the end of a group of tests. */
+static inline int schedule_rig_forget_loaded(void **state)
+{
+    (void)state;
+    schedule_rig_group(NULL, 0);
+    return 0;
+}
+
 /* ---- operations --------------------------------------------------------------------------- */
 
 struct schedule_rig_operation {

@@ -51,6 +51,7 @@ struct sink_options {
     const char *key;
     bool chunking;
     bool pipelining;
+    bool dsn;
     uint64_t delay_ns;
     const char *stats_file;
     const char *ids_file;

@@ -23,6 +23,7 @@ static const char usage_text[] =
     "  --starttls | --implicit-tls, --cert FILE, --key FILE\n"
     "  --chunking           offer CHUNKING and take BDAT\n"
     "  --no-pipelining      do not offer PIPELINING\n"
+    "  --no-dsn             do not offer DSN\n"
     "  --delay-ms N         wait before each reply\n"
     "  --reply-connect R, --reply-ehlo R, --reply-mail R, --reply-rcpt R, --reply-data R,\n"
     "  --reply-final R      canned reply; R is REPLY, P%=REPLY or PATTERN=REPLY, the pattern\n"
@@ -135,6 +136,8 @@ static void parse_option(struct sink_options *o, const char *name, const char *v
         o->chunking = true;
     else if (strcmp(name, "no-pipelining") == 0)
         o->pipelining = false;
+    else if (strcmp(name, "no-dsn") == 0)
+        o->dsn = false;
     else if (strcmp(name, "delay-ms") == 0)
         o->delay_ns = rig_number(name, value, 3600000) * RIG_NS_PER_MILLISECOND;
     else if (strcmp(name, "stats-file") == 0)
@@ -156,19 +159,31 @@ static void check(const struct sink_options *o, bool arguments_left)
 struct sink_options sink_parse_arguments(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"listen", 1, NULL, 0},        {"threads", 1, NULL, 0},
-        {"record", 1, NULL, 0},        {"starttls", 0, NULL, 0},
-        {"implicit-tls", 0, NULL, 0},  {"cert", 1, NULL, 0},
-        {"key", 1, NULL, 0},           {"chunking", 0, NULL, 0},
-        {"no-pipelining", 0, NULL, 0}, {"delay-ms", 1, NULL, 0},
-        {"stats-file", 1, NULL, 0},    {"ids-file", 1, NULL, 0},
-        {"reply-connect", 1, NULL, 0}, {"reply-ehlo", 1, NULL, 0},
-        {"reply-mail", 1, NULL, 0},    {"reply-rcpt", 1, NULL, 0},
-        {"reply-data", 1, NULL, 0},    {"reply-final", 1, NULL, 0},
-        {"stall-at", 1, NULL, 0},      {"drop-at", 1, NULL, 0},
-        {"help", 0, NULL, 'h'},        {NULL, 0, NULL, 0},
+        {"listen", 1, NULL, 0},
+        {"threads", 1, NULL, 0},
+        {"record", 1, NULL, 0},
+        {"starttls", 0, NULL, 0},
+        {"implicit-tls", 0, NULL, 0},
+        {"cert", 1, NULL, 0},
+        {"key", 1, NULL, 0},
+        {"chunking", 0, NULL, 0},
+        {"no-pipelining", 0, NULL, 0},
+        {"no-dsn", 0, NULL, 0},
+        {"delay-ms", 1, NULL, 0},
+        {"stats-file", 1, NULL, 0},
+        {"ids-file", 1, NULL, 0},
+        {"reply-connect", 1, NULL, 0},
+        {"reply-ehlo", 1, NULL, 0},
+        {"reply-mail", 1, NULL, 0},
+        {"reply-rcpt", 1, NULL, 0},
+        {"reply-data", 1, NULL, 0},
+        {"reply-final", 1, NULL, 0},
+        {"stall-at", 1, NULL, 0},
+        {"drop-at", 1, NULL, 0},
+        {"help", 0, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
-    struct sink_options o = {.threads = 1, .pipelining = true};
+    struct sink_options o = {.threads = 1, .pipelining = true, .dsn = true};
     int index;
 
     srand48(7); /* the same "P%" choices in every run */

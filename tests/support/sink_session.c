@@ -219,7 +219,9 @@ static void on_ehlo(struct session *s)
         bytes_text(&s->out, "250-STARTTLS\r\n");
     if (s->options->chunking)
         bytes_text(&s->out, "250-CHUNKING\r\n");
-    bytes_text(&s->out, "250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n");
+    if (s->options->dsn)
+        bytes_text(&s->out, "250-DSN\r\n");
+    bytes_text(&s->out, "250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n");
     bytes_printf(&s->out, "250-SIZE %u\r\n", SINK_MESSAGE_MAX);
     reply(s, "250 HELP");
 }

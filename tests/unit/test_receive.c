@@ -56,6 +56,32 @@ static void test_what_is_kept(void **state)
     close_rig(&rig, &client);
 }
 
+/* RFC 3461: with each recipient in whatever group, for as long as the message lives. */
+static void test_dsn_is_kept(void **state)
+{
+    struct receive_rig rig;
+    struct talk client;
+
+    (void)state;
+    open_rig(&rig, &client, "");
+    FOLLOW(&client, HELLO, "C:MAIL FROM:<a@sender.test> RET=FULL ENVID=QQ+2B1", "S:250 ",
+           "C:RCPT TO:<b@rcpt.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;B+2B1@x.test", "S:250 ",
+           "C:RCPT TO:<c@other.test> NOTIFY=NEVER", "S:250 ", RCPT,
+           "C:RCPT TO:<d@rcpt.test> ORCPT=rfc822;d", "S:250 ", DATA, "R:" BODY, END, QUEUED);
+    const struct queue_message *m = rig.accepted[0];
+    assert_int_equal(m->ret, ESMTP_RET_FULL);
+    assert_true(span_equal(m->envelope_id, SPAN("QQ+1")));
+    assert_int_equal(m->group_count, 2);
+    const struct queue_recipient *first = m->groups[0].recipients;
+    assert_int_equal(first[0].notify, ESMTP_NOTIFY_SUCCESS | ESMTP_NOTIFY_FAILURE);
+    assert_true(span_equal(first[0].original, SPAN("rfc822;B+2B1@x.test")));
+    assert_int_equal(first[1].notify, 0);
+    assert_int_equal(first[1].original.len, 0);
+    assert_true(span_equal(first[2].original, SPAN("rfc822;d")));
+    assert_int_equal(m->groups[1].recipients[0].notify, ESMTP_NOTIFY_NEVER);
+    close_rig(&rig, &client);
+}
+
 static void test_the_trace(void **state)
 {
     struct receive_rig rig;
@@ -458,6 +484,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_kept),
+        cmocka_unit_test(test_dsn_is_kept),
         cmocka_unit_test(test_the_trace),
         cmocka_unit_test(test_more_recipients_than_a_group_holds),
         cmocka_unit_test(test_a_large_body_goes_to_the_store),

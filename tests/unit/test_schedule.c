@@ -3,23 +3,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static uint64_t counted(const _Atomic uint64_t *counter)
-{
-    return atomic_load(counter);
-}
-
-static void open_listening(struct schedule_rig *rig, const char *conf)
-{
-    schedule_rig_open(rig, conf);
-    smtp_peer_listen(&rig->peer);
-}
-
-/* Every message has gone, and nothing is kept of it in memory. */
-static bool is_idle(struct schedule_rig *rig)
-{
-    return schedule_rig_is_empty(rig) && counted(&schedule_counters(rig->scheduler)->jobs) == 0;
-}
-
 /* ---- delivery ----------------------------------------------------------------------------- */
 
 static void test_delivered_from_memory(void **state)
@@ -27,17 +10,17 @@ static void test_delivered_from_memory(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    open_listening(&rig, "connection_idle_timeout = 20ms\n");
+    schedule_rig_open_listening(&rig, "connection_idle_timeout = 20ms\n");
     schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 2);
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     const struct schedule_counters *counters = schedule_counters(rig.scheduler);
     assert_int_equal(rig.peer.messages, 1);
-    assert_int_equal(counted(&counters->delivered), 2);
+    assert_int_equal(schedule_rig_counted(&counters->delivered), 2);
     assert_true(span_equal(buf_span(&rig.peer.recipients), SPAN("r0@rcpt.test\nr1@rcpt.test\n\n")));
     assert_true(span_equal(buf_span(&rig.peer.last_body),
                            SPAN("Received: by test\r\nSubject: x\r\n\r\nbody\r\n")));
-    TURN_UNTIL(rig.loop, counted(&counters->destinations) == 0); /* and is forgotten */
-    assert_int_equal(counted(&counters->connections), 0);
+    TURN_UNTIL(rig.loop, schedule_rig_counted(&counters->destinations) == 0); /* and is forgotten */
+    assert_int_equal(schedule_rig_counted(&counters->connections), 0);
     assert_int_equal(rig.peer.connections, 1);
     schedule_rig_close(&rig);
 }
@@ -47,13 +30,13 @@ static void test_found_in_the_store_at_start(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    open_listening(&rig, "");
+    schedule_rig_open_listening(&rig, "");
     for (int i = 0; i < 3; i++)
         schedule_rig_add(&rig, schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1), false);
     turn_for(rig.loop, 20);
     assert_int_equal(rig.peer.connections, 0);
     assert_false(err_is(schedule_restore(&rig.set, rig.queue)));
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     assert_int_equal(rig.peer.messages, 3);
     assert_non_null(memmem(buf_span(&rig.peer.last_body).ptr, buf_len(&rig.peer.last_body),
                            "\r\n\r\nbody\r\n", 10));
@@ -67,14 +50,16 @@ static void test_more_than_the_window(void **state)
     uint64_t jobs_most = 0;
 
     (void)state;
-    open_listening(&rig, "window_per_destination = 4\nconnections_per_destination = 2\n");
+    schedule_rig_open_listening(&rig,
+                                "window_per_destination = 4\nconnections_per_destination = 2\n");
     for (int i = 0; i < MESSAGES; i++)
         schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    while (!is_idle(&rig)) {
-        uint64_t before = counted(&schedule_counters(rig.scheduler)->delivered);
+    while (!schedule_rig_is_idle(&rig)) {
+        uint64_t before = schedule_rig_counted(&schedule_counters(rig.scheduler)->delivered);
         TURN_UNTIL(rig.loop,
-                   is_idle(&rig) || counted(&schedule_counters(rig.scheduler)->delivered) > before);
-        uint64_t jobs = counted(&schedule_counters(rig.scheduler)->jobs);
+                   schedule_rig_is_idle(&rig) ||
+                       schedule_rig_counted(&schedule_counters(rig.scheduler)->delivered) > before);
+        uint64_t jobs = schedule_rig_counted(&schedule_counters(rig.scheduler)->jobs);
         jobs_most = jobs > jobs_most ? jobs : jobs_most;
     }
     assert_int_equal(rig.peer.messages, MESSAGES);
@@ -88,10 +73,11 @@ static void test_messages_per_connection(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    open_listening(&rig, "messages_per_connection = 2\nconnections_per_destination = 1\n");
+    schedule_rig_open_listening(&rig,
+                                "messages_per_connection = 2\nconnections_per_destination = 1\n");
     for (int i = 0; i < 5; i++)
         schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     assert_int_equal(rig.peer.messages, 5);
     assert_int_equal(rig.peer.connections, 3);
     assert_int_equal(rig.peer.open_most, 1);
@@ -123,7 +109,7 @@ static void test_mail_hosts(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct schedule_rig rig;
-        open_listening(&rig, "");
+        schedule_rig_open_listening(&rig, "");
         dns_server_set_zone(rig.dns, ZONE);
         uint64_t id = schedule_rig_send(&rig, schedule_rig_mx_hop(&rig, cases[i].domain), 1);
         TURN_UNTIL(rig.loop, schedule_rig_is_gone(&rig, id) || schedule_rig_back_off(&rig).records);
@@ -150,7 +136,7 @@ static void test_the_next_host(void **state)
                                    rig.peer.port, second.port)
                           .ptr,
                       1);
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     assert_int_equal(second.messages, 1);
     assert_int_equal(schedule_rig_back_off(&rig).records, 0);
     schedule_rig_free_scheduler(&rig);
@@ -171,7 +157,7 @@ static void test_a_next_hop_that_nobody_can_read(void **state)
         TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).failures == 2); /* it goes on trying */
         assert_int_equal(schedule_rig_back_off(&rig).code, 451);
         assert_false(schedule_rig_is_gone(&rig, id));
-        assert_int_equal(counted(&schedule_counters(rig.scheduler)->jobs), 0);
+        assert_int_equal(schedule_rig_counted(&schedule_counters(rig.scheduler)->jobs), 0);
         schedule_rig_close(&rig);
     }
 }
@@ -191,10 +177,10 @@ static void test_refused_then_recovered(void **state)
     assert_true(found.until > clock_steady_ms());
     assert_int_equal(found.code, 451);
     assert_int_equal(schedule_rig_group(&rig, id)->tries, 0); /* the message is not to blame */
-    assert_int_equal(counted(&schedule_counters(rig.scheduler)->jobs), 0);
+    assert_int_equal(schedule_rig_counted(&schedule_counters(rig.scheduler)->jobs), 0);
     schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1); /* waits in the store */
     smtp_peer_listen(&rig.peer);
-    TURN_UNTIL(rig.loop, is_idle(&rig) && schedule_rig_back_off(&rig).records == 0);
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig) && schedule_rig_back_off(&rig).records == 0);
     assert_int_equal(rig.peer.messages, 2);
     schedule_rig_close(&rig);
 }
@@ -212,7 +198,7 @@ static void test_a_back_off_survives_a_restart(void **state)
     schedule_rig_make_scheduler(&rig);
     smtp_peer_listen(&rig.peer);
     assert_false(err_is(schedule_restore(&rig.set, rig.queue)));
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     assert_true(clock_steady_ms() >= until);
     TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).records == 0);
     schedule_rig_close(&rig);
@@ -230,7 +216,7 @@ static void test_retry_lifts_a_back_off(void **state)
     smtp_peer_listen(&rig.peer);
     struct schedule_operation op = schedule_rig_operate(&rig, SCHEDULE_RETRY, id);
     assert_int_equal(op.affected, 1);
-    TURN_UNTIL(rig.loop, is_idle(&rig) && schedule_rig_back_off(&rig).records == 0);
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig) && schedule_rig_back_off(&rig).records == 0);
     assert_int_equal(rig.peer.messages, 1);
     schedule_rig_close(&rig);
 }
@@ -246,7 +232,8 @@ static void test_the_record_goes_with_the_last_message(void **state)
     assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_REMOVE, id).affected, 1);
     assert_true(schedule_rig_is_empty(&rig));
     TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).records == 0);
-    TURN_UNTIL(rig.loop, counted(&schedule_counters(rig.scheduler)->destinations) == 0);
+    TURN_UNTIL(rig.loop,
+               schedule_rig_counted(&schedule_counters(rig.scheduler)->destinations) == 0);
     schedule_rig_close(&rig);
 }
 
@@ -256,12 +243,12 @@ static void test_one_connection_is_enough(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    open_listening(&rig, "connections_per_destination = 8\n");
+    schedule_rig_open_listening(&rig, "connections_per_destination = 8\n");
     rig.conf->retry_first = rig.conf->retry_max = 3600000;
     rig.peer.serves_most = 1;
     for (int i = 0; i < 30; i++)
         schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     assert_int_equal(rig.peer.messages, 30);
     assert_int_equal(schedule_rig_back_off(&rig).records, 0);
     assert_in_range(rig.peer.connections, 2, 12); /* nor is it asked again and again */
@@ -273,7 +260,7 @@ static void test_turned_away(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    open_listening(&rig, "");
+    schedule_rig_open_listening(&rig, "");
     rig.peer.greeting = "421 4.3.2 busy";
     uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
     TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).failures == 2);
@@ -283,47 +270,12 @@ static void test_turned_away(void **state)
     TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).failures == 3);
     assert_int_equal(schedule_rig_group(&rig, id)->tries, 0);
     rig.peer.mail = "250 ok";
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     assert_int_equal(rig.peer.messages, 1);
     schedule_rig_close(&rig);
 }
 
 /* ---- outcomes ----------------------------------------------------------------------------- */
-
-/* The only message left is a notification to the sender. */
-static void assert_only_a_dsn(struct schedule_rig *rig, uint64_t original)
-{
-    struct queue_counts counts;
-
-    assert_true(schedule_rig_is_gone(rig, original));
-    assert_false(err_is(queue_count(rig->queue, &counts)));
-    assert_int_equal(counts.messages, 1);
-}
-
-static bool note_flags(void *context, struct queue_message *message)
-{
-    struct queue_message **kept = context;
-
-    *kept = queue_message_ref(message);
-    return true;
-}
-
-static void assert_dsn_to_sender(struct schedule_rig *rig, const char *text)
-{
-    struct queue_message *dsn = NULL;
-    struct buf body;
-
-    assert_false(err_is(queue_scan(rig->queue, 0, note_flags, &dsn)));
-    assert_non_null(dsn);
-    assert_true(dsn->flags & QUEUE_DSN);
-    assert_int_equal(dsn->reverse_path.len, 0);
-    assert_true(span_equal(dsn->groups[0].recipients[0].address, SPAN("a@sender.test")));
-    buf_init(&body, 0);
-    assert_false(err_is(queue_read_body(rig->queue, dsn->id, 0, UINT32_MAX, &body)));
-    assert_non_null(memmem(buf_span(&body).ptr, buf_len(&body), text, strlen(text)));
-    buf_fini(&body);
-    queue_message_unref(dsn);
-}
 
 static const char *refuse_second(struct smtp_peer *peer, struct span address)
 {
@@ -336,15 +288,15 @@ static void test_refused_for_good(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    open_listening(&rig, "");
+    schedule_rig_open_listening(&rig, "");
     rig.peer.judge = refuse_second;
     uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 3);
     TURN_UNTIL(rig.loop, schedule_rig_is_gone(&rig, id));
-    assert_only_a_dsn(&rig, id);
-    assert_dsn_to_sender(&rig, "Final-Recipient: rfc822; r1@rcpt.test\r\n");
+    schedule_rig_assert_only_a_dsn(&rig, id);
+    schedule_rig_assert_dsn(&rig, "Final-Recipient: rfc822; r1@rcpt.test\r\n");
     const struct schedule_counters *counters = schedule_counters(rig.scheduler);
-    assert_int_equal(counted(&counters->delivered), 2);
-    assert_int_equal(counted(&counters->failed), 1);
+    assert_int_equal(schedule_rig_counted(&counters->delivered), 2);
+    assert_int_equal(schedule_rig_counted(&counters->failed), 1);
     schedule_rig_close(&rig);
 }
 
@@ -353,12 +305,12 @@ static void test_no_dsn_about_a_dsn(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    open_listening(&rig, "");
+    schedule_rig_open_listening(&rig, "");
     rig.peer.final = "554 5.6.0 no";
     struct queue_message *m = schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1);
     m->reverse_path = SPAN_NONE;
     schedule_rig_add(&rig, m, true);
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     schedule_rig_close(&rig);
 }
 
@@ -368,7 +320,7 @@ static void test_deferred_with_growing_waits(void **state)
     uint64_t due = 0, wait = 0;
 
     (void)state;
-    open_listening(&rig, "");
+    schedule_rig_open_listening(&rig, "");
     rig.peer.final = "451 4.3.0 later";
     uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
     for (uint32_t tries = 1; tries <= 3; tries++) {
@@ -382,7 +334,7 @@ static void test_deferred_with_growing_waits(void **state)
     }
     assert_int_equal(schedule_rig_back_off(&rig).records, 0);
     rig.peer.final = "250 ok";
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     assert_true(clock_steady_ms() >= due);
     assert_int_equal(rig.peer.transactions, 4);
     schedule_rig_close(&rig);
@@ -393,14 +345,14 @@ static void test_lost_before_it_was_judged(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    open_listening(&rig, "");
+    schedule_rig_open_listening(&rig, "");
     rig.peer.final = "";
     uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
     TURN_UNTIL(rig.loop, rig.peer.transactions == 1);
     smtp_peer_cut(&rig.peer); /* it may have been taken: a try like any other */
     TURN_UNTIL(rig.loop, schedule_rig_group(&rig, id)->tries == 1);
     rig.peer.final = "250 ok";
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     schedule_rig_close(&rig);
 }
 
@@ -410,17 +362,17 @@ static void test_a_store_that_will_not_settle(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    open_listening(&rig, "");
+    schedule_rig_open_listening(&rig, "");
     rig.peer.final = "";
     uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
     TURN_UNTIL(rig.loop, rig.peer.transactions == 1);
     queue_memory_fail_next(rig.queue, err_make(ERR_NO_SPACE, "test"));
     smtp_peer_answer(&rig.peer, "250 ok");
-    TURN_UNTIL(rig.loop, counted(&schedule_counters(rig.scheduler)->delivered) == 1);
+    TURN_UNTIL(rig.loop, schedule_rig_counted(&schedule_counters(rig.scheduler)->delivered) == 1);
     turn_once(rig.loop);
     assert_false(schedule_rig_is_gone(&rig, id));
     assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_RETRY, id).busy, 1);
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     assert_int_equal(rig.peer.transactions, 1);
     schedule_rig_close(&rig);
 }
@@ -432,9 +384,9 @@ static void test_in_several_transactions(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    open_listening(&rig, "recipients_per_transaction = 2\n");
+    schedule_rig_open_listening(&rig, "recipients_per_transaction = 2\n");
     schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 5);
-    TURN_UNTIL(rig.loop, is_idle(&rig));
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     assert_int_equal(rig.peer.messages, 3);
     assert_true(span_equal(buf_span(&rig.peer.recipients),
                            SPAN("r0@rcpt.test\nr1@rcpt.test\n\nr2@rcpt.test\nr3@rcpt.test\n\n"
@@ -454,7 +406,7 @@ static void test_deferred_ones_do_not_hold_the_others(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    open_listening(&rig, "recipients_per_transaction = 2\n");
+    schedule_rig_open_listening(&rig, "recipients_per_transaction = 2\n");
     rig.conf->retry_first = rig.conf->retry_max = 3600000;
     rig.peer.judge = defer_early_ones;
     uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 6);
@@ -471,209 +423,6 @@ static void test_deferred_ones_do_not_hold_the_others(void **state)
     rig.peer.judge = defer_early_ones; /* from now on only the last two are taken */
     TURN_UNTIL(rig.loop, schedule_rig_group(&rig, id)->recipient_count == 4);
     schedule_rig_close(&rig);
-}
-
-/* ---- operations --------------------------------------------------------------------------- */
-
-static void test_hold_and_release(void **state)
-{
-    struct schedule_rig rig;
-
-    (void)state;
-    schedule_rig_open(&rig, "");
-    uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).records == 1);
-    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_HOLD, id).affected, 1);
-    assert_int_equal(schedule_rig_group(&rig, id)->state, QUEUE_GROUP_HELD);
-    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_HOLD, id).result.kind, ERR_NOT_FOUND);
-    smtp_peer_listen(&rig.peer);
-    turn_for(rig.loop, 150);
-    assert_int_equal(rig.peer.connections, 0);
-    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_RELEASE, 0).affected, 1);
-    TURN_UNTIL(rig.loop, is_idle(&rig));
-    schedule_rig_close(&rig);
-}
-
-static void test_remove_and_bounce(void **state)
-{
-    struct schedule_rig rig;
-    uint64_t ids[3];
-
-    (void)state;
-    schedule_rig_open(&rig, "");
-    for (int i = 0; i < 3; i++)
-        ids[i] = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).records == 1);
-    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_REMOVE, ids[0]).affected, 1);
-    assert_int_equal(queue_memory_rows(rig.queue), 2);
-    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_REMOVE, ids[0]).result.kind,
-                     ERR_NOT_FOUND);
-    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_REMOVE, ids[1]).affected, 1);
-    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_BOUNCE, ids[2]).affected, 1);
-    assert_only_a_dsn(&rig, ids[2]);
-    assert_dsn_to_sender(&rig, "r0@rcpt.test");
-    schedule_rig_close(&rig);
-}
-
-static void test_busy(void **state)
-{
-    struct schedule_rig rig;
-
-    (void)state;
-    open_listening(&rig, "");
-    rig.peer.final = "";
-    uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    TURN_UNTIL(rig.loop, rig.peer.transactions == 1);
-    struct schedule_operation op = schedule_rig_operate(&rig, SCHEDULE_REMOVE, id);
-    assert_int_equal(op.busy, 1);
-    assert_int_equal(op.result.kind, ERR_CONFLICT);
-    smtp_peer_answer(&rig.peer, "250 ok");
-    TURN_UNTIL(rig.loop, is_idle(&rig));
-    schedule_rig_close(&rig);
-}
-
-/* What an action has read may be old when it acts. */
-static void test_an_action_that_comes_late(void **state)
-{
-    struct schedule_rig rig;
-    struct queue_message *old;
-
-    (void)state;
-    open_listening(&rig, "");
-    rig.peer.final = "451 4.3.0 later";
-    uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    assert_false(err_is(queue_load(rig.queue, id, QUEUE_ALL_GROUPS, &old)));
-    TURN_UNTIL(rig.loop, schedule_rig_group(&rig, id)->tries == 1);
-    TURN_UNTIL(rig.loop, counted(&schedule_counters(rig.scheduler)->jobs) == 0);
-    rig.peer.final = "250 ok";
-    action_post(&rig.set, NULL, SCHEDULE_HOLD, old, &old->groups[0]);
-    queue_message_unref(old);
-    TURN_UNTIL(rig.loop, is_idle(&rig)); /* it is not held, and not stuck either */
-    schedule_rig_close(&rig);
-}
-
-/* ---- age ---------------------------------------------------------------------------------- */
-
-static void test_expiry(void **state)
-{
-    struct schedule_rig rig;
-
-    (void)state;
-    schedule_rig_open(&rig, "");
-    rig.conf->delay_warning_after = 4000; /* the shortest age says how often it looks */
-    struct queue_message *m = schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1);
-    m->arrival -= rig.conf->expire_after + 1;
-    m->groups[0].state = QUEUE_GROUP_HELD; /* not even these stay for ever */
-    uint64_t held = schedule_rig_add(&rig, m, false);
-    m = schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1);
-    m->arrival -= rig.conf->bounce_expire_after + 1;
-    m->reverse_path = SPAN_NONE;
-    uint64_t bounce = schedule_rig_add(&rig, m, true);
-    uint64_t fresh = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    schedule_start_sweep(rig.scheduler);
-    TURN_UNTIL(rig.loop, schedule_rig_is_gone(&rig, held) && schedule_rig_is_gone(&rig, bounce));
-    assert_false(schedule_rig_is_gone(&rig, fresh));
-    assert_int_equal(queue_memory_rows(rig.queue), 2); /* it, and one notification */
-    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_REMOVE, fresh).affected, 1);
-    assert_dsn_to_sender(&rig, "given up");
-    schedule_rig_close(&rig);
-}
-
-static void test_a_warning_once(void **state)
-{
-    struct schedule_rig rig;
-
-    (void)state;
-    schedule_rig_open(&rig, "");
-    rig.conf->delay_warning_after = 1000;
-    struct queue_message *m = schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1);
-    m->arrival -= 2000;
-    uint64_t id = schedule_rig_add(&rig, m, true);
-    schedule_start_sweep(rig.scheduler);
-    TURN_UNTIL(rig.loop, schedule_rig_group(&rig, id)->delay_warned);
-    assert_int_equal(queue_memory_rows(rig.queue), 2);
-    schedule_rig_free_scheduler(&rig);
-    schedule_rig_make_scheduler(&rig);
-    schedule_start_sweep(rig.scheduler); /* and looks at everything anew */
-    turn_for(rig.loop, 250);
-    assert_int_equal(queue_memory_rows(rig.queue), 2);
-    schedule_rig_close(&rig);
-}
-
-static void test_too_old_when_it_is_deferred(void **state)
-{
-    struct schedule_rig rig;
-
-    (void)state;
-    open_listening(&rig, "");
-    rig.peer.final = "451 4.3.0 later";
-    struct queue_message *m = schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1);
-    m->arrival -= rig.conf->expire_after + 1;
-    uint64_t id = schedule_rig_add(&rig, m, true);
-    TURN_UNTIL(rig.loop, schedule_rig_is_gone(&rig, id));
-    assert_only_a_dsn(&rig, id);
-    schedule_rig_close(&rig);
-}
-
-/* ---- stopping ----------------------------------------------------------------------------- */
-
-static void test_stop_while_busy(void **state)
-{
-    struct schedule_rig rig;
-
-    (void)state;
-    open_listening(&rig, "connections_per_destination = 1\n");
-    rig.peer.final = "";
-    schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    uint64_t waiting = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    TURN_UNTIL(rig.loop, rig.peer.transactions == 1);
-    schedule_rig_stop(&rig);
-    turn_for(rig.loop, 20);
-    assert_false(rig.has_stopped);
-    smtp_peer_answer(&rig.peer, "250 ok");
-    TURN_UNTIL(rig.loop, rig.has_stopped);
-    assert_int_equal(queue_memory_rows(rig.queue), 1); /* settled; the other was not begun */
-    assert_false(schedule_rig_is_gone(&rig, waiting));
-    schedule_rig_close(&rig);
-}
-
-static void test_stop_with_idle_connections(void **state)
-{
-    struct schedule_rig rig;
-
-    (void)state;
-    open_listening(&rig, "connection_idle_timeout = 1m\n");
-    schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    TURN_UNTIL(rig.loop, is_idle(&rig));
-    assert_int_equal(counted(&schedule_counters(rig.scheduler)->connections), 1);
-    schedule_rig_stop(&rig);
-    TURN_UNTIL(rig.loop, rig.has_stopped);
-    schedule_rig_close(&rig);
-}
-
-static void test_stop_while_it_resolves_and_backs_off(void **state)
-{
-    struct schedule_rig rig;
-
-    (void)state;
-    schedule_rig_open(&rig, "");
-    dns_server_set_zone(rig.dns, "slow.test * !delay 100\n");
-    schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).records == 1);
-    schedule_rig_send(&rig, schedule_rig_mx_hop(&rig, "slow.test"), 1);
-    schedule_start_sweep(rig.scheduler);
-    TURN_UNTIL(rig.loop, dns_server_count(rig.dns, "slow.test", NULL) > 0);
-    schedule_rig_stop(&rig);
-    TURN_UNTIL(rig.loop, rig.has_stopped);
-    assert_int_equal(queue_memory_rows(rig.queue), 2);
-    schedule_rig_close(&rig);
-}
-
-static int forget_loaded(void **state)
-{
-    (void)state;
-    schedule_rig_group(NULL, 0);
-    return 0;
 }
 
 int main(void)
@@ -699,17 +448,7 @@ int main(void)
         cmocka_unit_test(test_a_store_that_will_not_settle),
         cmocka_unit_test(test_in_several_transactions),
         cmocka_unit_test(test_deferred_ones_do_not_hold_the_others),
-        cmocka_unit_test(test_hold_and_release),
-        cmocka_unit_test(test_remove_and_bounce),
-        cmocka_unit_test(test_busy),
-        cmocka_unit_test(test_an_action_that_comes_late),
-        cmocka_unit_test(test_expiry),
-        cmocka_unit_test(test_a_warning_once),
-        cmocka_unit_test(test_too_old_when_it_is_deferred),
-        cmocka_unit_test(test_stop_while_busy),
-        cmocka_unit_test(test_stop_with_idle_connections),
-        cmocka_unit_test(test_stop_while_it_resolves_and_backs_off),
     };
 
-    return cmocka_run_group_tests(tests, NULL, forget_loaded);
+    return cmocka_run_group_tests(tests, NULL, schedule_rig_forget_loaded);
 }

@@ -1,0 +1,217 @@
+/* schedule/: what is done to mail from outside its destination's course: by operators, by age, and
+ * by the end of the program. */
+#include "support/schedule_rig.h"
+
+/* ---- operations --------------------------------------------------------------------------- */
+
+static void test_hold_and_release(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open(&rig, "");
+    uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).records == 1);
+    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_HOLD, id).affected, 1);
+    assert_int_equal(schedule_rig_group(&rig, id)->state, QUEUE_GROUP_HELD);
+    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_HOLD, id).result.kind, ERR_NOT_FOUND);
+    smtp_peer_listen(&rig.peer);
+    turn_for(rig.loop, 150);
+    assert_int_equal(rig.peer.connections, 0);
+    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_RELEASE, 0).affected, 1);
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+    schedule_rig_close(&rig);
+}
+
+static void test_remove_and_bounce(void **state)
+{
+    struct schedule_rig rig;
+    uint64_t ids[3];
+
+    (void)state;
+    schedule_rig_open(&rig, "");
+    for (int i = 0; i < 3; i++)
+        ids[i] = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).records == 1);
+    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_REMOVE, ids[0]).affected, 1);
+    assert_int_equal(queue_memory_rows(rig.queue), 2);
+    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_REMOVE, ids[0]).result.kind,
+                     ERR_NOT_FOUND);
+    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_REMOVE, ids[1]).affected, 1);
+    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_BOUNCE, ids[2]).affected, 1);
+    schedule_rig_assert_only_a_dsn(&rig, ids[2]);
+    schedule_rig_assert_dsn(&rig, "r0@rcpt.test");
+    schedule_rig_close(&rig);
+}
+
+static void test_busy(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open_listening(&rig, "");
+    rig.peer.final = "";
+    uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    TURN_UNTIL(rig.loop, rig.peer.transactions == 1);
+    struct schedule_operation op = schedule_rig_operate(&rig, SCHEDULE_REMOVE, id);
+    assert_int_equal(op.busy, 1);
+    assert_int_equal(op.result.kind, ERR_CONFLICT);
+    smtp_peer_answer(&rig.peer, "250 ok");
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+    schedule_rig_close(&rig);
+}
+
+/* What an action has read may be old when it acts. */
+static void test_an_action_that_comes_late(void **state)
+{
+    struct schedule_rig rig;
+    struct queue_message *old;
+
+    (void)state;
+    schedule_rig_open_listening(&rig, "");
+    rig.peer.final = "451 4.3.0 later";
+    uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    assert_false(err_is(queue_load(rig.queue, id, QUEUE_ALL_GROUPS, &old)));
+    TURN_UNTIL(rig.loop, schedule_rig_group(&rig, id)->tries == 1);
+    TURN_UNTIL(rig.loop, schedule_rig_counted(&schedule_counters(rig.scheduler)->jobs) == 0);
+    rig.peer.final = "250 ok";
+    action_post(&rig.set, NULL, SCHEDULE_HOLD, old, &old->groups[0]);
+    queue_message_unref(old);
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig)); /* it is not held, and not stuck either */
+    schedule_rig_close(&rig);
+}
+
+/* ---- age ---------------------------------------------------------------------------------- */
+
+static void test_expiry(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open(&rig, "");
+    rig.conf->delay_warning_after = 4000; /* the shortest age says how often it looks */
+    struct queue_message *m = schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1);
+    m->arrival -= rig.conf->expire_after + 1;
+    m->groups[0].state = QUEUE_GROUP_HELD; /* not even these stay for ever */
+    uint64_t held = schedule_rig_add(&rig, m, false);
+    m = schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1);
+    m->arrival -= rig.conf->bounce_expire_after + 1;
+    m->reverse_path = SPAN_NONE;
+    uint64_t bounce = schedule_rig_add(&rig, m, true);
+    uint64_t fresh = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    schedule_start_sweep(rig.scheduler);
+    TURN_UNTIL(rig.loop, schedule_rig_is_gone(&rig, held) && schedule_rig_is_gone(&rig, bounce));
+    assert_false(schedule_rig_is_gone(&rig, fresh));
+    assert_int_equal(queue_memory_rows(rig.queue), 2); /* it, and one notification */
+    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_REMOVE, fresh).affected, 1);
+    schedule_rig_assert_dsn(&rig, "given up");
+    schedule_rig_close(&rig);
+}
+
+static void test_a_warning_once(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open(&rig, "");
+    rig.conf->delay_warning_after = 1000;
+    struct queue_message *m = schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1);
+    m->arrival -= 2000;
+    uint64_t id = schedule_rig_add(&rig, m, true);
+    schedule_start_sweep(rig.scheduler);
+    TURN_UNTIL(rig.loop, schedule_rig_group(&rig, id)->delay_warned);
+    assert_int_equal(queue_memory_rows(rig.queue), 2);
+    schedule_rig_free_scheduler(&rig);
+    schedule_rig_make_scheduler(&rig);
+    schedule_start_sweep(rig.scheduler); /* and looks at everything anew */
+    turn_for(rig.loop, 250);
+    assert_int_equal(queue_memory_rows(rig.queue), 2);
+    schedule_rig_close(&rig);
+}
+
+static void test_too_old_when_it_is_deferred(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open_listening(&rig, "");
+    rig.peer.final = "451 4.3.0 later";
+    struct queue_message *m = schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1);
+    m->arrival -= rig.conf->expire_after + 1;
+    uint64_t id = schedule_rig_add(&rig, m, true);
+    TURN_UNTIL(rig.loop, schedule_rig_is_gone(&rig, id));
+    schedule_rig_assert_only_a_dsn(&rig, id);
+    schedule_rig_close(&rig);
+}
+
+/* ---- stopping ----------------------------------------------------------------------------- */
+
+static void test_stop_while_busy(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open_listening(&rig, "connections_per_destination = 1\n");
+    rig.peer.final = "";
+    schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    uint64_t waiting = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    TURN_UNTIL(rig.loop, rig.peer.transactions == 1);
+    schedule_rig_stop(&rig);
+    turn_for(rig.loop, 20);
+    assert_false(rig.has_stopped);
+    smtp_peer_answer(&rig.peer, "250 ok");
+    TURN_UNTIL(rig.loop, rig.has_stopped);
+    assert_int_equal(queue_memory_rows(rig.queue), 1); /* settled; the other was not begun */
+    assert_false(schedule_rig_is_gone(&rig, waiting));
+    schedule_rig_close(&rig);
+}
+
+static void test_stop_with_idle_connections(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open_listening(&rig, "connection_idle_timeout = 1m\n");
+    schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+    assert_int_equal(schedule_rig_counted(&schedule_counters(rig.scheduler)->connections), 1);
+    schedule_rig_stop(&rig);
+    TURN_UNTIL(rig.loop, rig.has_stopped);
+    schedule_rig_close(&rig);
+}
+
+static void test_stop_while_it_resolves_and_backs_off(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open(&rig, "");
+    dns_server_set_zone(rig.dns, "slow.test * !delay 100\n");
+    schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).records == 1);
+    schedule_rig_send(&rig, schedule_rig_mx_hop(&rig, "slow.test"), 1);
+    schedule_start_sweep(rig.scheduler);
+    TURN_UNTIL(rig.loop, dns_server_count(rig.dns, "slow.test", NULL) > 0);
+    schedule_rig_stop(&rig);
+    TURN_UNTIL(rig.loop, rig.has_stopped);
+    assert_int_equal(queue_memory_rows(rig.queue), 2);
+    schedule_rig_close(&rig);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hold_and_release),
+        cmocka_unit_test(test_remove_and_bounce),
+        cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_an_action_that_comes_late),
+        cmocka_unit_test(test_expiry),
+        cmocka_unit_test(test_a_warning_once),
+        cmocka_unit_test(test_too_old_when_it_is_deferred),
+        cmocka_unit_test(test_stop_while_busy),
+        cmocka_unit_test(test_stop_with_idle_connections),
+        cmocka_unit_test(test_stop_while_it_resolves_and_backs_off),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, schedule_rig_forget_loaded);
+}
