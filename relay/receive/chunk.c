@@ -15,10 +15,8 @@ static bool is_refused(struct session *s, const struct bdat_args *args, struct s
     else if (args->size > s->conf->message_size_max ||
              tx->chunks.total > s->conf->message_size_max - args->size)
         *why = STATUS(552, 5, 3, 4, "Message is larger than the server takes");
-    else if (queue_refuses(s->server->queue))
-        *why = STATUS(452, 4, 3, 1, "No room to store mail, try again later");
     else
-        return false;
+        return envelope_store_refuses(s, why);
     return true;
 }
 

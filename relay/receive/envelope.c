@@ -43,14 +43,23 @@ static struct esmtp_offer offer_of(const struct session *s)
 
 /* ---- MAIL --------------------------------------------------------------------------------- */
 
-bool envelope_store_takes_mail(struct session *s)
+bool envelope_store_refuses(const struct session *s, struct status *why)
 {
     if (!queue_refuses(s->server->queue))
+        return false;
+    *why = queue_is_broken(s->server->queue)
+               ? STATUS(451, 4, 3, 0, "Mail cannot be stored, try again later")
+               : STATUS(452, 4, 3, 1, "No room to store mail, try again later");
+    return true;
+}
+
+bool envelope_store_takes_mail(struct session *s)
+{
+    struct status why;
+
+    if (!envelope_store_refuses(s, &why))
         return true;
-    if (queue_is_broken(s->server->queue))
-        session_reply(s, 451, ESC(4, 3, 0), "Mail cannot be stored, try again later");
-    else
-        session_reply(s, 452, ESC(4, 3, 1), "No room to store mail, try again later");
+    session_reply_span(s, why.code, why.enhanced, why.text);
     return false;
 }
 

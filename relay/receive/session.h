@@ -179,7 +179,8 @@ void envelope_mail(struct session *s, struct span args);
 void envelope_rcpt(struct session *s, struct span args);
 /* The route of tx->route's recipient is known. */
 void envelope_routed(struct session *s);
-/* False, and said so, while the store is full or broken. */
+/* While the store is full or broken; the other says so to the client. */
+bool envelope_store_refuses(const struct session *s, struct status *why);
 bool envelope_store_takes_mail(struct session *s);
 
 /* data.c: takes input while in SESSION_DATA; false when it has to wait. */

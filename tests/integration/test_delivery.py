@@ -172,7 +172,6 @@ def test_opportunistic_tls(start_relay, start_sink, certificate):
         content.assert_relayed(message.content, MESSAGE)
     stats = sink.stats()
     assert stats["tls_sessions"] == 20
-    print(stats)
     assert stats["tls_resumed"] > 0
     assert all(record["tls"].startswith("TLSv1.3 ") for record in relay.log("delivered"))
 
