@@ -286,6 +286,10 @@ void auth_begin(struct session *s, struct span args)
 
     if (!may_begin(s))
         return;
+    if (name.len == 0) {
+        session_refuse(s, 501, ESC(5, 5, 4), "Syntax: AUTH mechanism [initial-response]");
+        return;
+    }
     if (!sasl_mechanism_find(name, &mechanism) || !(offered_mechanisms(s) & 1u << mechanism)) {
         session_refuse(s, 504, ESC(5, 5, 4), "This mechanism is not offered");
         return;

@@ -34,7 +34,7 @@ WRONG = {
     "no file": (None, ["relay.conf: "]),
     "no listener": ("", ["relay.conf: "]),
     "unknown key": (LISTENER + "retry_frist = 5m\n",
-                    ["relay.conf:2: unknown key retry_frist; the nearest known one is retry_first"]),
+                    ["relay.conf:2: unknown key retry_frist; the nearest known one is retry_"]),
     "bad value": (LISTENER + "\nretry_first = soon\n", ["relay.conf:3: retry_first: "]),
     "out of range": (LISTENER + "recipients_max = 99\n", ["relay.conf:2: recipients_max: "]),
     "all at once": ("hops_max = 0\n" + LISTENER + "workers = x\nsizes = 1\n",
@@ -46,7 +46,8 @@ WRONG = {
     "certificate without its key": (LISTENER + 'tls_certificate = "cert.pem"\n',
                                     ["relay.conf:2: tls_certificate and tls_key go together"]),
     "certificate that is not there": (
-        LISTENER + 'tls_certificate = "none.pem"\ntls_key = "none.key"\n', ["smarthopd: none.pem: "]),
+        LISTENER + 'tls_certificate = "none.pem"\ntls_key = "none.key"\n',
+        ["smarthopd: none.pem: "]),
     "include that is not there": (LISTENER + 'include("none.conf")\n', ["relay.conf:2: "]),
     "two answers in a route": (LISTENER + 'route "*" {\n discard = yes\n use_mx = yes\n}\n',
                                ["relay.conf:3: use_mx and discard exclude each other"]),

@@ -183,8 +183,8 @@ MESSAGE_LIMITS = {
     "size": ({"message_size_max": "1KiB"}, b"a: b\r\n\r\n" + b"x" * 1014 + b"\r\n",
              b"a: b\r\n\r\n" + b"x" * 1015 + b"\r\n", "552 5.3.4"),
     "size, by far": ({"message_size_max": "1KiB"}, b"", content.large(1 << 20), "552 5.3.4"),
-    "line": ({"text_line_max": 1000}, b"\r\n" + b"x" * 998 + b"\r\n", b"\r\n" + b"x" * 999 + b"\r\n",
-             "554 5.6.0"),
+    "line": ({"text_line_max": 1000}, b"\r\n" + b"x" * 998 + b"\r\n",
+             b"\r\n" + b"x" * 999 + b"\r\n", "554 5.6.0"),
     "header size": ({"header_size_max": "1KiB"}, b"a: " + b"x" * 900 + b"\r\n",
                     b"a: " + b"x" * 1024 + b"\r\n", "554 5.6.0"),
     "header fields": ({"header_fields_max": 10}, fields(10), fields(11), "554 5.6.0"),
@@ -319,7 +319,8 @@ def test_relay_networks(start_relay, sink):
 
 # (keys, the status of a session too many from 127.0.0.1, that of one from 127.0.0.2 then)
 SESSION_LIMITS = {
-    "per client": ({"sessions_per_client": 2, "limit_exempt_networks": ["::1"]}, "421 4.7.0", "220"),
+    "per client": ({"sessions_per_client": 2, "limit_exempt_networks": ["::1"]}, "421 4.7.0",
+                   "220"),
     "exempt": ({"sessions_per_client": 2}, "220", "220"),
     "all": ({"sessions_max": 2}, "421 4.3.2", "421 4.3.2"),
 }

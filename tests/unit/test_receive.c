@@ -250,14 +250,14 @@ static void test_dripping_does_not_last_for_ever(void **state)
     struct talk client;
 
     (void)state;
-    open_rig(&rig, &client, "session_timeout = 50ms\ndata_timeout = 60ms\n");
+    open_rig(&rig, &client, "session_timeout = 50ms\ndata_timeout = 300ms\n");
     FOLLOW(&client, ENVELOPE);
     for (int i = 0; i < 100 && buf_len(&client.in) == 0; i++) {
         FOLLOW(&client, "R:x");
         turn_for(rig.loop, 10);
         talk_pull(&client);
     }
-    FOLLOW(&client, "S:421 4.4.2", "!eof");
+    FOLLOW(&client, "S:421 4.4.2 This session has lasted too long", "!eof");
     close_rig(&rig, &client);
 }
 

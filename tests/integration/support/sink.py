@@ -2,7 +2,6 @@
 import json
 import re
 import signal
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +73,8 @@ class Sink(RecordingSink):
     def start(self):
         stats = self.folder / "stats.json"
         self.process = Process([SUPPORT / "smtp_sink", "--listen", f"{self.host}:{self.port}",
-                                "--record", self.new_record(), "--stats-file", stats, *self.options],
+                                "--record", self.new_record(), "--stats-file", stats,
+                                *self.options],
                                self.folder, "sink")
         said = wait_until(lambda: re.findall(r"listening \S+:(\d+)\n", self.process.out()),
                           f"smtp_sink to listen: {self.process.err()}")
@@ -132,10 +132,3 @@ def listening_port(pid):
         if fields[3] == "0A" and fields[9] in inodes:
             return int(fields[1].split(":")[1], 16)
     return None
-
-
-def unused_port(host="127.0.0.1"):
-    """Where nobody listens: the system hands it out again last."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
