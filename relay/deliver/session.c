@@ -155,8 +155,10 @@ static void on_quit_reply(struct deliver_session *s, const struct smtp_reply *re
 void deliver_close(struct deliver_session *s)
 {
     switch (s->state) {
-    case DELIVER_STATE_QUIT:
     case DELIVER_STATE_CLOSED:
+        return;
+    case DELIVER_STATE_QUIT:
+        deliver_end(s); /* asked twice: its answer is not waited for any more */
         return;
     case DELIVER_STATE_READY:
     case DELIVER_STATE_IDLE:
@@ -487,7 +489,10 @@ static void name_peer(struct deliver_session *s)
                          : ((const struct sockaddr_in *)&s->peer)->sin_port;
 
     sockaddr_format_literal((const struct sockaddr *)&s->peer, literal);
-    s->by = arena_printf(&s->arena, "%s %s:%u", s->options.host, literal, ntohs(port));
+    bool has_name =
+        memmem(literal, strlen(literal), s->options.host, strlen(s->options.host)) == NULL;
+    s->by = arena_printf(&s->arena, "%s%s%s:%u", has_name ? s->options.host : "",
+                         has_name ? " " : "", literal, ntohs(port));
 }
 
 struct deliver_session *deliver_open(const struct deliver_options *options,

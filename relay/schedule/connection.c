@@ -45,10 +45,16 @@ static void on_idle(struct timer *timer)
     close_idle(container_of(timer, struct connection, idle));
 }
 
-void connections_close_idle(struct destination *d)
+void connections_stop(struct destination *d)
 {
-    while (!list_is_empty(&d->idle))
-        close_idle(container_of(d->idle.next, struct connection, link));
+    for (struct list *node = d->members.next, *next; node != &d->members; node = next) {
+        struct connection *c = container_of(node, struct connection, member);
+        next = node->next;
+        if (list_is_linked(&c->link))
+            close_idle(c);
+        else if (c->job == NULL || !c->job->attempt.sent)
+            deliver_close(c->session);
+    }
 }
 
 void connection_use(struct connection *c, struct job *job)
@@ -105,6 +111,7 @@ static void on_closed(struct connection *c)
     struct target *target = targets_find(d, &c->address);
 
     list_remove(&c->link);
+    list_remove(&c->member);
     timer_stop(s->loop, &c->idle);
     d->connections--;
     bump(&s->counters.connections, -1);
@@ -165,6 +172,7 @@ void connection_open(struct destination *d, struct target *target)
     };
 
     list_init(&c->link);
+    list_append(&d->members, &c->member);
     c->destination = d;
     c->address = target->address;
     d->connections++;

@@ -234,7 +234,8 @@ void destination_lift_back_off(struct destination *d)
 
 void destination_restore(struct destination *d, const struct queue_destination *stored)
 {
-    uint64_t wall = clock_steady_ms(), now = loop_now(d->owner->loop);
+    uint64_t wall = clock_steady_ms();
+    uint64_t now = clock_mono_ms(); /* the loop does not run yet: its time is old */
 
     if (stored->has_due)
         destination_note_due(d, stored->first_due);

@@ -97,7 +97,7 @@ static bool is_unharmed(const struct job *job, const struct connection *c)
 
     if (attempt->sent || attempt->damaged)
         return false;
-    if (attempt->scope == STATUS_SCOPE_HOST)
+    if (attempt->scope == STATUS_SCOPE_HOST || job->owner->is_stopping)
         return true;
     /* A connection that had been used before may just have been too old. */
     return attempt->scope == STATUS_SCOPE_SESSION && job->requeues < LOST_MOST &&

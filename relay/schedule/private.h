@@ -64,8 +64,9 @@ struct destination {
 
     struct list ready;
     unsigned ready_count;
-    unsigned job_count; /* in memory, in any state */
-    struct list idle;   /* connections that wait for a job */
+    unsigned job_count;  /* in memory, in any state */
+    struct list idle;    /* connections that wait for a job */
+    struct list members; /* all connections */
     unsigned connections;
     unsigned opening;
     unsigned concurrency; /* connections that are allowed now; adapts */
@@ -117,6 +118,7 @@ struct scheduler {
     unsigned settling; /* jobs whose outcome is being recorded */
     unsigned working;  /* other calls under way */
     struct timer sweep_timer;
+    struct timer stop_timer;
     struct sweep *sweep;
     bool is_stopping;
     struct call *stopped;
@@ -125,7 +127,8 @@ struct scheduler {
 
 /* A connection to one target. */
 struct connection {
-    struct list link; /* in destination->idle, or in no list */
+    struct list link;   /* in destination->idle, or in no list */
+    struct list member; /* in destination->members */
     struct destination *destination;
     struct deliver_session *session;
     struct job *job;
@@ -217,7 +220,9 @@ void targets_clear(struct destination *d);
 /* connection.c */
 void connection_open(struct destination *d, struct target *target);
 void connection_use(struct connection *c, struct job *job);
-void connections_close_idle(struct destination *d);
+/* For the stop: ends every connection on which nothing is in doubt. Idle ones say QUIT; a second
+ * call ends those that still wait for its answer. */
+void connections_stop(struct destination *d);
 
 /* load.c */
 void load_start(struct destination *d);

@@ -72,6 +72,7 @@ struct destination *scheduler_destination(struct scheduler *s, struct span key)
     d->key = arena_dup(&d->arena, key);
     list_init(&d->ready);
     list_init(&d->idle);
+    list_init(&d->members);
     d->concurrency = 1;
     d->store_due = UINT64_MAX;
     *at = d;
@@ -292,17 +293,31 @@ void scheduler_check_stopped(struct scheduler *s)
         return;
     struct call *stopped = s->stopped;
     s->stopped = NULL;
+    timer_stop(s->loop, &s->stop_timer);
     loop_defer(s->loop, stopped);
+}
+
+static void stop_connections(struct scheduler *s)
+{
+    for (size_t i = 0; i < TABLE_BUCKETS; i++)
+        for (struct destination *d = s->destinations[i]; d != NULL; d = d->next)
+            connections_stop(d);
+}
+
+static void on_stop_timer(struct timer *timer)
+{
+    stop_connections(container_of(timer, struct scheduler, stop_timer));
 }
 
 void schedule_stop(struct scheduler *s, struct call *stopped)
 {
+    enum { QUIT_MS = 1000 };
+
     s->is_stopping = true;
     s->stopped = stopped;
     timer_stop(s->loop, &s->sweep_timer);
-    for (size_t i = 0; i < TABLE_BUCKETS; i++)
-        for (struct destination *d = s->destinations[i]; d != NULL; d = d->next)
-            connections_close_idle(d);
+    stop_connections(s);
+    timer_start(s->loop, &s->stop_timer, QUIT_MS, on_stop_timer);
     scheduler_check_stopped(s);
 }
 
