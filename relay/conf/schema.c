@@ -240,7 +240,7 @@ static const struct conf_key global_keys[] = {
      .help = "The largest message that comes back whole in a delivery report; of a larger one "
              "only the header does."},
     {FIELD(conf, dsn_return_headers_only), .type = CONF_BOOL, .standard = "no", .reloadable = true,
-     .help = "Whether delivery reports hold no more than the header, unless the sender has asked for "
+     .help = "Whether delivery reports hold no more than the header, unless the sender asked for "
              "all of the message (RET=FULL)."},
 };
 

@@ -70,8 +70,8 @@ struct deliver_session *deliver_open(const struct deliver_options *options,
 /* Only when the last event was DELIVER_READY. The attempt is the session's until
  * DELIVER_FINISHED, which comes exactly once. */
 void deliver_send(struct deliver_session *session, struct deliver_attempt *attempt);
-/* Ends an idle session with QUIT, any other (and one that has been told so before) at once; DELIVER_CLOSED follows, after
- * DELIVER_FINISHED for an attempt under way. */
+/* Ends an idle session with QUIT, any other (and one that has been told so before) at once;
+ * DELIVER_CLOSED follows, after DELIVER_FINISHED for an attempt under way. */
 void deliver_close(struct deliver_session *session);
 
 /* During DELIVER_CLOSED: why the session ended, with its scope (HOST: try another host of the next

@@ -10,8 +10,7 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "integration"))  # its package `support`, which the tests share
 
-from rig import FaultRelay, LoadSink  # noqa: E402
-from support.sink import unused_port  # noqa: E402
+from rig import FaultRelay, LoadSink, ReservedPort  # noqa: E402
 
 RELAYS = pytest.StashKey()
 
@@ -44,12 +43,19 @@ def make_relay(request):
     """make_relay(next hop's port or None, **keys): a relay that is not started yet. None: a next
     hop that is down, until a test starts one on relay.hop_port."""
     relays = request.node.stash.setdefault(RELAYS, [])
+    reserved = []
+
+    def reserve():
+        reserved.append(ReservedPort())
+        return reserved[-1].number
 
     def make(hop_port=None, **keys):
-        relays.append(FaultRelay(hop_port or unused_port(), **keys))
+        relays.append(FaultRelay(hop_port or reserve(), **keys))
         return relays[-1]
 
     yield make
+    for port in reserved:
+        port.release()
     for relay in relays:
         if relay.is_running():
             relay.kill()

@@ -177,8 +177,8 @@ def test_behind_data(relay, sink):
     assert_arrived(sink, SAMPLE, SAMPLE)
 
 
-@pytest.mark.parametrize("argument", ["", " LAST", " -1", " x", " 1 FIRST", " 1LAST", " 0x10", " 1 2",
-                                      " 18446744073709551616"])
+@pytest.mark.parametrize("argument", ["", " LAST", " -1", " x", " 1 FIRST", " 1LAST", " 0x10",
+                                      " 1 2", " 18446744073709551616"])
 def test_bad_argument(argument, relay):
     """Nobody knows where the next command begins."""
     with Dialogue(relay.port).hello() as client:

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from support.local_server import LocalServer
-from support.process import BIN, PATIENCE_S
+from support.process import BIN, PATIENCE_S, run
+from support.relay import to
 
 OK, USAGE, DATAERR, NOUSER, UNAVAILABLE, TEMPFAIL, PROTOCOL, NOPERM, CONFIG = (
     0, 64, 65, 67, 69, 75, 76, 77, 78)
@@ -386,3 +387,23 @@ def test_queue_without_smarthopctl(site, programs):
     (programs / "smarthopctl").unlink()
     done = site.run("-bp", program=programs / "sendmail", env={"PATH": "/nowhere"})
     assert done.returncode == UNAVAILABLE
+
+
+# ---- the daemon -------------------------------------------------------------------------------
+
+def test_daemon(start_relay, sink):
+    """From -t to the next hop, by the daemon's own socket, with the fields that were missing."""
+    relay = start_relay(routes={"*": to(sink)}, submission_socket="mail.sock",
+                        relay_networks=["192.0.2.0/24"])
+    sent = b"To: c@d.test\nBcc: e@d.test\nSubject: x\n\n.\nhello\n"
+    run(BIN / "sendmail", "-C", relay.conf_path, "-t", "-i", "-f", "a@b.test", stdin=sent)
+    [message] = sink.wait(1)
+    assert (message.sender, message.recipients) == ("a@b.test", ["c@d.test", "e@d.test"])
+    header, _, body = message.content.partition(b"\r\n\r\n")
+    assert body == b".\r\nhello\r\n"
+    assert header.startswith(b"Received: from relay.test (local)\r\n\tby relay.test with ESMTP id ")
+    for name in (b"Date", b"Message-ID", b"From", b"To", b"Subject"):
+        assert header.count(b"\r\n%s: " % name) == 1
+    assert b"Bcc" not in header
+    relay.stop()
+    assert not (relay.folder / "mail.sock").exists()

@@ -145,9 +145,13 @@ def test_list_json(site):
         "arrival": arrival,
         "size": 22,
         "sender": "sender1@example.org",
+        "envid": "",
+        "ret": "",
         "recipients": [
             {
                 "address": f"user{n}@site1.example.net",
+                "notify": "",
+                "orcpt": "",
                 "state": "waiting",
                 "destination": "site1.example.net",
                 "tries": 3,

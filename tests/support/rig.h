@@ -103,6 +103,8 @@ static inline void bytes_reserve(struct bytes *b, size_t room)
 
 static inline void bytes_add(struct bytes *b, const char *data, size_t len)
 {
+    if (len == 0)
+        return; /* there may be no memory yet to copy nothing to */
     bytes_reserve(b, len);
     memcpy(b->data + b->end, data, len);
     b->end += len;
