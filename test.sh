@@ -10,7 +10,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
 jobs=$(nproc)
 
 build() { # PRESET
-    cmake --preset "$1" >"build-$1.log" 2>&1 && ninja -C "build/$1" >>"build-$1.log" 2>&1 || {
+    cmake --preset "$1" -DSMARTHOP_TESTS=ON >"build-$1.log" 2>&1 && ninja -C "build/$1" >>"build-$1.log" 2>&1 || {
         tail -n 40 "build-$1.log" >&2
         echo "The $1 build failed; all of its output is in build-$1.log." >&2
         exit 1

@@ -92,9 +92,10 @@ def send_by_swaks(relay, listener, mechanism, certificate, file):
 def send_by_curl(relay, listener, mechanism, certificate, file):
     scheme = "smtps" if listener == "submissions" else "smtp"
     run("curl", "--silent", "--show-error", "--ipv4",
-        f"{scheme}://localhost:{relay.ports[listener]}", "--ssl-reqd", "--cacert", certificate.certificate, "--mail-from", ALICE, "--mail-rcpt",
-        "to@example.test", "--user", f"{ALICE}:{PASSWORD}", "--login-options", f"AUTH={mechanism}",
-        "--upload-file", file, "--crlf")
+        f"{scheme}://localhost:{relay.ports[listener]}", "--ssl-reqd", "--cacert",
+        certificate.certificate, "--mail-from", ALICE, "--mail-rcpt", "to@example.test",
+        "--user", f"{ALICE}:{PASSWORD}", "--login-options", f"AUTH={mechanism}", "--upload-file",
+        file, "--crlf")
 
 
 def send_by_msmtp(relay, listener, mechanism, certificate, file):
@@ -192,7 +193,8 @@ DIALOGUES = {
         ("*", "501 5.7.0"), ("AUTH SCRAM-SHA-256", "334"), ("*", "501 5.7.0"), (GOOD, LOGGED_IN)],
     "malformed": [
         ("AUTH PLAIN !", "501 5.5.2"), ("AUTH PLAIN YQ", "501 5.5.2"),
-        ("AUTH PLAIN =", "501 5.5.2"), ("AUTH PLAIN", "334"), ("YQ=", "501 5.5.2"), ("AUTH PLAIN", "334"), ("=", "501 5.5.2"),
+        ("AUTH PLAIN =", "501 5.5.2"), ("AUTH PLAIN", "334"), ("YQ=", "501 5.5.2"),
+        ("AUTH PLAIN", "334"), ("=", "501 5.5.2"),
         ("AUTH PLAIN", "334"), ("", "501 5.5.2"), (f"AUTH PLAIN {encode(ALICE)}", "501 5.5.2"),
         (f"AUTH SCRAM-SHA-256 {encode('n,,r=a,n=b')}", "501 5.5.2"), (GOOD, LOGGED_IN)],
     "broken lines": [
