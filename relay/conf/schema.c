@@ -49,7 +49,7 @@ static const struct conf_key global_keys[] = {
      .help = "New mail is refused with 452 while fewer inodes than this are free."},
     {FIELD(conf, store_reserve), .type = CONF_SIZE, .standard = "8MiB", .max = GIB,
      .help = "A file kept allocated, to be given up when a full disk stops even deleting."},
-    {FIELD(conf, store_gather), .type = CONF_DURATION, .standard = "2ms", .max = 100 * MS,
+    {FIELD(conf, store_gather), .type = CONF_DURATION, .standard = "3ms", .max = 100 * MS,
      .help = "While much mail comes, a commit waits this long for more of it; a lone message "
              "never waits. 0 turns it off."},
 

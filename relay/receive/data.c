@@ -141,6 +141,7 @@ void data_log_accepted(const struct transaction *tx)
     log_span(&line, "from", tx->message->reverse_path);
     log_span(&line, "to", tx->recipients[0].address);
     log_u64(&line, "recipients", tx->recipient_count);
+    log_span(&line, "destination", tx->recipients[0].destination);
     log_u64(&line, "size", tx->message->size);
     log_span(&line, "message_id", tx->message->message_id);
     log_end(&line);
