@@ -66,8 +66,8 @@ static void test_next_hops_that_are_none(void **state)
         "hosts:[]:25;tls=none",
         "hosts:[192.0.2.1:25;tls=none",
         "ftp:a.test:25;tls=none",
-        "hosts:a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8,a:9,a:10,a:11,a:12,a:13,a:14,a:15,a:16,a:17;tls="
-        "none",
+        ("hosts:a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8,a:9,a:10,a:11,a:12,a:13,a:14,a:15,a:16,a:17;tls="
+         "none"),
     };
     struct route_next_hop hop;
 
