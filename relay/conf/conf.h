@@ -32,11 +32,6 @@ struct conf_network {
     uint8_t family; /* AF_INET or AF_INET6 */
 };
 
-struct conf_strings {
-    char **items;
-    unsigned count;
-};
-
 struct conf_networks {
     struct conf_network *items;
     unsigned count;

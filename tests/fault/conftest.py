@@ -11,17 +11,12 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "integration"))  # its package `support`, which the tests share
 
 from rig import FaultRelay, LoadSink, ReservedPort  # noqa: E402
-
-RELAYS = pytest.StashKey()
+from support.reporting import RELAYS, add_logs  # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failure shows what the relays logged last."""
-    report = (yield).get_result()
-    if report.failed and call.when == "call":
-        for relay in item.stash.get(RELAYS, []):
-            report.sections.append((f"log of {relay.folder}", relay.log_text()[-3000:]))
+    add_logs(item, call, (yield).get_result())
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 /*
- * queue_full: the store on a small disk of its own (a tmpfs, which needs root; without it the
- * program says so and exits with 77, which CTest counts as skipped). The disk fills up, by mail and
- * by others; mail is refused, not lost; the queue drains all the same; room comes back.
+ * queue_full: the store on a small disk of its own (a tmpfs, so it needs root: see as_root.sh). The
+ * disk fills up, by mail and by others; mail is refused, not lost; the queue drains all the same;
+ * room comes back.
  */
 #include "support/queue_rig.h"
 #include "support/scratch.h"
@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <sys/mount.h>
 
-enum { MIB = 1 << 20, BODY = 100000, MESSAGES_MOST = 1000, SKIPPED = 77 };
+enum { MIB = 1 << 20, BODY = 100000, MESSAGES_MOST = 1000 };
 
 static const char destination[] = "full.example";
 
@@ -41,9 +41,9 @@ static void open_disk(uint64_t low_water, uint64_t reserve)
 {
     scratch_make(f.folder);
     if (mount("tmpfs", f.folder, "tmpfs", 0, "size=24m,mode=0700") != 0) {
-        printf("skipped: cannot mount a tmpfs: %s\n", strerror(errno));
+        printf("cannot mount a tmpfs: %s\n", strerror(errno));
         rmdir(f.folder);
-        exit(SKIPPED);
+        exit(1);
     }
     snprintf(f.store, sizeof f.store, "%s/store", f.folder);
     snprintf(f.filler, sizeof f.filler, "%s/filler", f.folder);

@@ -10,18 +10,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 from fake_dns import FakeDns  # noqa: E402  (the scripted name server of tests/support)
 from support import certificates  # noqa: E402
 from support.relay import Relay, to  # noqa: E402
+from support.reporting import RELAYS, add_logs  # noqa: E402
 from support.sink import PostfixSink, Sink  # noqa: E402
-
-RELAYS = pytest.StashKey()
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failure shows what the daemons logged."""
-    report = (yield).get_result()
-    if report.failed and call.when == "call":
-        for relay in item.stash.get(RELAYS, []):
-            report.sections.append((f"log of {relay.folder}", relay.log_text()[-20000:]))
+    add_logs(item, call, (yield).get_result())
 
 
 @pytest.fixture(scope="session")
