@@ -3,16 +3,13 @@
 
 #include <stdlib.h>
 
-/* The actions of one operation. It ends when all have been told. */
-struct schedule_batch {
+/* One operator's word. */
+struct operation_run {
+    struct schedule_batch batch;
     struct schedule_operation *operation;
     const struct schedule_set *set;
     struct queue *queue;
     struct work work; /* the reading, on the pool */
-    atomic_uint untold;
-    _Atomic uint64_t affected;
-    _Atomic uint64_t busy;
-    struct call end; /* on the operation's home */
 };
 
 struct action {
@@ -24,38 +21,29 @@ struct action {
     uint32_t group;
 };
 
-static void on_end(struct call *call)
+void batch_begin(struct schedule_batch *batch, struct loop *home, void (*ended)(struct call *call))
 {
-    struct schedule_batch *batch = container_of(call, struct schedule_batch, end);
-    struct schedule_operation *operation = batch->operation;
-
-    operation->affected = atomic_load(&batch->affected);
-    operation->busy = atomic_load(&batch->busy);
-    if (!err_is(operation->result) && operation->id != 0 && operation->affected == 0)
-        operation->result = err_make(operation->busy ? ERR_CONFLICT : ERR_NOT_FOUND, "message");
-    free(batch);
-    operation->call.done(&operation->call);
+    batch->home = home;
+    list_init(&batch->end.link);
+    batch->end.done = ended;
+    atomic_init(&batch->untold, 1);
+    atomic_init(&batch->affected, 0);
+    atomic_init(&batch->busy, 0);
 }
 
-static void release(struct schedule_batch *batch)
+void batch_release(struct schedule_batch *batch)
 {
     if (atomic_fetch_sub(&batch->untold, 1) == 1)
-        loop_post(batch->operation->home, &batch->end);
+        loop_post(batch->home, &batch->end);
 }
 
 void batch_told(struct schedule_batch *batch, bool done)
 {
     atomic_fetch_add(done ? &batch->affected : &batch->busy, 1);
-    release(batch);
+    batch_release(batch);
 }
 
 /* ---- on the owner's loop ------------------------------------------------------------------ */
-
-static void tell(struct schedule_batch *batch, bool done)
-{
-    if (batch != NULL)
-        batch_told(batch, done);
-}
 
 /* Every recipient of the group alike. */
 static void settle_all(struct job *job, struct settle_plan *plan, enum settle_fate fate)
@@ -189,14 +177,15 @@ static void on_action(struct call *call)
     struct queue_group *group = find_group(action->message, action->group);
     struct job *known = scheduler_find_job(action->owner, action->message->id, action->group);
 
-    if (action->verb == SCHEDULE_RETRY)
+    if (action->verb == SCHEDULE_RETRY && !action->owner->is_stopping)
         destination_lift_back_off(scheduler_destination(action->owner, group->destination));
-    if (known == NULL && !applies(group, action->verb)) {
-        tell(action->batch, false);
+    /* A scheduler that is stopping may have told so already: it begins nothing any more. */
+    if (action->owner->is_stopping || (known == NULL && !applies(group, action->verb))) {
+        batch_told(action->batch, false);
     } else {
         struct job *job = take_job(action, group);
         if (job == NULL)
-            tell(action->batch, false);
+            batch_told(action->batch, false);
         else
             act(job, action->verb, action->batch);
     }
@@ -210,8 +199,7 @@ void action_post(const struct schedule_set *set, struct schedule_batch *batch,
 {
     struct action *action = mem_zalloc(sizeof *action);
 
-    if (batch != NULL)
-        atomic_fetch_add(&batch->untold, 1);
+    atomic_fetch_add(&batch->untold, 1);
     list_init(&action->call.link);
     action->call.done = on_action;
     action->batch = batch;
@@ -224,53 +212,65 @@ void action_post(const struct schedule_set *set, struct schedule_batch *batch,
 
 /* ---- operations --------------------------------------------------------------------------- */
 
+static void on_operated(struct call *call)
+{
+    struct schedule_batch *batch = container_of(call, struct schedule_batch, end);
+    struct operation_run *run = container_of(batch, struct operation_run, batch);
+    struct schedule_operation *operation = run->operation;
+
+    operation->affected = atomic_load(&batch->affected);
+    operation->busy = atomic_load(&batch->busy);
+    if (!err_is(operation->result) && operation->id != 0 && operation->affected == 0)
+        operation->result = err_make(operation->busy ? ERR_CONFLICT : ERR_NOT_FOUND, "message");
+    free(run);
+    operation->call.done(&operation->call);
+}
+
 static bool post_groups(void *context, struct queue_message *message)
 {
-    struct schedule_batch *batch = context;
-    enum schedule_verb verb = batch->operation->verb;
+    struct operation_run *run = context;
+    enum schedule_verb verb = run->operation->verb;
 
     for (unsigned i = 0; i < message->group_count; i++)
         if (applies(&message->groups[i], verb))
-            action_post(batch->set, batch, verb, message, &message->groups[i]);
+            action_post(run->set, &run->batch, verb, message, &message->groups[i]);
     return true;
 }
 
 static void read_and_post(struct work *work)
 {
-    struct schedule_batch *batch = container_of(work, struct schedule_batch, work);
-    struct schedule_operation *operation = batch->operation;
+    struct operation_run *run = container_of(work, struct operation_run, work);
+    struct schedule_operation *operation = run->operation;
     struct queue_message *message;
 
     if (operation->id == 0) {
-        operation->result = queue_scan(batch->queue, 0, post_groups, batch);
+        operation->result = queue_scan(run->queue, 0, post_groups, run);
         return;
     }
-    operation->result = queue_load(batch->queue, operation->id, QUEUE_ALL_GROUPS, &message);
+    operation->result = queue_load(run->queue, operation->id, QUEUE_ALL_GROUPS, &message);
     if (err_is(operation->result))
         return;
-    post_groups(batch, message);
+    post_groups(run, message);
     queue_message_unref(message);
 }
 
 static void on_posted(struct call *call)
 {
-    release(container_of(call, struct schedule_batch, work.call));
+    batch_release(&container_of(call, struct operation_run, work.call)->batch);
 }
 
 void schedule_operate(const struct schedule_set *set, struct queue *queue,
                       struct schedule_operation *operation)
 {
-    struct schedule_batch *batch = mem_zalloc(sizeof *batch);
+    struct operation_run *run = mem_zalloc(sizeof *run);
 
     operation->result = ERR_OK;
-    batch->operation = operation;
-    batch->set = set;
-    batch->queue = queue;
-    atomic_init(&batch->untold, 1); /* the reading itself */
-    list_init(&batch->end.link);
-    batch->end.done = on_end;
-    list_init(&batch->work.call.link);
-    batch->work.run = read_and_post;
-    batch->work.call.done = on_posted;
-    loop_work(operation->home, &batch->work);
+    batch_begin(&run->batch, operation->home, on_operated);
+    run->operation = operation;
+    run->set = set;
+    run->queue = queue;
+    list_init(&run->work.call.link);
+    run->work.run = read_and_post;
+    run->work.call.done = on_posted;
+    loop_work(operation->home, &run->work);
 }

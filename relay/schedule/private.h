@@ -230,7 +230,17 @@ void load_start(struct destination *d);
 void load_forget(struct load *load, uint64_t id, uint32_t group);
 
 /* action.c */
-struct schedule_batch;
+/* Actions that are waited for together. */
+struct schedule_batch {
+    struct loop *home;
+    struct call end; /* on `home`, when all have been told and whoever posts has let go */
+    atomic_uint untold;
+    _Atomic uint64_t affected;
+    _Atomic uint64_t busy;
+};
+/* Held by whoever is going to post, until batch_release. */
+void batch_begin(struct schedule_batch *batch, struct loop *home, void (*ended)(struct call *call));
+void batch_release(struct schedule_batch *batch);
 /* Does the verb to one group, on its owner's loop, and tells the batch. */
 void action_post(const struct schedule_set *set, struct schedule_batch *batch,
                  enum schedule_verb verb, struct queue_message *message,

@@ -19,6 +19,7 @@ enum threshold { THRESHOLD_WARN, THRESHOLD_BOUNCES, THRESHOLD_ALL, THRESHOLD_COU
 
 struct sweep {
     struct work work;
+    struct schedule_batch batch; /* of one go: the next begins when it is done */
     struct scheduler *owner;
     uint64_t cursor[THRESHOLD_COUNT]; /* ids below have been seen */
     uint64_t began;                   /* loop time at which the cursors last stood at the start */
@@ -48,7 +49,7 @@ static bool visit(void *context, struct queue_message *message)
 
     if (message->arrival > sweep->now || sweep->now - message->arrival <= age)
         return false;
-    if (sweep->hits == SWEEP_HITS_MOST) {
+    if (sweep->hits >= SWEEP_HITS_MOST) {
         sweep->more = true;
         return false;
     }
@@ -60,7 +61,7 @@ static bool visit(void *context, struct queue_message *message)
         if (sweep->current == THRESHOLD_WARN &&
             (group->delay_warned || group->state == QUEUE_GROUP_HELD))
             continue;
-        action_post(sweep->owner->set, NULL, verb_of(sweep->current), message, group);
+        action_post(sweep->owner->set, &sweep->batch, verb_of(sweep->current), message, group);
         sweep->hits++;
     }
     return true;
@@ -99,7 +100,13 @@ static uint64_t interval(const struct conf *conf)
 
 static void on_looked(struct call *call)
 {
-    struct sweep *sweep = container_of(call, struct sweep, work.call);
+    batch_release(&container_of(call, struct sweep, work.call)->batch);
+}
+
+static void on_swept(struct call *call)
+{
+    struct schedule_batch *batch = container_of(call, struct schedule_batch, end);
+    struct sweep *sweep = container_of(batch, struct sweep, batch);
     struct scheduler *s = sweep->owner;
 
     s->working--;
@@ -123,6 +130,7 @@ static void on_timer(struct timer *timer)
     sweep->now = clock_steady_ms();
     sweep->hits = 0;
     sweep->more = false;
+    batch_begin(&sweep->batch, s->loop, on_swept);
     s->working++;
     loop_work(s->loop, &sweep->work);
 }

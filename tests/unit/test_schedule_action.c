@@ -62,8 +62,21 @@ static void test_busy(void **state)
 }
 
 /* What an action has read may be old when it acts. */
+struct late_batch {
+    struct schedule_batch batch;
+    bool has_ended;
+};
+
+static void on_late_batch(struct call *call)
+{
+    struct schedule_batch *batch = container_of(call, struct schedule_batch, end);
+
+    container_of(batch, struct late_batch, batch)->has_ended = true;
+}
+
 static void test_an_action_that_comes_late(void **state)
 {
+    struct late_batch late = {.has_ended = false};
     struct schedule_rig rig;
     struct queue_message *old;
 
@@ -75,8 +88,12 @@ static void test_an_action_that_comes_late(void **state)
     TURN_UNTIL(rig.loop, schedule_rig_group(&rig, id)->tries == 1);
     TURN_UNTIL(rig.loop, schedule_rig_counted(&schedule_counters(rig.scheduler)->jobs) == 0);
     rig.peer.final = "250 ok";
-    action_post(&rig.set, NULL, SCHEDULE_HOLD, old, &old->groups[0]);
+    batch_begin(&late.batch, rig.loop, on_late_batch);
+    action_post(&rig.set, &late.batch, SCHEDULE_HOLD, old, &old->groups[0]);
+    batch_release(&late.batch);
     queue_message_unref(old);
+    TURN_UNTIL(rig.loop, late.has_ended);
+    assert_int_equal(atomic_load(&late.batch.busy), 1);
     TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig)); /* it is not held, and not stuck either */
     schedule_rig_close(&rig);
 }
