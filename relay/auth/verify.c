@@ -209,15 +209,6 @@ static void copy_client(struct auth_verify *verify, const struct sockaddr *clien
         memcpy(&verify->client, client, sizeof(struct sockaddr_in6));
 }
 
-static char *copy_text(struct span text)
-{
-    char *copy = mem_zalloc(text.len + 1);
-
-    if (text.len > 0)
-        memcpy(copy, text.ptr, text.len);
-    return copy;
-}
-
 /* What will be hashed: the user's hash, or another's where there is none. A decoy is looked for in
  * either case, so that both take the same way. */
 static void choose_hash(struct auth_verify *verify, struct span user, bool is_valid)
@@ -239,8 +230,8 @@ void auth_verify_start(struct auth_verify *verify, struct auth *auth, struct loo
     verify->result = AUTH_LATER;
     verify->is_cancelled = false;
     verify->users = auth_users(auth);
-    verify->name = copy_text(span_head(user, AUTH_NAME_MAX));
-    verify->password = copy_text(is_valid ? password : SPAN_NONE);
+    verify->name = span_to_text(span_head(user, AUTH_NAME_MAX));
+    verify->password = span_to_text(is_valid ? password : SPAN_NONE);
     copy_client(verify, client);
     choose_hash(verify, user, is_valid);
     verify->turn.done = on_turn;

@@ -1,5 +1,17 @@
 #include "base/span.h"
 
+#include "base/memory.h"
+
+char *span_to_text(struct span s)
+{
+    char *text = mem_alloc(s.len + 1);
+
+    if (s.len > 0)
+        memcpy(text, s.ptr, s.len);
+    text[s.len] = '\0';
+    return text;
+}
+
 bool span_equal_nocase(struct span a, struct span b)
 {
     if (a.len != b.len)

@@ -59,6 +59,9 @@ bool span_equal_nocase(struct span a, struct span b);
 bool span_starts_nocase(struct span s, struct span prefix);
 bool span_ends_nocase(struct span s, struct span suffix);
 
+/* A copy on the heap with a NUL behind it, for the caller to free; never NULL. */
+char *span_to_text(struct span s);
+
 /* Index of the first such byte, or s.len. */
 static inline size_t span_index(struct span s, char byte)
 {

@@ -186,9 +186,7 @@ bool conf_hop_parse(struct span text, struct conf_hop *out, struct buf *why)
         return refuse(why, "is not a host; expected one like host, host:25 or [192.0.2.1]:25");
     if (end.has_port && !parse_port(end.port, 1, &out->port, why))
         return false;
-    out->host = mem_alloc(end.host.len + 1);
-    memcpy(out->host, end.host.ptr, end.host.len);
-    out->host[end.host.len] = '\0';
+    out->host = span_to_text(end.host);
     return true;
 }
 

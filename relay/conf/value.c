@@ -36,15 +36,6 @@ static char **text_field(const struct conf_key *key, const void *item)
     return conf_key_field(key, item);
 }
 
-static char *dup_span(struct span text)
-{
-    char *copy = mem_alloc(text.len + 1);
-
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\0';
-    return copy;
-}
-
 /* The index of `text` in a list of words, or -1. */
 static int word_index(const char *const *words, struct span text)
 {
@@ -227,7 +218,7 @@ static char *resolve(const struct conf_key *key, struct span path, const char *f
     char *whole;
 
     if (folder == NULL || path.len == 0 || path.ptr[0] == '/' || word_index(key->words, path) >= 0)
-        return dup_span(path);
+        return span_to_text(path);
     while (path.len > 2 && path.ptr[0] == '.' && path.ptr[1] == '/')
         path = span_from(path, 2);
     if (asprintf(&whole, "%s/%.*s", strcmp(folder, "/") == 0 ? "" : folder, SPAN_ARG(path)) < 0)
@@ -247,7 +238,7 @@ static bool set_text(const struct conf_key *key, void *item, struct span text, c
         return refuse(key, "is none of them", why);
     if (key->type == CONF_DOMAIN && text.len > 0 && !conf_is_domain(text))
         return refuse(key, "is not a domain name", why);
-    char *value = key->type == CONF_PATH ? resolve(key, text, folder) : dup_span(text);
+    char *value = key->type == CONF_PATH ? resolve(key, text, folder) : span_to_text(text);
     if (strlen(value) > key->max) {
         free(value);
         return refuse(key, "is too long", why);

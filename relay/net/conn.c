@@ -502,11 +502,6 @@ const char *conn_error_text(const struct conn *c)
     return c->error_text ? c->error_text : "";
 }
 
-struct loop *conn_loop(const struct conn *c)
-{
-    return c->loop;
-}
-
 const struct sockaddr *conn_peer(const struct conn *c)
 {
     return (const struct sockaddr *)&c->peer;

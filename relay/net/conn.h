@@ -94,7 +94,6 @@ bool conn_is_closing(const struct conn *conn);
 struct err conn_error(const struct conn *conn);
 /* For CONN_FAILED: one line for people, also for TLS failures; never NULL. */
 const char *conn_error_text(const struct conn *conn);
-struct loop *conn_loop(const struct conn *conn);
 const struct sockaddr *conn_peer(const struct conn *conn);
 const struct sockaddr *conn_local(const struct conn *conn);
 

@@ -23,11 +23,16 @@ struct session_auth {
 
 enum { CHALLENGE_TEXT_MAX = BASE64_TEXT_LEN(SASL_CHALLENGE_MAX) };
 
+/* Whether users can log in here at all, be it after STARTTLS. */
+static bool takes_log_ins(const struct session *s)
+{
+    return s->server->auth != NULL &&
+           (s->listener.auth || s->listener.role == CONF_ROLE_SUBMISSION);
+}
+
 bool auth_is_offered(const struct session *s)
 {
-    bool role = s->listener.auth || s->listener.role == CONF_ROLE_SUBMISSION;
-
-    return role && s->server->auth != NULL && (s->secured || s->conf->auth_without_tls);
+    return takes_log_ins(s) && (s->secured || s->conf->auth_without_tls);
 }
 
 static unsigned offered_mechanisms(const struct session *s)
@@ -108,12 +113,9 @@ static void note(const struct session *s, bool good)
 
 static void succeed(struct session *s)
 {
-    struct span user = sasl_server_user(s->auth->sasl);
-
     log_auth(s, true);
     note(s, true);
-    s->user = mem_zalloc(user.len + 1);
-    memcpy(s->user, user.ptr, user.len);
+    s->user = span_to_text(sasl_server_user(s->auth->sasl));
     s->may_relay = true;
     session_reply(s, 235, ESC(2, 7, 0), "Logged in");
     leave(s);
@@ -258,8 +260,7 @@ static void create_exchange(struct session *s, enum sasl_mechanism mechanism)
 
 static bool may_begin(struct session *s)
 {
-    if (!(s->listener.auth || s->listener.role == CONF_ROLE_SUBMISSION) ||
-        s->server->auth == NULL) {
+    if (!takes_log_ins(s)) {
         session_refuse(s, 502, ESC(5, 5, 1), "AUTH is not available here");
     } else if (!auth_is_offered(s)) {
         session_refuse(s, 538, ESC(5, 7, 11), "TLS first: log-ins in plain text are not taken");

@@ -24,8 +24,7 @@ static bool hello(struct session *s, const struct smtp_command *command)
     }
     reset(s);
     free(s->hello);
-    s->hello = mem_zalloc(command->args.len + 1);
-    memcpy(s->hello, command->args.ptr, command->args.len);
+    s->hello = span_to_text(command->args);
     return true;
 }
 

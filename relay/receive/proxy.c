@@ -92,8 +92,7 @@ static void take_login(struct session *s, const struct xclient_value *login)
     s->user = NULL;
     if (login->state != XCLIENT_GIVEN)
         return;
-    s->user = mem_zalloc(login->text.len + 1);
-    memcpy(s->user, login->text.ptr, login->text.len);
+    s->user = span_to_text(login->text);
     auth_name_prepare(login->text, s->user); /* as the users file has it, if it can have it */
     s->may_relay = true;
 }

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-bool job_is_expired(const struct job *job)
+static bool is_expired(const struct job *job)
 {
     const struct conf *conf = job->owner->conf;
     uint64_t now = clock_steady_ms(), arrival = job->message->arrival;
@@ -12,7 +12,8 @@ bool job_is_expired(const struct job *job)
     return now > arrival && now - arrival > most;
 }
 
-void job_requeue(struct job *job)
+/* Back at the head of the line, as if it had not been taken. */
+static void requeue(struct job *job)
 {
     job->state = JOB_READY;
     list_prepend(&job->destination->ready, &job->line);
@@ -152,11 +153,11 @@ void job_finished(struct job *job, struct connection *c)
 {
     const struct deliver_attempt *attempt = &job->attempt;
     enum settle_fate fates[QUEUE_GROUP_MAX];
-    bool expired = job_is_expired(job), any_deferred = false;
+    bool expired = is_expired(job), any_deferred = false;
 
     if (is_unharmed(job, c)) {
         job->requeues++;
-        job_requeue(job);
+        requeue(job);
         return;
     }
     if (attempt->scope != STATUS_SCOPE_HOST)
@@ -175,7 +176,7 @@ void job_conclude(struct job *job, const struct status *status)
 {
     enum settle_fate fates[QUEUE_GROUP_MAX];
     struct status copy = status_dup(&job->arena, status);
-    bool expired = job_is_expired(job);
+    bool expired = is_expired(job);
 
     if (list_is_linked(&job->line)) {
         list_remove(&job->line);

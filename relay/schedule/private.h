@@ -162,14 +162,11 @@ void job_free(struct job *job);
 /* Frees a settled job, once no worker can bring its group any more, and notes when that is due
  * again; UINT64_MAX = it is not. */
 void job_leave(struct job *job, uint64_t due);
-/* Back at the head of the line, as if it had not been taken. */
-void job_requeue(struct job *job);
 void job_start(struct job *job, struct connection *c);
 /* The attempt has its statuses. */
 void job_finished(struct job *job, struct connection *c);
 /* The same outcome for all of its recipients, without an attempt. */
 void job_conclude(struct job *job, const struct status *status);
-bool job_is_expired(const struct job *job);
 
 /* settle.c */
 enum settle_fate {
