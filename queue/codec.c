@@ -4,7 +4,7 @@
 
 #include <xxhash.h>
 
-enum { RECORD_VERSION = 1 };
+enum { RECORD_VERSION = 2 };
 
 /* Any odd constant spreads the parts of a key over the seed. */
 static uint64_t seed_of(uint64_t id, uint32_t part)
@@ -241,9 +241,17 @@ size_t codec_write_message(const struct queue_message *m, char *room)
     put32(&w, m->chunk_count);
     put8(&w, m->ret);
     put_text(&w, m->envelope_id, ESMTP_ENVID_MAX);
+    put8(&w, (unsigned)(m->priority + ESMTP_PRIORITY_MAX));
+    put64(&w, m->release);
+    put8(&w, m->by);
+    put64(&w, m->deliver_by);
+    put_text(&w, m->auth, ESMTP_AUTH_MAX);
     put_text(&w, m->reverse_path, CODEC_TEXT_MAX);
     put_text(&w, m->trace, CODEC_TEXT_MAX);
     put_text(&w, m->client, CODEC_TEXT_MAX);
+    put_text(&w, m->client_name, CODEC_TEXT_MAX);
+    put16(&w, m->client_port);
+    put_text(&w, m->protocol, CODEC_TEXT_MAX);
     put_text(&w, m->hello, CODEC_TEXT_MAX);
     put_text(&w, m->tenant, CODEC_TEXT_MAX);
     put_text(&w, m->message_id, CODEC_TEXT_MAX);
@@ -264,9 +272,17 @@ struct err codec_read_message(struct span record, uint64_t id, struct queue_mess
     out->chunk_count = get32(&r);
     out->ret = get_at_most(&r, ESMTP_RET_HEADERS);
     out->envelope_id = get_text(&r, ESMTP_ENVID_MAX);
+    out->priority = (int)get_at_most(&r, 2 * ESMTP_PRIORITY_MAX) - ESMTP_PRIORITY_MAX;
+    out->release = get64(&r);
+    out->by = get_at_most(&r, ESMTP_BY_NOTIFY);
+    out->deliver_by = get64(&r);
+    out->auth = get_text(&r, ESMTP_AUTH_MAX);
     out->reverse_path = get_text(&r, CODEC_TEXT_MAX);
     out->trace = get_text(&r, CODEC_TEXT_MAX);
     out->client = get_text(&r, CODEC_TEXT_MAX);
+    out->client_name = get_text(&r, CODEC_TEXT_MAX);
+    out->client_port = get16(&r);
+    out->protocol = get_text(&r, CODEC_TEXT_MAX);
     out->hello = get_text(&r, CODEC_TEXT_MAX);
     out->tenant = get_text(&r, CODEC_TEXT_MAX);
     out->message_id = get_text(&r, CODEC_TEXT_MAX);

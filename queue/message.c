@@ -32,14 +32,19 @@ void queue_message_unref(struct queue_message *message)
 
 static struct err check_envelope(const struct queue_message *m)
 {
-    const struct span texts[] = {m->reverse_path, m->trace,      m->client,  m->hello,
-                                 m->tenant,       m->message_id, m->subject, m->from};
+    const struct span texts[] = {m->reverse_path, m->trace, m->client, m->client_name,
+                                 m->protocol,     m->hello, m->tenant, m->message_id,
+                                 m->subject,      m->from};
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].len > CODEC_TEXT_MAX)
             return err_make(ERR_INVALID, "envelope text too long");
     if (m->envelope_id.len > ESMTP_ENVID_MAX)
         return err_make(ERR_INVALID, "envelope id too long");
+    if (m->auth.len > ESMTP_AUTH_MAX)
+        return err_make(ERR_INVALID, "AUTH= too long");
+    if (m->priority < -ESMTP_PRIORITY_MAX || m->priority > ESMTP_PRIORITY_MAX)
+        return err_make(ERR_INVALID, "priority");
     return ERR_OK;
 }
 

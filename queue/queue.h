@@ -61,10 +61,14 @@ struct queue_group {
 };
 
 enum queue_message_flag {
-    QUEUE_BODY_8BIT = 1 << 0, /* BODY=8BITMIME was declared */
-    QUEUE_SMTPUTF8 = 1 << 1,  /* SMTPUTF8 was asked for */
-    QUEUE_DSN = 1 << 2,       /* we made it: a notification */
-    QUEUE_DAMAGED = 1 << 3,   /* only from queue_scan, never stored: a record could not be read */
+    QUEUE_BODY_8BIT = 1 << 0,   /* BODY=8BITMIME was declared */
+    QUEUE_SMTPUTF8 = 1 << 1,    /* SMTPUTF8 was asked for */
+    QUEUE_DSN = 1 << 2,         /* we made it: a notification */
+    QUEUE_DAMAGED = 1 << 3,     /* only from queue_scan, never stored: a record could not be read */
+    QUEUE_BODY_BINARY = 1 << 4, /* BODY=BINARYMIME was declared: it leaves by BDAT or not at all */
+    QUEUE_REQUIRE_TLS = 1 << 5, /* REQUIRETLS (RFC 8689) */
+    QUEUE_BY_TRACE = 1 << 6,    /* BY=...T (RFC 2852): each relaying is reported */
+    QUEUE_HAS_AUTH = 1 << 7,    /* AUTH= was given by one that may (RFC 4954 5) */
 };
 
 /* All spans live in `arena`. Shared by the groups' owners: immutable once inserted, but for each
@@ -78,8 +82,16 @@ struct queue_message {
     struct span reverse_path; /* empty = the null reverse-path */
     enum esmtp_ret ret;       /* how much of it a notification of failure returns */
     struct span envelope_id;  /* ENVID, decoded; empty where there was none */
+    int priority;             /* MT-PRIORITY (RFC 6710): -9 to 9, 0 = not said */
+    uint64_t release;         /* wall clock ms: not sent before (RFC 4865); 0 = at once */
+    enum esmtp_by by;         /* what happens at deliver_by (RFC 2852) */
+    uint64_t deliver_by;      /* wall clock ms; 0 where `by` is ESMTP_BY_NONE */
+    struct span auth;         /* with QUEUE_HAS_AUTH: the mailbox, decoded; empty = AUTH=<> */
     struct span trace;        /* our Received field with its CRLF: sent before the body */
-    struct span client;       /* for people: "name [192.0.2.1]" */
+    struct span client;       /* the address literal, "[192.0.2.1]", or a word: "local" */
+    struct span client_name;  /* its host name, looked up both ways; empty where there is none */
+    uint16_t client_port;     /* 0 = not known */
+    struct span protocol;     /* by which it came: "ESMTPSA" (RFC 3848) */
     struct span hello;
     struct span tenant;
     struct span message_id; /* summary of the header, each bounded, "" where there is none */

@@ -12,9 +12,10 @@
 #include "proto/smtp_path.h"
 
 enum {
-    ESMTP_ENVID_MAX = 100, /* RFC 3461 4.4, as written */
-    ESMTP_ORCPT_MAX = 500, /* RFC 3461 4.2, as written */
-    ESMTP_AUTH_MAX = 500,  /* RFC 4954 5, as written */
+    ESMTP_ENVID_MAX = 100,  /* RFC 3461 4.4, as written */
+    ESMTP_ORCPT_MAX = 500,  /* RFC 3461 4.2, as written */
+    ESMTP_AUTH_MAX = 500,   /* RFC 4954 5, as written */
+    ESMTP_PRIORITY_MAX = 9, /* RFC 6710: -9 to 9 */
 };
 
 /* What the server has said in its reply to EHLO on this session. */
