@@ -2,9 +2,8 @@
 
 #include "auth/password.h"
 #include "auth/users_private.h"
+#include "base/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -20,49 +19,29 @@ static struct err tell(struct buf *messages, const char *file, const char *why)
     return err_make(ERR_INVALID, "users file");
 }
 
-static struct err check_file(const char *file, const struct stat *st, struct buf *messages)
-{
-    if (!S_ISREG(st->st_mode))
-        return tell(messages, file, "this is not a file");
-    if ((st->st_mode & S_IRWXO) != 0)
-        return tell(messages, file, "everybody may open it; chmod o= ends that");
-    if (st->st_size > USERS_FILE_MAX)
-        return tell(messages, file, "the file is too large");
-    return ERR_OK;
-}
-
 /* The size that fstat told, no more: all of it is wiped later, which growing would spoil. */
 static struct err read_all(int fd, size_t size, struct buf *out)
 {
-    size_t have = 0;
+    size_t have = 0, len = 1;
     char *room = buf_reserve(out, size + 1);
+    struct err e = ERR_OK;
 
-    while (have < size) {
-        ssize_t n = read(fd, room + have, size - have);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_system(errno, "read users file");
-        if (n == 0)
-            break;
-        have += (size_t)n;
+    while (!err_is(e) && have < size && len > 0) {
+        e = file_read(fd, room + have, size - have, &len);
+        have += len;
     }
     buf_commit(out, have);
-    return ERR_OK;
+    return e;
 }
 
-static struct err read_open_file(int fd, const char *file, struct buf *out, struct stat *st_out,
+static struct err read_open_file(int fd, const char *file, const struct stat *st, struct buf *out,
                                  struct buf *messages)
 {
     char text[ERR_TEXT_MAX];
-    struct err e = fstat(fd, st_out) == 0 ? ERR_OK : err_system(errno, "stat users file");
 
-    if (!err_is(e)) {
-        e = check_file(file, st_out, messages);
-        if (err_is(e))
-            return e;
-        e = read_all(fd, (size_t)st_out->st_size, out);
-    }
+    if ((st->st_mode & S_IRWXO) != 0)
+        return tell(messages, file, "everybody may open it; chmod o= ends that");
+    struct err e = read_all(fd, (size_t)st->st_size, out);
     if (err_is(e))
         buf_addf(messages, "%s: %s\n", file, err_text(e, text));
     return e;
@@ -71,15 +50,12 @@ static struct err read_open_file(int fd, const char *file, struct buf *out, stru
 struct err users_file_read(const char *file, struct buf *out, struct stat *st_out,
                            struct buf *messages)
 {
-    char text[ERR_TEXT_MAX];
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd;
+    struct err e = file_open(file, USERS_FILE_MAX, &fd, st_out, messages);
 
-    if (fd < 0) {
-        struct err e = err_system(errno, "open users file");
-        buf_addf(messages, "%s: %s\n", file, err_text(e, text));
+    if (err_is(e))
         return e;
-    }
-    struct err e = read_open_file(fd, file, out, st_out, messages);
+    e = read_open_file(fd, file, st_out, out, messages);
     close(fd);
     return e;
 }

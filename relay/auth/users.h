@@ -3,7 +3,7 @@
  *
  * One line a user, `name:hash` or `name:hash:key=value,key=value`; smarthop-users(5) is the
  * description. A snapshot never changes, so any thread may read it; whoever holds one keeps it
- * until it lets go. struct users_source holds the newest one of a file that changes.
+ * until it lets go. users_follow has the newest one of a file that changes.
  */
 #ifndef SMARTHOP_AUTH_USERS_H
 #define SMARTHOP_AUTH_USERS_H
@@ -11,6 +11,7 @@
 #include "auth/scram.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/follow.h"
 
 enum {
     USERS_FILE_MAX = 64 << 20, /* bytes */
@@ -56,22 +57,7 @@ const char *users_decoy_hash(const struct users *users, uint32_t number);
 /* Iterations and length of the salt, the rest zero. */
 struct scram_keys users_decoy_keys(const struct users *users, uint32_t number);
 
-/*
- * The file and its newest good snapshot, for all threads of the process.
- */
-struct users_source;
-
-/* Loads the file, as users_load does. `file` is copied. */
-struct err users_source_create(const char *file, struct buf *messages, struct users_source **out);
-/* Nobody may be using it any more; snapshots live on. NULL is let be. */
-void users_source_free(struct users_source *source);
-
-/* Any thread. A reference, for the caller to give back. */
-struct users *users_source_get(struct users_source *source);
-/* To be called every second or so, by one thread: looks whether the file has been changed or
- * replaced, which costs one stat(2), and loads it where it has (blocking). A file that cannot be
- * used is refused as a whole, told in the log once, and the old snapshot stays. True where there is
- * a new one. */
-bool users_source_poll(struct users_source *source);
+/* Loads the file, as users_load does, and follows it; its snapshots are struct users. */
+struct err users_follow(const char *file, struct buf *messages, struct follow **out);
 
 #endif

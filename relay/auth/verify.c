@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 struct auth {
-    struct users_source *source;
+    struct follow *source;
     struct auth_backoff *backoff;
     struct crypto_secret secret;
     unsigned hashing_max;
@@ -26,8 +26,8 @@ struct auth {
 
 struct err auth_create(const struct auth_options *options, struct buf *messages, struct auth **out)
 {
-    struct users_source *source;
-    struct err e = users_source_create(options->users_file, messages, &source);
+    struct follow *source;
+    struct err e = users_follow(options->users_file, messages, &source);
 
     *out = NULL;
     if (err_is(e))
@@ -48,7 +48,7 @@ void auth_free(struct auth *auth)
 {
     if (auth == NULL)
         return;
-    users_source_free(auth->source);
+    follow_free(auth->source);
     auth_backoff_free(auth->backoff);
     pthread_mutex_destroy(&auth->lock);
     crypto_cleanse(&auth->secret, sizeof auth->secret);
@@ -57,12 +57,12 @@ void auth_free(struct auth *auth)
 
 bool auth_poll(struct auth *auth)
 {
-    return users_source_poll(auth->source);
+    return follow_poll(auth->source);
 }
 
 struct users *auth_users(struct auth *auth)
 {
-    return users_source_get(auth->source);
+    return follow_get(auth->source);
 }
 
 const struct crypto_secret *auth_secret(const struct auth *auth)

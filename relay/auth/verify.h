@@ -32,7 +32,7 @@ struct err auth_create(const struct auth_options *options, struct buf *messages,
 /* No verification may be under way. NULL is let be. */
 void auth_free(struct auth *auth);
 
-/* users_source_poll of the file; one thread, every second or so. */
+/* follow_poll of the file; one thread, every second or so. */
 bool auth_poll(struct auth *auth);
 
 /* The rest: any thread. */

@@ -12,6 +12,15 @@ char *span_to_text(struct span s)
     return text;
 }
 
+uint64_t span_hash(struct span s)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < s.len; i++)
+        h = (h ^ (unsigned char)s.ptr[i]) * 0x100000001b3u;
+    return h;
+}
+
 bool span_equal_nocase(struct span a, struct span b)
 {
     if (a.len != b.len)

@@ -79,6 +79,9 @@ struct span span_trim(struct span s);
  * (the empty span where there is none). */
 struct span span_split(struct span s, char byte, struct span *rest_out);
 
+/* FNV-1a: for tables and keys; whoever chooses the bytes can make them collide. */
+uint64_t span_hash(struct span s);
+
 /* Unsigned decimal, all digits, no sign; false on overflow, on emptiness or on any other byte. */
 bool span_parse_u64(struct span s, uint64_t *value_out);
 

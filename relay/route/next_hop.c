@@ -83,22 +83,13 @@ struct span route_next_hop_format(struct arena *arena, const struct route_next_h
     return arena_dup(arena, span_of(text, len));
 }
 
-/* FNV-1a: only has to keep two long host lists with the same beginning apart. */
-static uint64_t hash(struct span s)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-
-    for (size_t i = 0; i < s.len; i++)
-        h = (h ^ (unsigned char)s.ptr[i]) * 0x100000001b3u;
-    return h;
-}
-
 struct span route_destination(struct arena *arena, struct span next_hop)
 {
     enum { HASH_TEXT = 17 };
 
     if (next_hop.len <= ROUTE_DESTINATION_MAX)
         return next_hop;
+    /* The hash only has to keep two long host lists with the same beginning apart. */
     struct span head = span_head(next_hop, ROUTE_DESTINATION_MAX - HASH_TEXT);
-    return arena_printf(arena, "%.*s#%016" PRIx64, SPAN_ARG(head), hash(next_hop));
+    return arena_printf(arena, "%.*s#%016" PRIx64, SPAN_ARG(head), span_hash(next_hop));
 }

@@ -3,18 +3,11 @@
 
 #include <stdlib.h>
 
-static uint64_t hash(struct span s)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-
-    for (size_t i = 0; i < s.len; i++)
-        h = (h ^ (unsigned char)s.ptr[i]) * 0x100000001b3u;
-    return h ^ (h >> 32);
-}
-
 struct scheduler *schedule_owner(const struct schedule_set *set, struct span key)
 {
-    return set->members[(hash(key) >> 12) % set->count];
+    uint64_t hash = span_hash(key);
+
+    return set->members[((hash ^ (hash >> 32)) >> 12) % set->count];
 }
 
 struct scheduler *schedule_create(const struct schedule_options *options)
@@ -59,7 +52,7 @@ uint64_t scheduler_retry_delay(struct scheduler *s, uint32_t n)
 
 struct destination *scheduler_destination(struct scheduler *s, struct span key)
 {
-    struct destination **at = &s->destinations[hash(key) % TABLE_BUCKETS];
+    struct destination **at = &s->destinations[span_hash(key) % TABLE_BUCKETS];
 
     while (*at != NULL && !span_equal((*at)->key, key))
         at = &(*at)->next;
@@ -83,7 +76,7 @@ struct destination *scheduler_destination(struct scheduler *s, struct span key)
 void scheduler_forget_destination(struct destination *d)
 {
     struct scheduler *s = d->owner;
-    struct destination **at = &s->destinations[hash(d->key) % TABLE_BUCKETS];
+    struct destination **at = &s->destinations[span_hash(d->key) % TABLE_BUCKETS];
 
     while (*at != d)
         at = &(*at)->next;

@@ -275,38 +275,38 @@ static void editors_take_turns(void **state)
 
 static void follows_the_file(void **state)
 {
-    struct users_source *source;
+    struct follow *source;
     struct buf messages;
 
     (void)state;
     buf_init(&messages, 0);
-    assert_true(err_is(users_source_create("users", &messages, &source)));
+    assert_true(err_is(users_follow("users", &messages, &source)));
     assert_null(source);
     buf_clear(&messages);
     write_users("a:*\n");
-    assert_false(err_is(users_source_create("users", &messages, &source)));
-    struct users *first = users_source_get(source);
-    assert_false(users_source_poll(source));
+    assert_false(err_is(users_follow("users", &messages, &source)));
+    struct users *first = follow_get(source);
+    assert_false(follow_poll(source));
     write_users("a:*\nb:*\n");
-    assert_true(users_source_poll(source));
-    assert_false(users_source_poll(source));
-    struct users *second = users_source_get(source);
+    assert_true(follow_poll(source));
+    assert_false(follow_poll(source));
+    struct users *second = follow_get(source);
     assert_int_equal(users_count(first), 1);
     assert_int_equal(users_count(second), 2);
     users_unref(first);
 
     write_users("a:*\nbroken\n");
-    assert_false(users_source_poll(source));
+    assert_false(follow_poll(source));
     unlink("users");
-    assert_false(users_source_poll(source));
-    assert_false(users_source_poll(source));
-    first = users_source_get(source);
+    assert_false(follow_poll(source));
+    assert_false(follow_poll(source));
+    first = follow_get(source);
     assert_ptr_equal(first, second);
     write_users("c:*\n");
-    assert_true(users_source_poll(source));
+    assert_true(follow_poll(source));
     users_unref(first);
-    users_source_free(source);
-    users_source_free(NULL);
+    follow_free(source);
+    follow_free(NULL);
     assert_int_equal(users_count(second), 2);
     users_unref(second);
     buf_fini(&messages);
@@ -317,7 +317,7 @@ static atomic_bool readers_end;
 static void *look_up(void *source)
 {
     while (!atomic_load(&readers_end)) {
-        struct users *users = users_source_get(source);
+        struct users *users = follow_get(source);
         const struct users_entry *entry = users_find(users, SPAN("user"));
         if (entry == NULL || strcmp(entry->hash, PENCIL_HASH) != 0 || users_count(users) > 2)
             abort();
@@ -328,7 +328,7 @@ static void *look_up(void *source)
 
 static void readers_see_whole_files(void **state)
 {
-    struct users_source *source;
+    struct follow *source;
     struct buf messages;
     pthread_t readers[3];
 
@@ -336,17 +336,17 @@ static void readers_see_whole_files(void **state)
     buf_init(&messages, 0);
     log_set_level(LOG_WARN);
     write_users(PENCIL_USER);
-    assert_false(err_is(users_source_create("users", &messages, &source)));
+    assert_false(err_is(users_follow("users", &messages, &source)));
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(pthread_create(&readers[i], NULL, look_up, source), 0);
     for (unsigned i = 0; i < 200; i++) {
         write_users(i % 2 == 0 ? PENCIL_USER "other:*\n" : PENCIL_USER);
-        assert_true(users_source_poll(source));
+        assert_true(follow_poll(source));
     }
     atomic_store(&readers_end, true);
     for (unsigned i = 0; i < 3; i++)
         pthread_join(readers[i], NULL);
-    users_source_free(source);
+    follow_free(source);
 }
 
 static void names_and_passwords(void **state)

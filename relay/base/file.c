@@ -1,0 +1,58 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static struct err tell(struct buf *messages, const char *file, struct err e)
+{
+    char text[ERR_TEXT_MAX];
+
+    buf_addf(messages, "%s: %s\n", file, err_text(e, text));
+    return e;
+}
+
+static struct err refuse(struct buf *messages, const char *file, const char *why)
+{
+    buf_addf(messages, "%s: %s\n", file, why);
+    return err_make(ERR_INVALID, "open file");
+}
+
+static struct err check(int fd, const char *file, uint64_t size_max, struct stat *st_out,
+                        struct buf *messages)
+{
+    if (fstat(fd, st_out) != 0)
+        return tell(messages, file, err_system(errno, "stat file"));
+    if (!S_ISREG(st_out->st_mode))
+        return refuse(messages, file, "this is not a file");
+    if ((uint64_t)st_out->st_size > size_max)
+        return refuse(messages, file, "the file is too large");
+    return ERR_OK;
+}
+
+struct err file_open(const char *file, uint64_t size_max, int *fd_out, struct stat *st_out,
+                     struct buf *messages)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    *fd_out = -1;
+    if (fd < 0)
+        return tell(messages, file, err_system(errno, "open file"));
+    struct err e = check(fd, file, size_max, st_out, messages);
+    if (err_is(e))
+        close(fd);
+    else
+        *fd_out = fd;
+    return e;
+}
+
+struct err file_read(int fd, char *room, size_t size, size_t *len_out)
+{
+    ssize_t n;
+
+    do
+        n = read(fd, room, size);
+    while (n < 0 && errno == EINTR);
+    *len_out = n > 0 ? (size_t)n : 0;
+    return n < 0 ? err_system(errno, "read file") : ERR_OK;
+}
