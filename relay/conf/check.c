@@ -2,13 +2,14 @@
 
 #include "base/memory.h"
 #include "conf/address.h"
+#include "conf/pattern.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LISTENER_NAME_MAX = 64 };
+enum { LISTENER_NAME_MAX = 64, LOCAL_MAX = 64, SMTP_PORT = 25 };
 
 static unsigned line_of(const struct conf_loading *loading, const char *name)
 {
@@ -28,6 +29,54 @@ static unsigned line_of_either(const struct conf_loading *loading, const char *a
     unsigned line = line_of(loading, a);
 
     return line != 0 ? line : line_of(loading, b);
+}
+
+/* Bytes of a local part that needs no quotes (RFC 5321 4.1.2), but for letters, digits and dots. */
+static const char local_marks[] = "!#$%&'*+-/=?^_`{|}~";
+
+static bool is_mark(char c)
+{
+    return c != '\0' && strchr(local_marks, c) != NULL;
+}
+
+static bool is_mailbox(struct span text)
+{
+    size_t at = span_rindex(text, '@');
+    struct span rest = span_head(text, at);
+
+    if (at == text.len || at == 0 || at > LOCAL_MAX || text.ptr[at - 1] == '.' ||
+        !conf_is_domain(span_from(text, at + 1)))
+        return false;
+    while (rest.len > 0) {
+        struct span word = span_split(rest, '.', &rest);
+        if (word.len == 0)
+            return false;
+        for (size_t i = 0; i < word.len; i++) {
+            if (!ascii_is_alnum(word.ptr[i]) && !is_mark(word.ptr[i]))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Who receives what, in the gateway's keys. */
+static void check_recipients(struct conf_loading *loading)
+{
+    const struct conf *conf = loading->conf;
+    struct conf_source *source = &loading->source;
+
+    if (conf->postmaster_address != NULL && !is_mailbox(span_cstr(conf->postmaster_address)))
+        conf_source_problem(source, line_of(loading, "postmaster_address"),
+                            "postmaster_address: \"%.100s\" is not an address; expected one like "
+                            "admin@example.org",
+                            conf->postmaster_address);
+    for (const char *c = conf->recipient_delimiter; c != NULL && *c != '\0'; c++) {
+        if (!is_mark(*c))
+            conf_source_problem(source, line_of(loading, "recipient_delimiter"),
+                                "recipient_delimiter: \"%c\" cannot part an address; expected one "
+                                "of %s",
+                                *c, local_marks);
+    }
 }
 
 static void check_globals(struct conf_loading *loading)
@@ -102,6 +151,33 @@ static void check_addresses(struct conf_loading *loading, unsigned at)
     }
 }
 
+static uint16_t port_of(const struct conf_address *address)
+{
+    return ntohs(address->any.sa_family == AF_INET ? address->in4.sin_port
+                                                   : address->in6.sin6_port);
+}
+
+/* What a role excludes. */
+static void check_role(struct conf_loading *loading, const struct conf_listener *listener,
+                       unsigned line)
+{
+    struct conf_source *source = &loading->source;
+
+    if (listener->role == CONF_ROLE_SUBMISSION &&
+        listener->relay_networks.count + listener->relay_domains.count > 0)
+        conf_source_problem(source, line,
+                            "listener \"%s\" is for submission, where only users may send; "
+                            "relay_networks and relay_domains mean nothing there",
+                            listener->name);
+    for (unsigned i = 0; listener->role == CONF_ROLE_LMTP && i < listener->address_count; i++) {
+        if (port_of(&listener->addresses[i]) == SMTP_PORT) /* RFC 2033 section 5 */
+            conf_source_problem(source, line,
+                                "listener \"%s\" is for LMTP, which may not be spoken on port 25; "
+                                "take another, such as 24",
+                                listener->name);
+    }
+}
+
 static void check_listeners(struct conf_loading *loading)
 {
     const struct conf *conf = loading->conf;
@@ -122,6 +198,7 @@ static void check_listeners(struct conf_loading *loading)
             conf_source_problem(source, line,
                                 "listener \"%s\" has TLS; tls_certificate and tls_key are needed",
                                 listener->name);
+        check_role(loading, listener, line);
         check_addresses(loading, i);
     }
 }
@@ -137,13 +214,6 @@ static void check_certificates(struct conf_loading *loading)
                                 "\"%.100s\" is not a server name; expected a domain or *.domain",
                                 loading->conf->certificates[i].server_name);
     }
-}
-
-static bool is_pattern(struct span text)
-{
-    if (span_equal(text, SPAN("*")))
-        return true;
-    return conf_is_domain(text.len > 0 && text.ptr[0] == '.' ? span_from(text, 1) : text);
 }
 
 /* "5.7.1 text": the receiver puts 550 before it. */
@@ -166,7 +236,8 @@ static void check_routes(struct conf_loading *loading)
     for (unsigned i = 0; i < loading->conf->route_count; i++) {
         struct conf_route *route = &loading->conf->routes[i];
         unsigned line = place_of(loading, CONF_ROUTE, i);
-        if (!is_pattern(span_cstr(route->pattern)))
+        struct span pattern = span_cstr(route->pattern);
+        if (!span_equal(pattern, SPAN("*")) && !conf_is_pattern(pattern))
             conf_source_problem(&loading->source, line,
                                 "\"%.100s\" is not a pattern; expected a domain, .domain or *",
                                 route->pattern);
@@ -184,6 +255,7 @@ static void check_routes(struct conf_loading *loading)
 void conf_check(struct conf_loading *loading)
 {
     check_globals(loading);
+    check_recipients(loading);
     check_listeners(loading);
     check_certificates(loading);
     check_routes(loading);

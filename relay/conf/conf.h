@@ -37,12 +37,19 @@ struct conf_networks {
     unsigned count;
 };
 
+/* Each a domain, or ".domain" for it and its subdomains. */
+struct conf_domains {
+    char **items;
+    unsigned count;
+};
+
 enum conf_listener_tls { CONF_TLS_NONE, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
 
 /* Who comes there, and so what is asked of them. */
 enum conf_listener_role {
     CONF_ROLE_RELAY,      /* servers and known networks (relay_networks) */
     CONF_ROLE_SUBMISSION, /* users, who must log in (RFC 6409) */
+    CONF_ROLE_LMTP,       /* as relay, in the language of RFC 2033; also of lmtp_socket */
     CONF_ROLE_LOCAL,      /* programs on this machine, by submission_socket; not for listeners */
 };
 
@@ -52,8 +59,12 @@ struct conf_listener {
     unsigned address_count;
     enum conf_listener_tls tls;
     enum conf_listener_role role;
-    bool auth;  /* AUTH is offered; always so for submission */
-    bool proxy; /* connections begin with a PROXY header */
+    bool auth;                           /* AUTH is offered; always so for submission */
+    bool proxy;                          /* connections begin with a PROXY header */
+    struct conf_networks relay_networks; /* these hold only where the listener has them; */
+    struct conf_domains relay_domains;   /* see conf_relay_networks and conf_relay_domains */
+    bool has_relay_networks;
+    bool has_relay_domains;
 };
 
 /* A certificate for one server name (SNI); the global pair serves all others. */
@@ -112,6 +123,7 @@ struct conf {
     bool auth_without_tls;
     bool sender_must_match;
     char *submission_socket;
+    char *lmtp_socket; /* NULL = none */
     char *log_target;
     enum log_level log_level;
 
@@ -123,9 +135,13 @@ struct conf {
     char *tls_key;
     uint64_t tls_handshake_timeout; /* all times in milliseconds */
 
-    struct conf_networks relay_networks;
-    struct conf_networks proxy_networks;        /* whose PROXY header is believed */
-    struct conf_networks xclient_networks;      /* who may say XCLIENT */
+    struct conf_networks relay_networks;   /* who may send anywhere */
+    struct conf_domains relay_domains;     /* where anybody may send */
+    char *postmaster_address;              /* who reads mail for Postmaster; never NULL */
+    char *recipients_file;                 /* NULL = recipients are not checked */
+    char *recipient_delimiter;             /* bytes each of which ends the name in a local part */
+    struct conf_networks proxy_networks;   /* whose PROXY header is believed */
+    struct conf_networks xclient_networks; /* who may say XCLIENT */
     struct conf_networks limit_exempt_networks; /* not counted by sessions_per_client */
     unsigned sessions_max;                      /* of the whole process */
     unsigned sessions_per_client;
@@ -202,6 +218,17 @@ void conf_print_manual(struct buf *out);
 void conf_print_reference(struct buf *out);
 
 bool conf_networks_contain(const struct conf_networks *networks, const struct sockaddr *addr);
+/* `domain` is in ASCII form. */
+bool conf_domains_contain(const struct conf_domains *domains, struct span domain);
+
+/* NULL = there is none of this name. */
+const struct conf_listener *conf_listener_find(const struct conf *conf, const char *name);
+/* What holds at this listener: its own list, or where it has none the global one, as for NULL. */
+const struct conf_networks *conf_relay_networks(const struct conf *conf,
+                                                const struct conf_listener *listener);
+const struct conf_domains *conf_relay_domains(const struct conf *conf,
+                                              const struct conf_listener *listener);
+
 /* The first matching route: the exact domain, then the longest ".domain", then "*"; NULL = none. */
 const struct conf_route *conf_route_find(const struct conf *conf, struct span domain);
 

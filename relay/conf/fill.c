@@ -107,6 +107,12 @@ static void choose(struct filling *f, const struct conf_key *key, unsigned line)
     ((struct conf_route *)f->item)->action = key->choice;
 }
 
+/* The word for the empty list, where one may be empty. */
+static bool is_none(const struct conf_key *key, const struct raw *raw)
+{
+    return conf_key_is_list(key) && key->min == 0 && strcmp(raw->text, "none") == 0;
+}
+
 static void fill_key(struct filling *f, const struct conf_key *key)
 {
     cfg_opt_t *option = cfg_getopt(f->cfg, key->name);
@@ -114,6 +120,8 @@ static void fill_key(struct filling *f, const struct conf_key *key)
     unsigned line = f->line;
     struct buf why;
 
+    if (key->inherits)
+        *conf_key_given(key, f->item) = (option->flags & CFGF_MODIFIED) != 0;
     if (!(option->flags & CFGF_MODIFIED)) {
         conf_value_set_default(key, f->item, f->loading->folder);
         if (key->is_required)
@@ -124,6 +132,8 @@ static void fill_key(struct filling *f, const struct conf_key *key)
     buf_init(&why, 0);
     for (unsigned i = 0; i < count; i++) {
         const struct raw *raw = cfg_opt_getnptr(option, i);
+        if (count == 1 && is_none(key, raw))
+            break;
         if (!conf_value_add(key, f->item, span_cstr(raw->text), f->loading->folder, &why))
             report_value(f, key, raw, &why);
         buf_clear(&why);

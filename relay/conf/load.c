@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "conf/value.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static void free_item(const struct conf_section *section, void *item)
@@ -64,6 +65,13 @@ static void set_hostname(struct conf_loading *loading)
                             "hostname is not given, and the machine's own name is no domain name");
 }
 
+static void set_postmaster(struct conf *conf)
+{
+    if (conf->postmaster_address == NULL && conf->hostname != NULL &&
+        asprintf(&conf->postmaster_address, "postmaster@%s", conf->hostname) < 0)
+        abort();
+}
+
 static void load_text(struct conf_loading *loading)
 {
     if (loading->source.problem_count > 0)
@@ -75,7 +83,8 @@ static void load_text(struct conf_loading *loading)
     if (loading->source.problem_count > 0)
         return;
     set_hostname(loading);
-    conf_routes_sort(loading->conf);
+    set_postmaster(loading->conf);
+    conf_sort(loading->conf);
 }
 
 struct err conf_load(const char *file, struct buf *messages, struct conf **out)

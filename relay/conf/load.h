@@ -24,7 +24,7 @@ void conf_check(struct conf_loading *loading);
  * where it is not a domain name. May ask the name server. */
 char *conf_own_hostname(void);
 
-/* Sorts the routes for conf_route_find; their patterns become lower case. */
-void conf_routes_sort(struct conf *conf);
+/* Sorts the routes and the lists of domains, which are searched by their patterns. */
+void conf_sort(struct conf *conf);
 
 #endif

@@ -2,11 +2,14 @@
 
 enum { WIDTH = 98 };
 
-/* Of a route's choices only the one that made its action is printed. */
+/* Of a route's choices only the one that made its action is printed; of what may be inherited only
+ * what the item has of its own. */
 static bool is_printed(const struct conf_key *key, const void *item)
 {
     const struct conf_route *route = item;
 
+    if (key->inherits)
+        return *conf_key_given(key, item);
     if (!key->is_choice)
         return true;
     if (key->choice != route->action)

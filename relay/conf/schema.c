@@ -22,10 +22,17 @@ static const char *const log_targets[] = {"stderr", "journal", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const ip_preferences[] = {"any", "ipv4", "ipv6", NULL};
 static const char *const listener_tls[] = {"none", "starttls", "implicit", NULL};
-static const char *const listener_roles[] = {"relay", "submission", NULL};
+static const char *const listener_roles[] = {"relay", "submission", "lmtp", NULL};
 static const char *const route_tls[] = {"none", "opportunistic", "required", NULL};
 
-enum { PATH_LENGTH_MAX = 4095, SOCKET_PATH_MAX = 107, DOMAIN_MAX = 253, LIST_MAX = 65536 };
+enum {
+    PATH_LENGTH_MAX = 4095,
+    SOCKET_PATH_MAX = 107,
+    DOMAIN_MAX = 253,
+    LIST_MAX = 65536,
+    ADDRESS_MAX = 254,
+    DELIMITERS_MAX = 8
+};
 
 static const struct conf_key global_keys[] = {
     {FIELD(conf, hostname), .type = CONF_DOMAIN, .standard = "", .max = DOMAIN_MAX,
@@ -66,6 +73,9 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, submission_socket), .type = CONF_PATH, .standard = "", .max = SOCKET_PATH_MAX,
      .help = "The socket by which sendmail(8) hands mail in; whoever may open it may send. Empty: "
              "none."},
+    {FIELD(conf, lmtp_socket), .type = CONF_PATH, .standard = "", .max = SOCKET_PATH_MAX,
+     .help = "A socket for LMTP (RFC 2033), with mode 0660: the daemon's user and its group may "
+             "open it, and may send mail to any domain. Empty: none."},
     {FIELD(conf, log_target), .type = CONF_PATH, .standard = "stderr", .words = log_targets,
      .min = 1, .max = PATH_LENGTH_MAX,
      .help = "Where the log goes: stderr, journal (systemd), or a file to append to."},
@@ -91,6 +101,28 @@ static const struct conf_key global_keys[] = {
      .max = LIST_MAX,
      .reloadable = true,
      .help = "Clients that may send mail to any domain."},
+    {.name = "relay_domains",
+     LIST(conf, relay_domains.items, relay_domains.count),
+     .type = CONF_DOMAINS,
+     .standard = "",
+     .max = LIST_MAX,
+     .reloadable = true,
+     .help = "Domains to which everybody may send mail: those for which this relay is a gateway. "
+             "A domain, or .domain for it and its subdomains. Where their mail goes is for the "
+             "routes to say."},
+    {FIELD(conf, postmaster_address), .type = CONF_STRING, .standard = "", .max = ADDRESS_MAX,
+     .reloadable = true,
+     .help = "Where mail for <postmaster> goes, and for postmaster at the hostname. Empty: to "
+             "postmaster at the hostname, as the routes say."},
+    {FIELD(conf, recipients_file), .type = CONF_PATH, .standard = "", .max = PATH_LENGTH_MAX,
+     .reloadable = true,
+     .help = "The recipients that there are in relay_domains and in the domains of this file; see "
+             "smarthop-recipients(5). All others there are refused. Read anew when it changes. "
+             "Empty: recipients are not checked."},
+    {FIELD(conf, recipient_delimiter), .type = CONF_STRING, .standard = "", .max = DELIMITERS_MAX,
+     .reloadable = true,
+     .help = "Bytes that begin an extension of an address: with \"+\" the recipients file's "
+             "user@domain stands for user+anything@domain, too. Empty: none."},
     {.name = "proxy_networks",
      LIST(conf, proxy_networks.items, proxy_networks.count),
      .type = CONF_NETWORKS,
@@ -259,7 +291,30 @@ static const struct conf_key listener_keys[] = {
      .help = "none; starttls: offered; implicit: from the first byte."},
     {FIELD(conf_listener, role), .type = CONF_ENUM, .standard = "relay", .words = listener_roles,
      .help = "relay: for servers and relay_networks; submission: for users, who must log in before "
-             "MAIL, and whose messages get the Date, Message-ID and From that they lack."},
+             "MAIL, and whose messages get the Date, Message-ID and From that they lack; lmtp: as "
+             "relay, by LMTP (RFC 2033), not on port 25."},
+    {.name = "relay_networks",
+     LIST(conf_listener, relay_networks.items, relay_networks.count),
+     .given_offset = offsetof(struct conf_listener, has_relay_networks),
+     .type = CONF_NETWORKS,
+     .standard = "",
+     .max = LIST_MAX,
+     .example = "\"10.0.0.0/8\"",
+     .inherits = true,
+     .reloadable = true,
+     .help = "Clients that may send mail to any domain by this listener, instead of the global "
+             "relay_networks. None: nobody may."},
+    {.name = "relay_domains",
+     LIST(conf_listener, relay_domains.items, relay_domains.count),
+     .given_offset = offsetof(struct conf_listener, has_relay_domains),
+     .type = CONF_DOMAINS,
+     .standard = "",
+     .max = LIST_MAX,
+     .example = "\"example.org\", \".example.net\"",
+     .inherits = true,
+     .reloadable = true,
+     .help = "Domains to which everybody may send mail by this listener, instead of the global "
+             "relay_domains. None: to none."},
     {FIELD(conf_listener, auth), .type = CONF_BOOL, .standard = "no",
      .help = "Offer AUTH. A user who has logged in may relay. Always so for submission."},
     {FIELD(conf_listener, proxy), .type = CONF_BOOL, .standard = "no",

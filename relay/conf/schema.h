@@ -19,7 +19,8 @@ enum conf_type {
     CONF_NETWORKS,
     CONF_ADDRESSES,
     CONF_HOPS,
-    CONF_MARK, /* yes or no, kept only as the route's action */
+    CONF_DOMAINS, /* or ".domain" */
+    CONF_MARK,    /* yes or no, kept only as the route's action */
 };
 
 struct conf_key {
@@ -35,11 +36,13 @@ struct conf_key {
     size_t offset;       /* of the field in struct conf or in the section's item */
     size_t width;        /* of the field */
     size_t count_offset; /* lists: of the number of items */
+    size_t given_offset; /* where `inherits`: of a bool in the item, that it has the key */
     enum conf_type type;
     enum conf_route_action choice; /* what the key makes of its route, where is_choice */
     uint16_t default_port;         /* ADDRESSES: 0 = the port must be written */
     bool is_choice;
     bool is_required;
+    bool inherits; /* absent, the global key of this name holds */
     bool reloadable;
 };
 
@@ -65,12 +68,18 @@ extern const struct conf_section conf_sections[CONF_SECTIONS];
 
 static inline bool conf_key_is_list(const struct conf_key *key)
 {
-    return key->type == CONF_NETWORKS || key->type == CONF_ADDRESSES || key->type == CONF_HOPS;
+    return key->type == CONF_NETWORKS || key->type == CONF_ADDRESSES || key->type == CONF_HOPS ||
+           key->type == CONF_DOMAINS;
 }
 
 static inline void *conf_key_field(const struct conf_key *key, const void *item)
 {
     return (char *)item + key->offset;
+}
+
+static inline bool *conf_key_given(const struct conf_key *key, const void *item)
+{
+    return (bool *)(void *)((char *)item + key->given_offset);
 }
 
 /* NULL where the table has no such key. */

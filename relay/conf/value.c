@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "conf/address.h"
+#include "conf/pattern.h"
 #include "conf/source.h"
 
 #include <stdio.h>
@@ -108,13 +109,16 @@ void conf_value_print_expected(const struct conf_key *key, struct buf *out)
         buf_addf(out, "a path of at most %llu bytes", (unsigned long long)key->max);
         break;
     case CONF_NETWORKS:
-        buf_addf(out, "a list of networks");
+        buf_addf(out, "a list of networks, or none");
         break;
     case CONF_ADDRESSES:
-        buf_addf(out, "a list of addresses");
+        buf_addf(out, key->min > 0 ? "a list of addresses" : "a list of addresses, or none");
         break;
     case CONF_HOPS:
         buf_addf(out, "a list of hosts");
+        break;
+    case CONF_DOMAINS:
+        buf_addf(out, "a list of domains, or none");
         break;
     }
 }
@@ -256,7 +260,24 @@ static size_t item_size(const struct conf_key *key)
 {
     if (key->type == CONF_NETWORKS)
         return sizeof(struct conf_network);
+    if (key->type == CONF_DOMAINS)
+        return sizeof(char *);
     return key->type == CONF_ADDRESSES ? sizeof(struct conf_address) : sizeof(struct conf_hop);
+}
+
+static bool domain_parse(struct span text, char **out, struct buf *why)
+{
+    if (span_equal(text, SPAN("*"))) {
+        buf_addf(why, "would let everybody send to everybody; expected a domain or .domain");
+        return false;
+    }
+    if (!conf_is_pattern(text)) {
+        buf_addf(why, "is not a domain; expected one like example.org, .example.org for its "
+                      "subdomains, too, or in ASCII form, xn--bcher-kva.example");
+        return false;
+    }
+    *out = span_to_text(text);
+    return true;
 }
 
 static unsigned *count_field(const struct conf_key *key, const void *item)
@@ -270,6 +291,7 @@ static bool append(const struct conf_key *key, void *item, struct span text, str
         struct conf_network network;
         struct conf_address address;
         struct conf_hop hop;
+        char *domain;
     } one;
     size_t size = item_size(key);
     unsigned *count = count_field(key, item);
@@ -284,6 +306,8 @@ static bool append(const struct conf_key *key, void *item, struct span text, str
         good = conf_network_parse(text, &one.network, why);
     else if (key->type == CONF_ADDRESSES)
         good = conf_address_parse(text, key->default_port, &one.address, why);
+    else if (key->type == CONF_DOMAINS)
+        good = domain_parse(text, &one.domain, why);
     else
         good = conf_hop_parse(text, &one.hop, why);
     if (!good)
@@ -315,6 +339,7 @@ bool conf_value_add(const struct conf_key *key, void *item, struct span text, co
     case CONF_NETWORKS:
     case CONF_ADDRESSES:
     case CONF_HOPS:
+    case CONF_DOMAINS:
         return append(key, item, text, why);
     }
     return false;
@@ -343,8 +368,11 @@ void conf_value_free(const struct conf_key *key, void *item)
     if (conf_key_is_list(key)) {
         void **list = conf_key_field(key, item);
         struct conf_hop *hops = key->type == CONF_HOPS ? *list : NULL;
+        char **domains = key->type == CONF_DOMAINS ? *list : NULL;
         for (unsigned i = 0; hops != NULL && i < *count_field(key, item); i++)
             free(hops[i].host);
+        for (unsigned i = 0; domains != NULL && i < *count_field(key, item); i++)
+            free(domains[i]);
         free(*list);
         *list = NULL;
         *count_field(key, item) = 0;
@@ -378,6 +406,8 @@ static void print_list(const struct conf_key *key, const void *item, struct buf 
             conf_network_print((const struct conf_network *)list + i, out);
         else if (key->type == CONF_ADDRESSES)
             conf_address_print((const struct conf_address *)list + i, out);
+        else if (key->type == CONF_DOMAINS)
+            buf_addf(out, "%s", ((char *const *)list)[i]);
         else
             conf_hop_print((const struct conf_hop *)list + i, out);
         buf_addf(out, "\"");
@@ -410,6 +440,7 @@ void conf_value_print(const struct conf_key *key, const void *item, struct buf *
     case CONF_NETWORKS:
     case CONF_ADDRESSES:
     case CONF_HOPS:
+    case CONF_DOMAINS:
         print_list(key, item, out);
         break;
     }

@@ -227,13 +227,79 @@ static void test_networks(void **state)
     conf_unref(conf);
 }
 
+#define GATEWAY                                                                                    \
+    "relay_domains = {\"B.example\", \".a.example\", \"xn--bcher-kva.example\"}\n"                 \
+    "listener own { address = \"127.0.0.1:1\" relay_networks = \"192.0.2.0/24\"\n"                 \
+    "               relay_domains = c.example }\n"                                                 \
+    "listener closed { address = \"127.0.0.1:2\" relay_networks = none relay_domains = {} }\n"
+
+static void test_domains(void **state)
+{
+    static const struct {
+        const char *domain;
+        bool inside;
+    } cases[] = {
+        {"b.example", true},
+        {"B.EXAMPLE", true},
+        {"x.b.example", false},
+        {"bb.example", false},
+        {"a.example", true},
+        {"x.a.example", true},
+        {"y.x.A.example", true},
+        {"xa.example", false},
+        {"a.example.test", false},
+        {"b.example.", false},
+        {".b.example", false},
+        {"example", false},
+        {"", false},
+        {"*", false},
+        {"[127.0.0.1]", false},
+        {"xn--bcher-kva.example", true},
+        {"b\xC3\xBC.example", false},
+        {"bc.example", false},
+    };
+    struct conf *conf = load_good(NAMED GATEWAY);
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (conf_domains_contain(&conf->relay_domains, span_cstr(cases[i].domain)) !=
+            cases[i].inside)
+            fail_msg("%s", cases[i].domain);
+    }
+    assert_false(conf_domains_contain(&conf->relay_domains, span_of("b.example\0", 10)));
+    conf_unref(conf);
+}
+
+/* A list of its own, an empty one, or none and so the global one. */
+static void test_inherited_lists(void **state)
+{
+    struct conf *conf = load_good(NAMED GATEWAY "relay_networks = none\n");
+    const struct conf_listener *own = conf_listener_find(conf, "own");
+    const struct conf_listener *closed = conf_listener_find(conf, "closed");
+    const struct conf_listener *plain = conf_listener_find(conf, "smtp");
+
+    (void)state;
+    assert_int_equal(conf->relay_networks.count, 0);
+    assert_int_equal(conf_relay_networks(conf, own)->count, 1);
+    assert_string_equal(conf_relay_domains(conf, own)->items[0], "c.example");
+    assert_int_equal(conf_relay_domains(conf, closed)->count, 0);
+    assert_ptr_not_equal(conf_relay_networks(conf, closed), &conf->relay_networks);
+    assert_ptr_equal(conf_relay_networks(conf, plain), &conf->relay_networks);
+    assert_ptr_equal(conf_relay_domains(conf, plain), &conf->relay_domains);
+    assert_ptr_equal(conf_relay_domains(conf, NULL), &conf->relay_domains);
+    assert_null(conf_listener_find(conf, "gone"));
+    assert_string_equal(conf->postmaster_address, "postmaster@mail.example");
+    conf_unref(conf);
+}
+
 static void test_round_trip(void **state)
 {
-    struct conf *first = load_good(
-        NAMED ROUTES "route \"*\" { use_mx = yes }\n"
-                     "tls_certificate = c tls_key = k workers = 7 retry_first = 1500ms\n"
-                     "listener tls { tls = implicit address = {\"[::]:465\", \"0.0.0.0:465\"} }\n"
-                     "certificate \"*.example\" { certificate = /c key = /k }\n");
+    struct conf *first =
+        load_good(NAMED ROUTES GATEWAY
+                  "route \"*\" { use_mx = yes }\n"
+                  "tls_certificate = c tls_key = k workers = 7 retry_first = 1500ms\n"
+                  "listener tls { tls = implicit address = {\"[::]:465\", \"0.0.0.0:465\"} }\n"
+                  "certificate \"*.example\" { certificate = /c key = /k }\n");
     struct conf *second = NULL;
     struct buf printed;
     struct buf again;
@@ -250,6 +316,9 @@ static void test_round_trip(void **state)
     buf_addf(&again, "%c", '\0');
     assert_string_equal(buf_span(&again).ptr, buf_span(&printed).ptr);
     buf_clear(&again);
+    assert_true(conf_listener_find(second, "closed")->has_relay_networks);
+    assert_false(conf_listener_find(second, "smtp")->has_relay_networks);
+    assert_int_equal(conf_relay_domains(second, conf_listener_find(second, "smtp"))->count, 3);
     conf_restart_needed(first, second, &again);
     assert_int_equal(buf_len(&again), 0);
     buf_fini(&printed);
@@ -359,10 +428,13 @@ static void test_reference_loads(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_defaults), IN_FOLDER(test_own_hostname), IN_FOLDER(test_notations),
-        IN_FOLDER(test_include),  IN_FOLDER(test_route_find),   IN_FOLDER(test_route_fields),
-        IN_FOLDER(test_networks), IN_FOLDER(test_round_trip),   IN_FOLDER(test_restart_needed),
-        IN_FOLDER(test_manual),   IN_FOLDER(test_sample),       IN_FOLDER(test_reference_loads),
+        IN_FOLDER(test_defaults),        IN_FOLDER(test_own_hostname),
+        IN_FOLDER(test_notations),       IN_FOLDER(test_include),
+        IN_FOLDER(test_route_find),      IN_FOLDER(test_route_fields),
+        IN_FOLDER(test_networks),        IN_FOLDER(test_domains),
+        IN_FOLDER(test_inherited_lists), IN_FOLDER(test_round_trip),
+        IN_FOLDER(test_restart_needed),  IN_FOLDER(test_manual),
+        IN_FOLDER(test_sample),          IN_FOLDER(test_reference_loads),
     };
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

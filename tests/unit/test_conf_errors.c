@@ -102,6 +102,21 @@ static const struct bad_case value_cases[] = {
      "relay.conf:2: address: \"[::1]:65536\" has a wrong port; expected 0 to 65535\n"
      "relay.conf:2: address: \"h:1\" is not an address; expected one like 127.0.0.1:25 or "
      "[::1]:25\n"},
+    {"domains", NAMED "relay_domains = {\"a.example\", \"*\",\n\"*.b\", \"b\xC3\xBC.example\"}\n",
+     "relay.conf:3: relay_domains: \"*\" would let everybody send to everybody; expected a domain "
+     "or "
+     ".domain\n"
+     "relay.conf:4: relay_domains: \"*.b\" is not a domain; expected one like example.org, "
+     ".example.org for its subdomains, too, or in ASCII form, xn--bcher-kva.example\n"
+     "relay.conf:4: relay_domains: \"b\xC3\xBC.example\" is not a domain; expected one like "
+     "example.org, .example.org for its subdomains, too, or in ASCII form, "
+     "xn--bcher-kva.example\n"},
+    {"none among others", NAMED "relay_networks = {none, \"::1\"}\n",
+     "relay.conf:3: relay_networks: \"none\" is not a network; expected one like 10.0.0.0/8 or "
+     "2001:db8::/32\n"},
+    {"none where one is needed", "listener a { address = none }\n",
+     "relay.conf:1: address: \"none\" is not an address; expected one like 127.0.0.1:25 or "
+     "[::1]:25\n"},
     {"hosts", NAMED "route a { hosts = {\"a b\", \"[x\",\n \"a:0\", \"[::1]x\"} }\n",
      "relay.conf:3: hosts: \"a b\" is not a host; expected one like host, host:25 or "
      "[192.0.2.1]:25\n"
@@ -157,6 +172,23 @@ static const struct bad_case cross_cases[] = {
     {"certificate section", NAMED "certificate \"a_b\" {\n key = k\n}\n",
      "relay.conf:3: certificate \"a_b\" lacks its certificate\n"
      "relay.conf:3: \"a_b\" is not a server name; expected a domain or *.domain\n"},
+    {"LMTP on port 25",
+     "listener a {\n address = {\"127.0.0.1:24\", \"[::1]:25\"}\n role = lmtp\n}\n",
+     "relay.conf:1: listener \"a\" is for LMTP, which may not be spoken on port 25; take another, "
+     "such as 24\n"},
+    {"relaying by a listener for users",
+     NAMED
+     "listener a {\n address = \"127.0.0.1:587\"\n role = submission\n relay_domains = b\n}\n"
+     "listener b {\n address = \"127.0.0.1:588\"\n role = submission relay_networks = none\n}\n",
+     "relay.conf:3: listener \"a\" is for submission, where only users may send; relay_networks "
+     "and "
+     "relay_domains mean nothing there\n"},
+    {"postmaster", NAMED "\npostmaster_address = \"admin\"\n",
+     "relay.conf:4: postmaster_address: \"admin\" is not an address; expected one like "
+     "admin@example.org\n"},
+    {"delimiter", NAMED "\nrecipient_delimiter = \"+.\"\n",
+     "relay.conf:4: recipient_delimiter: \".\" cannot part an address; expected one of "
+     "!#$%&'*+-/=?^_`{|}~\n"},
     {"retries", NAMED "retry_max = 30s\n", "relay.conf:3: retry_first is longer than retry_max\n"},
     {"marks", NAMED "store_map_size = 1MiB\n",
      "relay.conf:3: store_low_water is not less than store_map_size\n"},
