@@ -22,6 +22,7 @@ class Row(NamedTuple):
 
 
 BASE, PROTO, NET, CONF, AUTH = "relay/base", "relay/proto", "relay/net", "relay/conf", "relay/auth"
+RECIPIENTS = "relay/recipients/recipients.h"
 # The public headers that a module of the middle layer may know of the others.
 PUBLIC = (
     "queue/queue.h",
@@ -46,7 +47,8 @@ TABLE = (
     # smarthopctl: reads the store by itself, and relay.conf to find it; edits the users file.
     Row("queue/ctl", (BASE, PROTO, CONF, AUTH, "queue/queue.h"), JANSSON),
     Row("sendmail", (BASE, PROTO, CONF)),
-    Row("relay/receive", MIDDLE),
+    Row("relay/recipients", (BASE, PROTO)),
+    Row("relay/receive", (*MIDDLE, RECIPIENTS)),
     Row("relay/route", MIDDLE),
     # An attempt is what the scheduler schedules: it alone drives deliver/.
     Row("relay/schedule", (*MIDDLE, "relay/deliver/deliver.h")),
@@ -143,6 +145,8 @@ PLANTED = (
     ("relay/proto/dot.c", "<openssl/ssl.h>", False),
     ("relay/receive/data.c", '"deliver/deliver.h"', False),
     ("relay/receive/data.c", '"queue/queue_private.h"', False),
+    ("relay/receive/recipient.c", '"recipients/recipients.h"', True),
+    ("relay/receive/recipient.c", '"recipients/table.h"', False),
     ("relay/schedule/job.c", '"deliver/deliver.h"', True),
     ("relay/schedule/job.c", '"deliver/session.h"', False),
     ("relay/daemon.c", '"receive/receive.h"', True),
