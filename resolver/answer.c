@@ -29,7 +29,7 @@ void resolver_answer_unref(struct resolver_answer *answer)
     free(answer);
 }
 
-struct resolver_answer *answer_failure(enum resolver_outcome outcome, const char *text)
+struct resolver_answer *answer_bare(enum resolver_outcome outcome, const char *text)
 {
     struct resolver_answer *answer = create(outcome, 0);
 

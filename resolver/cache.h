@@ -10,9 +10,15 @@
 
 #include "resolver.h"
 
-enum entry_kind { ENTRY_MX, ENTRY_ADDRESSES };
+enum entry_kind {
+    ENTRY_MX,
+    ENTRY_ADDRESSES,
+    ENTRY_IPV4,
+    ENTRY_NAMES, /* PTR */
+    ENTRY_TEXT,  /* TXT */
+};
 
-/* One MX host; entries hold them by preference. */
+/* One host of an MX, held by preference, or of a PTR, held as sent. */
 struct entry_host {
     uint16_t preference;
     const char *name; /* normalized */
@@ -38,6 +44,7 @@ struct entry {
     union {
         struct entry_host *hosts; /* RESOLVER_OK and count 0: the name has no MX */
         union resolver_address *addresses;
+        struct span data;
     };
 };
 

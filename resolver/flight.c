@@ -44,7 +44,7 @@ static void set_failure(struct entry *entry, const char *what, const char *reaso
                 arena_printf(&entry->arena, "%s look-up: %s", what, reason).ptr);
 }
 
-/* ---- MX ---- */
+/* ---- MX and PTR ---- */
 
 static bool has_host(const struct entry *entry, const char *name)
 {
@@ -56,8 +56,11 @@ static bool has_host(const struct entry *entry, const char *name)
 
 static void skip_host(struct entry *entry, const char *host, const char *why)
 {
+    const char *what = entry->kind == ENTRY_MX ? "MX" : "name";
+
     entry->text =
-        arena_printf(&entry->arena, "%s; MX \"%.80s\" left out: %s", entry->text, host, why).ptr;
+        arena_printf(&entry->arena, "%s; %s \"%.80s\" left out: %s", entry->text, what, host, why)
+            .ptr;
 }
 
 static void take_host(struct entry *entry, const struct lookup_record *record)
@@ -79,13 +82,18 @@ static void take_host(struct entry *entry, const struct lookup_record *record)
 
 static void take_hosts(struct entry *entry, const struct lookup *lookup)
 {
+    entry->hosts = arena_alloc(&entry->arena, lookup->count * sizeof entry->hosts[0]);
+    for (unsigned i = 0; i < lookup->count; i++)
+        take_host(entry, &lookup->records[i]);
+}
+
+static void take_mx(struct entry *entry, const struct lookup *lookup)
+{
     if (lookup->count == 1 && lookup->records[0].host[0] == '\0') {
         set_outcome(entry, RESOLVER_NULL_MX, "takes no mail (null MX)");
         return;
     }
-    entry->hosts = arena_alloc(&entry->arena, lookup->count * sizeof entry->hosts[0]);
-    for (unsigned i = 0; i < lookup->count; i++)
-        take_host(entry, &lookup->records[i]);
+    take_hosts(entry, lookup);
     if (entry->count == 0)
         set_outcome(entry, RESOLVER_NO_ADDRESS,
                     arena_printf(&entry->arena, "no usable MX%s", entry->text).ptr);
@@ -95,7 +103,7 @@ static void land_mx(struct entry *entry, const struct lookup *lookup)
 {
     switch (lookup->result) {
     case LOOKUP_FOUND:
-        take_hosts(entry, lookup);
+        take_mx(entry, lookup);
         return;
     case LOOKUP_NO_DATA:
         return; /* RESOLVER_OK without hosts */
@@ -108,18 +116,64 @@ static void land_mx(struct entry *entry, const struct lookup *lookup)
     }
 }
 
+/* False where there are none: then the outcome is set. */
+static bool has_records(struct entry *entry, const struct lookup *lookup, const char *type,
+                        enum resolver_outcome no_data, const char *text)
+{
+    switch (lookup->result) {
+    case LOOKUP_FOUND:
+        return true;
+    case LOOKUP_NO_DATA:
+        set_outcome(entry, no_data, text);
+        break;
+    case LOOKUP_NO_NAME:
+        set_outcome(entry, RESOLVER_NO_DOMAIN, text);
+        break;
+    case LOOKUP_FAILED:
+        set_failure(entry, type, lookup->reason);
+        break;
+    }
+    return false;
+}
+
+static void land_names(struct entry *entry, const struct lookup *ptr)
+{
+    if (!has_records(entry, ptr, "PTR", RESOLVER_NO_DATA, "no name"))
+        return;
+    take_hosts(entry, ptr);
+    if (entry->count == 0)
+        set_outcome(entry, RESOLVER_NO_DATA,
+                    arena_printf(&entry->arena, "no usable name%s", entry->text).ptr);
+}
+
+static void land_text(struct entry *entry, const struct lookup *txt)
+{
+    if (has_records(entry, txt, "TXT", RESOLVER_NO_DATA, "no text"))
+        entry->data = txt->records[0].data;
+}
+
 /* ---- addresses ---- */
+
+static void take_addresses(struct entry *entry, const struct lookup *lookup)
+{
+    for (unsigned i = 0; lookup->result == LOOKUP_FOUND && i < lookup->count; i++)
+        entry->addresses[entry->count++] = lookup->records[i].address;
+}
+
+static void land_ipv4(struct entry *entry, const struct lookup *a)
+{
+    if (!has_records(entry, a, "A", RESOLVER_NO_ADDRESS, "no IPv4 address"))
+        return;
+    entry->addresses = arena_alloc(&entry->arena, a->count * sizeof entry->addresses[0]);
+    take_addresses(entry, a);
+}
 
 static void land_addresses(struct entry *entry, const struct lookup *a, const struct lookup *aaaa)
 {
-    const struct lookup *both[] = {a, aaaa};
-
     entry->addresses =
         arena_alloc(&entry->arena, (a->count + aaaa->count + 1) * sizeof entry->addresses[0]);
-    for (int n = 0; n < 2; n++)
-        if (both[n]->result == LOOKUP_FOUND)
-            for (unsigned i = 0; i < both[n]->count; i++)
-                entry->addresses[entry->count++] = both[n]->records[i].address;
+    take_addresses(entry, a);
+    take_addresses(entry, aaaa);
     if (entry->count > 0)
         return;
     /* Some servers deny names for one type that they know for the other: a denial counts only
@@ -148,6 +202,27 @@ static void log_failed(const struct flight *flight, const struct lookup *lookup)
     log_end(&line);
 }
 
+static void fill(struct entry *entry, const struct lookup *lookups)
+{
+    switch (entry->kind) {
+    case ENTRY_MX:
+        land_mx(entry, lookups);
+        break;
+    case ENTRY_ADDRESSES:
+        land_addresses(entry, &lookups[0], &lookups[1]);
+        break;
+    case ENTRY_IPV4:
+        land_ipv4(entry, lookups);
+        break;
+    case ENTRY_NAMES:
+        land_names(entry, lookups);
+        break;
+    case ENTRY_TEXT:
+        land_text(entry, lookups);
+        break;
+    }
+}
+
 static void land(struct flight *flight)
 {
     struct resolver *resolver = flight->resolver;
@@ -163,10 +238,7 @@ static void land(struct flight *flight)
         }
     }
     entry->expires = loop_now(resolver->loop) + kept;
-    if (entry->kind == ENTRY_MX)
-        land_mx(entry, &flight->lookups[0]);
-    else
-        land_addresses(entry, &flight->lookups[0], &flight->lookups[1]);
+    fill(entry, flight->lookups);
     list_remove(&flight->link);
     free(flight);
     cache_fill(&resolver->cache, entry);
@@ -218,17 +290,18 @@ static void start_lookup(struct flight *flight, enum packet_type type)
 
 void flight_start(struct resolver *resolver, struct entry *entry)
 {
+    static const enum packet_type types[] = {
+        [ENTRY_MX] = PACKET_MX,     [ENTRY_ADDRESSES] = PACKET_A, [ENTRY_IPV4] = PACKET_A,
+        [ENTRY_NAMES] = PACKET_PTR, [ENTRY_TEXT] = PACKET_TXT,
+    };
     struct flight *flight = mem_zalloc(sizeof *flight);
 
     flight->resolver = resolver;
     flight->entry = entry;
     list_append(&resolver->flights, &flight->link);
-    if (entry->kind == ENTRY_MX) {
-        start_lookup(flight, PACKET_MX);
-    } else {
-        start_lookup(flight, PACKET_A);
+    start_lookup(flight, types[entry->kind]);
+    if (entry->kind == ENTRY_ADDRESSES)
         start_lookup(flight, PACKET_AAAA);
-    }
 }
 
 void flights_abandon(struct resolver *resolver)

@@ -43,6 +43,11 @@ void resolver_defer(struct resolver *resolver, struct call *call);
 /* Each sees to it that the query finishes. `name` is normalized. */
 void job_start_mail(struct resolver *resolver, struct resolver_query *query, const char *name);
 void job_start_addresses(struct resolver *resolver, struct resolver_query *query, const char *name);
+void job_start_ipv4(struct resolver *resolver, struct resolver_query *query, const char *name);
+void job_start_text(struct resolver *resolver, struct resolver_query *query, const char *name);
+/* `name` is that of the PTR; `address` is IPv4 where it can be. */
+void job_start_name(struct resolver *resolver, struct resolver_query *query,
+                    const union resolver_address *address, const char *name);
 /* Gives up; the query finishes with RESOLVER_TEMPFAIL and this text. */
 void job_abort(struct job *job, const char *text);
 void jobs_abort_all(struct resolver *resolver, const char *text);
@@ -61,7 +66,8 @@ struct answer_host {
     const struct entry *entry;
 };
 
-struct resolver_answer *answer_failure(enum resolver_outcome outcome, const char *text);
+/* One without targets, mostly a failure. */
+struct resolver_answer *answer_bare(enum resolver_outcome outcome, const char *text);
 
 /* From at least one host with addresses. `notes` says what was left out; "" for nothing. */
 struct resolver_answer *answer_compose(struct resolver *resolver, const char *name,

@@ -19,21 +19,25 @@ struct job {
     struct resolver *resolver;
     struct resolver_query *query;
     const char *name; /* of the entry that was wanted first */
-    struct need mx;   /* without an entry where only addresses are asked for */
+    struct need lead; /* MX, PTR or TXT; without an entry where only addresses are asked for */
     struct need hosts[RESOLVER_HOSTS_MAX];
     unsigned host_count;
     unsigned pending;
+    void (*conclude)(struct job *job); /* once the hosts' addresses are known */
+    union resolver_address address;    /* whose name is asked for */
     bool is_implicit;
     bool has_waited;
     bool has_started; /* a look-up of its own */
 };
 
-static struct job *create(struct resolver *resolver, struct resolver_query *query)
+static struct job *create(struct resolver *resolver, struct resolver_query *query,
+                          void (*conclude)(struct job *job))
 {
     struct job *job = mem_zalloc(sizeof *job);
 
     job->resolver = resolver;
     job->query = query;
+    job->conclude = conclude;
     query->job = job;
     list_append(&resolver->jobs, &job->link);
     return job;
@@ -56,7 +60,7 @@ static void finish(struct job *job, struct resolver_answer *answer)
         resolver->stats.hits++;
     else if (!job->has_started)
         resolver->stats.shared++;
-    release(&job->mx);
+    release(&job->lead);
     for (unsigned i = 0; i < job->host_count; i++)
         release(&job->hosts[i]);
     list_remove(&job->link);
@@ -89,9 +93,19 @@ static void want(struct need *need, struct job *job, enum entry_kind kind, const
 
 /* ---- when all is known ---- */
 
+/* With what its first entry says. */
+static void finish_as_lead(struct job *job)
+{
+    const struct entry *lead = job->lead.entry;
+    struct resolver_answer *answer = answer_bare(lead->outcome, lead->text);
+
+    answer->expires = lead->expires;
+    finish(job, answer);
+}
+
 static uint64_t earliest_expiry(const struct job *job)
 {
-    uint64_t earliest = job->mx.entry != NULL ? job->mx.entry->expires : UINT64_MAX;
+    uint64_t earliest = job->lead.entry != NULL ? job->lead.entry->expires : UINT64_MAX;
 
     for (unsigned i = 0; i < job->host_count; i++)
         if (job->hosts[i].entry->expires < earliest)
@@ -105,33 +119,33 @@ static struct resolver_answer *no_addresses(const struct job *job, const char *n
     const struct entry *only = job->hosts[0].entry;
     bool may_come = false;
 
-    if (job->mx.entry == NULL)
-        return answer_failure(only->outcome, only->text);
+    if (job->lead.entry == NULL)
+        return answer_bare(only->outcome, only->text);
     if (job->is_implicit && only->outcome == RESOLVER_NO_ADDRESS) {
-        struct resolver_answer *answer = answer_failure(RESOLVER_NO_ADDRESS, "");
+        struct resolver_answer *answer = answer_bare(RESOLVER_NO_ADDRESS, "");
         answer->text = arena_printf(&answer->strings, "%s: neither MX nor address", job->name).ptr;
         return answer;
     }
     if (job->is_implicit)
-        return answer_failure(only->outcome, only->text);
+        return answer_bare(only->outcome, only->text);
     for (unsigned i = 0; i < job->host_count; i++)
         may_come |= job->hosts[i].entry->outcome == RESOLVER_TEMPFAIL;
     struct resolver_answer *answer =
-        answer_failure(may_come ? RESOLVER_TEMPFAIL : RESOLVER_NO_ADDRESS, "");
+        answer_bare(may_come ? RESOLVER_TEMPFAIL : RESOLVER_NO_ADDRESS, "");
     answer->text =
         arena_printf(&answer->strings, "%s: no MX host has an address%s", job->name, notes).ptr;
     return answer;
 }
 
-static void conclude(struct job *job)
+static void conclude_targets(struct job *job)
 {
     struct answer_host usable[RESOLVER_HOSTS_MAX];
     unsigned count = 0;
     struct buf notes;
 
     buf_init(&notes, 0);
-    if (job->mx.entry != NULL)
-        buf_add(&notes, span_cstr(job->mx.entry->text));
+    if (job->lead.entry != NULL)
+        buf_add(&notes, span_cstr(job->lead.entry->text));
     for (unsigned i = 0; i < job->host_count; i++) {
         const struct need *host = &job->hosts[i];
         if (host->entry->outcome == RESOLVER_OK)
@@ -150,6 +164,43 @@ static void conclude(struct job *job)
     finish(job, answer);
 }
 
+static bool has_address(const struct entry *entry, const union resolver_address *wanted)
+{
+    for (unsigned i = 0; entry->outcome == RESOLVER_OK && i < entry->count; i++) {
+        const union resolver_address *one = &entry->addresses[i];
+        if (one->any.sa_family != wanted->any.sa_family)
+            continue;
+        if (one->any.sa_family == AF_INET
+                ? one->in4.sin_addr.s_addr == wanted->in4.sin_addr.s_addr
+                : IN6_ARE_ADDR_EQUAL(&one->in6.sin6_addr, &wanted->in6.sin6_addr))
+            return true;
+    }
+    return false;
+}
+
+static void conclude_name(struct job *job)
+{
+    enum resolver_outcome outcome = RESOLVER_FORGED;
+    const char *name = job->hosts[0].entry->name;
+
+    for (unsigned i = 0; i < job->host_count && outcome != RESOLVER_OK; i++) {
+        const struct entry *host = job->hosts[i].entry;
+        if (has_address(host, &job->address)) {
+            outcome = RESOLVER_OK;
+            name = host->name;
+        } else if (host->outcome == RESOLVER_TEMPFAIL) {
+            outcome = RESOLVER_TEMPFAIL;
+        }
+    }
+    struct resolver_answer *answer = answer_bare(outcome, "");
+    answer->name = arena_dup(&answer->strings, span_cstr(name)).ptr;
+    answer->text = arena_printf(&answer->strings, "%s: %s%s", job->name, name,
+                                outcome == RESOLVER_OK ? "" : " is not confirmed")
+                       .ptr;
+    answer->expires = earliest_expiry(job);
+    finish(job, answer);
+}
+
 /* ---- steps ---- */
 
 static void on_host(struct entry_wait *wait)
@@ -157,35 +208,33 @@ static void on_host(struct entry_wait *wait)
     struct job *job = container_of(wait, struct need, wait)->job;
 
     if (--job->pending == 0)
-        conclude(job);
+        job->conclude(job);
 }
 
-static void want_host(struct job *job, const char *name, uint16_t preference)
+static void want_host(struct job *job, enum entry_kind kind, const char *name, uint16_t preference)
 {
     struct need *need = &job->hosts[job->host_count++];
 
     need->preference = preference;
-    want(need, job, ENTRY_ADDRESSES, name, on_host);
+    want(need, job, kind, name, on_host);
 }
 
 static void have_mx(struct job *job)
 {
-    const struct entry *mx = job->mx.entry;
+    const struct entry *mx = job->lead.entry;
 
     if (mx->outcome != RESOLVER_OK) {
-        struct resolver_answer *answer = answer_failure(mx->outcome, mx->text);
-        answer->expires = mx->expires;
-        finish(job, answer);
+        finish_as_lead(job);
         return;
     }
     for (unsigned i = 0; i < mx->count; i++)
-        want_host(job, mx->hosts[i].name, mx->hosts[i].preference);
+        want_host(job, ENTRY_ADDRESSES, mx->hosts[i].name, mx->hosts[i].preference);
     if (mx->count == 0) {
         job->is_implicit = true;
-        want_host(job, job->name, 0);
+        want_host(job, ENTRY_ADDRESSES, job->name, 0);
     }
     if (job->pending == 0)
-        conclude(job);
+        job->conclude(job);
 }
 
 static void on_mx(struct entry_wait *wait)
@@ -196,30 +245,113 @@ static void on_mx(struct entry_wait *wait)
     have_mx(job);
 }
 
+/* The entry that decides what comes next. */
+static void lead_with(struct job *job, enum entry_kind kind, const char *name,
+                      void (*ready)(struct entry_wait *wait))
+{
+    want(&job->lead, job, kind, name, ready);
+    job->name = job->lead.entry->name;
+}
+
 void job_start_mail(struct resolver *resolver, struct resolver_query *query, const char *name)
 {
-    struct job *job = create(resolver, query);
+    struct job *job = create(resolver, query, conclude_targets);
 
-    want(&job->mx, job, ENTRY_MX, name, on_mx);
-    job->name = job->mx.entry->name;
+    lead_with(job, ENTRY_MX, name, on_mx);
     if (job->pending == 0)
         have_mx(job);
 }
 
-void job_start_addresses(struct resolver *resolver, struct resolver_query *query, const char *name)
+static void start_addresses(struct resolver *resolver, struct resolver_query *query,
+                            enum entry_kind kind, const char *name)
 {
-    struct job *job = create(resolver, query);
+    struct job *job = create(resolver, query, conclude_targets);
 
-    want_host(job, name, 0);
+    want_host(job, kind, name, 0);
     job->name = job->hosts[0].entry->name;
     if (job->pending == 0)
-        conclude(job);
+        job->conclude(job);
+}
+
+void job_start_addresses(struct resolver *resolver, struct resolver_query *query, const char *name)
+{
+    start_addresses(resolver, query, ENTRY_ADDRESSES, name);
+}
+
+void job_start_ipv4(struct resolver *resolver, struct resolver_query *query, const char *name)
+{
+    start_addresses(resolver, query, ENTRY_IPV4, name);
+}
+
+static void have_text(struct job *job)
+{
+    const struct entry *text = job->lead.entry;
+
+    if (text->outcome != RESOLVER_OK) {
+        finish_as_lead(job);
+        return;
+    }
+    struct resolver_answer *answer = answer_bare(RESOLVER_OK, text->name);
+    answer->data = arena_dup(&answer->strings, text->data);
+    answer->expires = text->expires;
+    finish(job, answer);
+}
+
+static void on_text(struct entry_wait *wait)
+{
+    struct job *job = container_of(wait, struct need, wait)->job;
+
+    job->pending--;
+    have_text(job);
+}
+
+void job_start_text(struct resolver *resolver, struct resolver_query *query, const char *name)
+{
+    struct job *job = create(resolver, query, NULL);
+
+    lead_with(job, ENTRY_TEXT, name, on_text);
+    if (job->pending == 0)
+        have_text(job);
+}
+
+static void have_names(struct job *job)
+{
+    const struct entry *names = job->lead.entry;
+    bool is_v4 = job->address.any.sa_family == AF_INET;
+
+    if (names->outcome != RESOLVER_OK) {
+        finish_as_lead(job);
+        return;
+    }
+    for (unsigned i = 0; i < names->count && i < RESOLVER_NAMES_MAX; i++)
+        want_host(job, is_v4 ? ENTRY_IPV4 : ENTRY_ADDRESSES, names->hosts[i].name, 0);
+    if (job->pending == 0)
+        job->conclude(job);
+}
+
+static void on_names(struct entry_wait *wait)
+{
+    struct job *job = container_of(wait, struct need, wait)->job;
+
+    job->pending--;
+    have_names(job);
+}
+
+void job_start_name(struct resolver *resolver, struct resolver_query *query,
+                    const union resolver_address *address, const char *name)
+{
+    struct job *job = create(resolver, query, conclude_name);
+
+    job->address = *address;
+    lead_with(job, ENTRY_NAMES, name, on_names);
+    if (job->pending == 0)
+        have_names(job);
 }
 
 void job_abort(struct job *job, const char *text)
 {
     job->has_waited = job->has_started = true; /* neither a hit nor shared */
-    finish(job, answer_failure(RESOLVER_TEMPFAIL, text));
+    finish(job, answer_bare(RESOLVER_TEMPFAIL, text));
 }
 
 void jobs_abort_all(struct resolver *resolver, const char *text)

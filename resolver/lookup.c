@@ -1,5 +1,7 @@
 #include "lookup.h"
 
+_Static_assert((int)PACKET_TEXT_MAX == (int)RESOLVER_TEXT_MAX, "one bound of texts");
+
 static const char *current_name(const struct lookup *lookup)
 {
     return lookup->chain[lookup->chain_len - 1];
@@ -126,7 +128,9 @@ static bool follow(struct lookup *lookup, const char *target)
 {
     char name[NAME_MAX_LENGTH + 1];
 
-    if (!name_normalize(span_cstr(target), name)) {
+    bool is_reverse = lookup->type == PACKET_PTR;
+    if (is_reverse ? !name_normalize_reverse(span_cstr(target), name)
+                   : !name_normalize(span_cstr(target), name)) {
         fail(lookup, "a CNAME leads to what is no host name");
         return false;
     }
@@ -171,6 +175,21 @@ static void keep_host(struct lookup *lookup, const struct packet_record *record)
     };
 }
 
+/* In the order in which they were sent. */
+static void keep_name(struct lookup *lookup, const struct packet_record *record)
+{
+    if (lookup->count < LOOKUP_RECORDS_MAX)
+        lookup->records[lookup->count++].host =
+            arena_dup(lookup->arena, span_cstr(record->target)).ptr;
+}
+
+static void keep_text(struct lookup *lookup, const struct packet_record *record)
+{
+    if (lookup->count == 0)
+        lookup->records[lookup->count++].data =
+            arena_dup(lookup->arena, span_of(record->text, record->text_len));
+}
+
 static void keep_address(struct lookup *lookup, const struct packet_record *record)
 {
     if (lookup->count == LOOKUP_RECORDS_MAX)
@@ -188,10 +207,20 @@ static void keep_address(struct lookup *lookup, const struct packet_record *reco
 static void keep(struct lookup *lookup, const struct packet_record *record)
 {
     note_ttl(lookup, record->ttl);
-    if (record->type == PACKET_MX)
+    switch (record->type) {
+    case PACKET_MX:
         keep_host(lookup, record);
-    else
+        break;
+    case PACKET_PTR:
+        keep_name(lookup, record);
+        break;
+    case PACKET_TXT:
+        keep_text(lookup, record);
+        break;
+    default:
         keep_address(lookup, record);
+        break;
+    }
 }
 
 /* One walk over the records for the chain's last name. */

@@ -23,7 +23,8 @@ enum lookup_result {
 
 struct lookup_record {
     uint16_t preference; /* MX */
-    const char *host;    /* MX, as sent; "" is the root */
+    const char *host;    /* MX and PTR, as sent; "" is the root */
+    struct span data;    /* TXT; one record only */
     union resolver_address address;
 };
 
@@ -52,7 +53,7 @@ struct lookup {
     unsigned chain_len;
 };
 
-/* What has to be set before lookup_start: call.done, servers, arena (for the hosts' names), type,
+/* What has to be set before lookup_start: call.done, servers, arena (for names and texts), type,
  * and `defer`, which must run a call soon, or never once the servers are closed. `name` is a
  * normalized one. */
 void lookup_start(struct lookup *lookup, const char *name);

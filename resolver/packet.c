@@ -84,6 +84,26 @@ static bool take_soa(const struct packet *packet, size_t at, size_t end,
     return true;
 }
 
+/* RFC 1035 section 3.3.14: strings with a byte of length before each. */
+static bool take_text(const struct packet *packet, size_t at, size_t end,
+                      struct packet_record *record)
+{
+    record->text_len = 0;
+    if (at == end)
+        return false;
+    while (at < end) {
+        size_t size = *byte_at(packet, at++);
+        size_t room = PACKET_TEXT_MAX - record->text_len;
+        if (size > end - at)
+            return false;
+        size_t kept = size < room ? size : room;
+        memcpy(record->text + record->text_len, byte_at(packet, at), kept);
+        record->text_len += kept;
+        at += size;
+    }
+    return true;
+}
+
 static bool take_data(const struct packet *packet, size_t at, size_t end,
                       struct packet_record *record)
 {
@@ -101,6 +121,7 @@ static bool take_data(const struct packet *packet, size_t at, size_t end,
         memcpy(&record->in6, byte_at(packet, at), size);
         return true;
     case PACKET_CNAME:
+    case PACKET_PTR:
         return take_name(packet, &at, end, record->target) && at == end;
     case PACKET_MX:
         if (size < 2)
@@ -108,6 +129,8 @@ static bool take_data(const struct packet *packet, size_t at, size_t end,
         record->preference = get16(packet, at);
         at += 2;
         return take_name(packet, &at, end, record->target) && at == end;
+    case PACKET_TXT:
+        return take_text(packet, at, end, record);
     case PACKET_SOA:
         return take_soa(packet, at, end, record);
     case PACKET_NS:

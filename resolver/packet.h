@@ -12,7 +12,7 @@
 #include <netinet/in.h>
 
 /* A name of 255 octets on the wire, every one of them shown as \DDD. */
-enum { PACKET_NAME_SIZE = 4 * 255 + 1, PACKET_RECORDS_MAX = 256 };
+enum { PACKET_NAME_SIZE = 4 * 255 + 1, PACKET_RECORDS_MAX = 256, PACKET_TEXT_MAX = 1024 };
 
 enum packet_type {
     PACKET_OTHER = 0,
@@ -20,7 +20,9 @@ enum packet_type {
     PACKET_NS = 2,
     PACKET_CNAME = 5,
     PACKET_SOA = 6,
+    PACKET_PTR = 12,
     PACKET_MX = 15,
+    PACKET_TXT = 16,
     PACKET_AAAA = 28,
 };
 
@@ -49,10 +51,12 @@ struct packet_record {
     bool is_authority;
     uint32_t ttl;                  /* seconds; of an SOA the negative TTL, RFC 2308 section 5 */
     char owner[PACKET_NAME_SIZE];  /* as sent; "" is the root */
-    char target[PACKET_NAME_SIZE]; /* of CNAME and MX */
+    char target[PACKET_NAME_SIZE]; /* of CNAME, PTR and MX */
     uint16_t preference;           /* of MX */
     struct in_addr in4;            /* of A */
     struct in6_addr in6;           /* of AAAA */
+    size_t text_len;
+    char text[PACKET_TEXT_MAX]; /* of TXT: its strings joined, cut where they are longer */
 };
 
 enum packet_step { PACKET_RECORD, PACKET_END, PACKET_BAD };

@@ -114,7 +114,7 @@ static bool begin(struct resolver *resolver, struct resolver_query *query)
     list_init(&query->waiting);
     if (resolver->is_closing) {
         resolver_finish(resolver, query,
-                        answer_failure(RESOLVER_TEMPFAIL, "the resolver is being closed"));
+                        answer_bare(RESOLVER_TEMPFAIL, "the resolver is being closed"));
         return false;
     }
     return true;
@@ -122,7 +122,7 @@ static bool begin(struct resolver *resolver, struct resolver_query *query)
 
 static void refuse_name(struct resolver *resolver, struct resolver_query *query, const char *text)
 {
-    resolver_finish(resolver, query, answer_failure(RESOLVER_BAD_NAME, text));
+    resolver_finish(resolver, query, answer_bare(RESOLVER_BAD_NAME, text));
 }
 
 void resolver_mail_hosts(struct resolver *resolver, struct resolver_query *query,
@@ -154,6 +154,45 @@ void resolver_addresses(struct resolver *resolver, struct resolver_query *query,
         job_start_addresses(resolver, query, name);
 }
 
+void resolver_ipv4(struct resolver *resolver, struct resolver_query *query, struct span name)
+{
+    char normal[NAME_MAX_LENGTH + 1];
+
+    if (!begin(resolver, query))
+        return;
+    if (name_is_address(name) || !name_normalize(name, normal))
+        refuse_name(resolver, query, "not a host name");
+    else
+        job_start_ipv4(resolver, query, normal);
+}
+
+void resolver_text(struct resolver *resolver, struct resolver_query *query, struct span name)
+{
+    char normal[NAME_MAX_LENGTH + 1];
+
+    if (!begin(resolver, query))
+        return;
+    if (name_is_address(name) || !name_normalize(name, normal))
+        refuse_name(resolver, query, "not a name");
+    else
+        job_start_text(resolver, query, normal);
+}
+
+void resolver_name(struct resolver *resolver, struct resolver_query *query,
+                   const struct sockaddr *address)
+{
+    char name[RESOLVER_NAME_SIZE];
+
+    if (!begin(resolver, query))
+        return;
+    union resolver_address plain = name_unmapped(address);
+    bool is_v4 = plain.any.sa_family == AF_INET;
+    if (resolver_reverse(&plain.any, is_v4 ? SPAN("in-addr.arpa") : SPAN("ip6.arpa"), name))
+        job_start_name(resolver, query, &plain, name);
+    else
+        refuse_name(resolver, query, "not an address");
+}
+
 void resolver_cancel(struct resolver *resolver, struct resolver_query *query)
 {
     (void)resolver;
@@ -161,7 +200,7 @@ void resolver_cancel(struct resolver *resolver, struct resolver_query *query)
         job_abort(query->job, "cancelled");
     } else if (list_is_linked(&query->waiting)) {
         resolver_answer_unref(query->answer);
-        query->answer = answer_failure(RESOLVER_TEMPFAIL, "cancelled");
+        query->answer = answer_bare(RESOLVER_TEMPFAIL, "cancelled");
     }
 }
 

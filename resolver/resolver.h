@@ -1,5 +1,6 @@
 /*
- * resolver: where mail for a domain goes, asked of the DNS through c-ares on the loop.
+ * resolver: where mail for a domain goes, and what the DNS knows of a client's address, asked
+ * through c-ares on the loop.
  *
  * One resolver a worker. Answers are cached by their TTL (negative ones too, bounded) and asked
  * for once however many wait (single flight). RFC 5321 section 5.1 (MX, implicit MX, preference
@@ -49,6 +50,8 @@ enum resolver_outcome {
     RESOLVER_NULL_MX,    /* RFC 7505: permanent, 5.1.10 */
     RESOLVER_TEMPFAIL,   /* time-out, SERVFAIL, REFUSED, broken answers: 4.4.3 */
     RESOLVER_BAD_NAME,   /* not a name that can be asked for: permanent, 5.1.2 */
+    RESOLVER_NO_DATA,    /* the name exists, but has no record of the kind asked for */
+    RESOLVER_FORGED,     /* an address's name that does not have the address */
 };
 
 /* Port 0: the caller fills it in. */
@@ -59,7 +62,13 @@ union resolver_address {
 };
 
 /* What one domain may take of us, whatever its zone holds. */
-enum { RESOLVER_HOSTS_MAX = 20, RESOLVER_ADDRESSES_MAX = 20 /* of a host, each family */ };
+enum {
+    RESOLVER_HOSTS_MAX = 20,
+    RESOLVER_ADDRESSES_MAX = 20, /* of a host, each family */
+    RESOLVER_NAMES_MAX = 4,      /* of an address that are confirmed; more are ignored */
+    RESOLVER_TEXT_MAX = 1024,    /* of a TXT record; what is longer is cut */
+    RESOLVER_NAME_SIZE = 254,    /* any name as text, with its NUL */
+};
 
 struct resolver_target {
     const char *host; /* the MX name, or the name asked for */
@@ -72,6 +81,8 @@ struct resolver_answer {
     enum resolver_outcome outcome;
     const char *text;     /* for people: "example.com: MX look-up: server failure"; never NULL */
     bool implicit_mx;     /* the domain has no MX: its own addresses were taken */
+    const char *name;     /* of resolver_name: lower case, without a final dot; else NULL */
+    struct span data;     /* of resolver_text: any bytes; else empty */
     uint64_t expires;     /* loop_now() time up to which it may be used */
     unsigned refs;        /* the resolver's */
     struct arena strings; /* the resolver's */
@@ -102,6 +113,28 @@ void resolver_mail_hosts(struct resolver *resolver, struct resolver_query *query
 
 /* The addresses of one host name, A and AAAA. A numeric address is its own answer. */
 void resolver_addresses(struct resolver *resolver, struct resolver_query *query, struct span host);
+
+/* The IPv4 addresses of one name, by an A query alone: what a DNS block list is asked. */
+void resolver_ipv4(struct resolver *resolver, struct resolver_query *query, struct span name);
+
+/* The first TXT record of a name, its strings joined. */
+void resolver_text(struct resolver *resolver, struct resolver_query *query, struct span name);
+
+/*
+ * The name of an address, confirmed both ways: by PTR, and then by the addresses of the names found
+ * there (the first RESOLVER_NAMES_MAX). RESOLVER_OK: `name` has the address. RESOLVER_FORGED: none
+ * has it; `name` is the first, as a fact about the address only. RESOLVER_NO_DOMAIN and
+ * RESOLVER_NO_DATA: there is no PTR, or none that holds a host name. RESOLVER_TEMPFAIL: asking for
+ * the name failed, or for what would confirm it; then `name` is the first.
+ */
+void resolver_name(struct resolver *resolver, struct resolver_query *query,
+                   const struct sockaddr *address);
+
+/* "1.2.0.192.ZONE" for 192.0.2.1, and an IPv6 address by its nibbles (RFC 1035 section 3.5, RFC
+ * 3596 section 2.5, RFC 5782 section 2). An IPv4 address mapped into IPv6 is IPv4. False for other
+ * families, and where it would be too long. Pure; any thread. */
+bool resolver_reverse(const struct sockaddr *address, struct span zone,
+                      char name_out[RESOLVER_NAME_SIZE]);
 
 /* The query completes soon with RESOLVER_TEMPFAIL unless it has completed. Its look-ups go on for
  * the cache's sake. */

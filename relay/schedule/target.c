@@ -90,6 +90,8 @@ static struct status failure_of(const struct resolver_answer *answer)
         status.enhanced = (struct enhanced_code){5, 1, 2};
         break;
     case RESOLVER_NO_ADDRESS:
+    case RESOLVER_NO_DATA: /* this and the next are not told of hosts */
+    case RESOLVER_FORGED:
         status.code = 550;
         status.enhanced = (struct enhanced_code){5, 4, 4};
         break;

@@ -12,6 +12,9 @@ static void check(const struct lookup *lookup)
         return;
     if (lookup->result == LOOKUP_FAILED && lookup->reason == NULL)
         abort();
+    for (unsigned i = 0; i < lookup->count && lookup->type == PACKET_TXT; i++)
+        if (lookup->records[i].data.len > PACKET_TEXT_MAX)
+            abort();
     for (unsigned i = 1; i < lookup->count && lookup->type == PACKET_MX; i++)
         if (lookup->records[i - 1].preference > lookup->records[i].preference)
             abort();
@@ -19,7 +22,8 @@ static void check(const struct lookup *lookup)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum packet_type types[] = {PACKET_MX, PACKET_A, PACKET_AAAA};
+    static const enum packet_type types[] = {PACKET_MX, PACKET_A, PACKET_AAAA, PACKET_PTR,
+                                             PACKET_TXT};
     struct arena arena;
 
     if (size == 0)
@@ -27,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena);
     struct lookup lookup = {
         .arena = &arena,
-        .type = types[data[0] % 3],
+        .type = types[data[0] % 5],
         .ttl = INT32_MAX,
         .chain = {"d.test"},
         .chain_len = 1,

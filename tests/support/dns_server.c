@@ -26,7 +26,16 @@ enum {
     PORT_TRIES = 50,
 };
 
-enum { TYPE_A = 1, TYPE_NS = 2, TYPE_CNAME = 5, TYPE_SOA = 6, TYPE_MX = 15, TYPE_AAAA = 28 };
+enum {
+    TYPE_A = 1,
+    TYPE_NS = 2,
+    TYPE_CNAME = 5,
+    TYPE_SOA = 6,
+    TYPE_PTR = 12,
+    TYPE_MX = 15,
+    TYPE_TXT = 16,
+    TYPE_AAAA = 28,
+};
 enum { TYPE_ANY = 255, TYPE_NONE = 0 };
 enum { RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3, RCODE_REFUSED = 5 };
 
@@ -91,8 +100,8 @@ static uint16_t type_number(const char *text)
     static const struct {
         const char *text;
         uint16_t number;
-    } types[] = {{"A", TYPE_A},   {"NS", TYPE_NS},     {"CNAME", TYPE_CNAME},
-                 {"MX", TYPE_MX}, {"AAAA", TYPE_AAAA}, {"*", TYPE_ANY}};
+    } types[] = {{"A", TYPE_A},       {"NS", TYPE_NS},   {"CNAME", TYPE_CNAME}, {"MX", TYPE_MX},
+                 {"AAAA", TYPE_AAAA}, {"PTR", TYPE_PTR}, {"TXT", TYPE_TXT},     {"*", TYPE_ANY}};
 
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (strcmp(types[i].text, text) == 0)
@@ -222,6 +231,17 @@ static void end_record(struct reply *reply, size_t length_at, size_t count_at)
     count_up(reply, count_at);
 }
 
+static void put_strings(struct reply *reply, const char *text)
+{
+    for (bool more = true; more;) {
+        size_t len = strcspn(text, "|");
+        put(reply, (uint8_t[]){(uint8_t)len}, 1);
+        put(reply, text, len);
+        more = text[len] == '|';
+        text += len + more;
+    }
+}
+
 static void put_data(struct reply *reply, const struct rule *rule)
 {
     struct in6_addr address;
@@ -241,6 +261,9 @@ static void put_data(struct reply *reply, const struct rule *rule)
         need(sscanf(rule->text, "%u %255s", &preference, host) == 2, rule->text);
         put16(reply, preference);
         put_name(reply, host);
+        break;
+    case TYPE_TXT:
+        put_strings(reply, rule->text);
         break;
     default:
         put_name(reply, rule->text);

@@ -4,7 +4,7 @@
  *
  * The zone has one rule a line; tests/support/fake_dns.py reads the same:
  *
- *   NAME TYPE TTL DATA      a record: A, AAAA, MX ("10 host"), CNAME
+ *   NAME TYPE TTL DATA      a record: A, AAAA, MX ("10 host"), CNAME, PTR, TXT ("a|b": two strings)
  *   NAME TYPE !ACTION [N]   what happens instead of, or to, the answer; TYPE may be "*"
  *
  * Actions: nxdomain, nodata (N = the SOA's minimum), empty (no data, no SOA), referral, servfail,

@@ -20,7 +20,8 @@ import struct
 import threading
 import time
 
-TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28, "TLSA": 52}
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28,
+         "TLSA": 52}
 TYPE_NAMES = {number: name for name, number in TYPES.items()}
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 SOA_MINIMUM = 300
@@ -51,7 +52,8 @@ def encode_data(kind, text):
         preference, host = text.split()
         return struct.pack("!H", int(preference)) + encode_name(host)
     if kind == "TXT":
-        chunks = [text.encode()[at:at + 255] for at in range(0, len(text.encode()), 255)]
+        chunks = [one[at:at + 255] for one in text.encode().split(b"|")
+                  for at in range(0, max(len(one), 1), 255)]
         return b"".join(bytes([len(chunk)]) + chunk for chunk in chunks)
     if kind == "TLSA":
         usage, selector, matching, digest = text.split()

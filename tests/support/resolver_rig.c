@@ -1,5 +1,6 @@
 #include "resolver_rig.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -70,19 +71,52 @@ static void on_done(struct call *call)
         asked->then(asked);
 }
 
-void asked_start(struct rig *rig, struct asked *asked, const char *domain)
+static void start(struct rig *rig, struct asked *asked, const char *name,
+                  void (*function)(struct resolver *, struct resolver_query *, struct span))
 {
     asked->rig = rig;
     asked->query.call.done = on_done;
-    resolver_mail_hosts(rig->resolver, &asked->query, span_cstr(domain));
+    function(rig->resolver, &asked->query, span_cstr(name));
     assert_int_equal(asked->completions, 0);
+}
+
+void asked_start(struct rig *rig, struct asked *asked, const char *domain)
+{
+    start(rig, asked, domain, resolver_mail_hosts);
 }
 
 void asked_start_addresses(struct rig *rig, struct asked *asked, const char *host)
 {
+    start(rig, asked, host, resolver_addresses);
+}
+
+void asked_start_ipv4(struct rig *rig, struct asked *asked, const char *name)
+{
+    start(rig, asked, name, resolver_ipv4);
+}
+
+void asked_start_text(struct rig *rig, struct asked *asked, const char *name)
+{
+    start(rig, asked, name, resolver_text);
+}
+
+void rig_address(const char *text, union resolver_address *out)
+{
+    *out = (union resolver_address){0};
+    if (inet_pton(AF_INET, text, &out->in4.sin_addr) == 1)
+        out->any.sa_family = AF_INET;
+    else if (inet_pton(AF_INET6, text, &out->in6.sin6_addr) == 1)
+        out->any.sa_family = AF_INET6;
+}
+
+void asked_start_name(struct rig *rig, struct asked *asked, const char *address)
+{
+    union resolver_address parsed;
+
+    rig_address(address, &parsed);
     asked->rig = rig;
     asked->query.call.done = on_done;
-    resolver_addresses(rig->resolver, &asked->query, span_cstr(host));
+    resolver_name(rig->resolver, &asked->query, &parsed.any);
     assert_int_equal(asked->completions, 0);
 }
 

@@ -40,6 +40,12 @@ void rig_pass_time(struct rig *rig, uint64_t ms);
 
 void asked_start(struct rig *rig, struct asked *asked, const char *domain);
 void asked_start_addresses(struct rig *rig, struct asked *asked, const char *host);
+void asked_start_ipv4(struct rig *rig, struct asked *asked, const char *name);
+void asked_start_text(struct rig *rig, struct asked *asked, const char *name);
+/* An address in numbers; AF_UNSPEC for any other text. */
+void rig_address(const char *text, union resolver_address *out);
+/* `address` as rig_address has it. */
+void asked_start_name(struct rig *rig, struct asked *asked, const char *address);
 /* Checks that it completed once, and gives up the answer. */
 void asked_let_go(struct asked *asked);
 
