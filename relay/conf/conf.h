@@ -81,6 +81,27 @@ struct conf_hop {
     bool use_mx;     /* look up the MX of `host` rather than its addresses */
 };
 
+/* Answers of a DNS block list, in host order, both ends included. */
+struct conf_answer_range {
+    uint32_t first;
+    uint32_t last;
+};
+
+enum { CONF_ANSWER_RANGES_MAX = 8, CONF_BLOCK_LISTS_MAX = 16 };
+
+/* A DNS block list (RFC 5782). */
+struct conf_block_list {
+    char *zone;
+    struct conf_answer_range ranges[CONF_ANSWER_RANGES_MAX]; /* answers that count */
+    unsigned range_count;                                    /* 0 = all in 127.0.0.0/8 do */
+};
+
+/* What becomes of a client that a block list holds. */
+enum conf_list_action {
+    CONF_LIST_REFUSE, /* its recipients are refused */
+    CONF_LIST_MARK,   /* it is only told of */
+};
+
 enum conf_route_tls { CONF_ROUTE_TLS_NONE, CONF_ROUTE_TLS_OPPORTUNISTIC, CONF_ROUTE_TLS_REQUIRED };
 
 enum conf_route_action {
@@ -145,6 +166,13 @@ struct conf {
     struct conf_networks limit_exempt_networks; /* not counted by sessions_per_client */
     unsigned sessions_max;                      /* of the whole process */
     unsigned sessions_per_client;
+    uint64_t greeting_delay;
+    bool refuse_early_talkers;
+    bool client_names; /* looked up */
+    uint64_t client_lookup_timeout;
+    struct conf_block_list *block_lists;
+    unsigned block_list_count;
+    enum conf_list_action block_list_action;
     uint64_t command_line_max; /* bytes with CRLF */
     uint64_t text_line_max;
     uint64_t header_size_max;
@@ -216,6 +244,9 @@ void conf_print(const struct conf *conf, struct buf *out);
 void conf_print_manual(struct buf *out);
 /* relay.conf.sample's key reference: every key commented out with its default and help. */
 void conf_print_reference(struct buf *out);
+
+/* Whether this answer to a look-up in the list means that the client is listed. */
+bool conf_block_list_counts(const struct conf_block_list *list, struct in_addr answer);
 
 bool conf_networks_contain(const struct conf_networks *networks, const struct sockaddr *addr);
 /* `domain` is in ASCII form. */

@@ -21,6 +21,7 @@
 static const char *const log_targets[] = {"stderr", "journal", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const ip_preferences[] = {"any", "ipv4", "ipv6", NULL};
+static const char *const list_actions[] = {"refuse", "mark", NULL};
 static const char *const listener_tls[] = {"none", "starttls", "implicit", NULL};
 static const char *const listener_roles[] = {"relay", "submission", "lmtp", NULL};
 static const char *const route_tls[] = {"none", "opportunistic", "required", NULL};
@@ -150,6 +151,38 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, sessions_per_client), .type = CONF_NUMBER, .unit = "sessions", .standard = "100",
      .min = 1, .max = MILLION, .reloadable = true,
      .help = "Sessions at a time of one client address."},
+    {FIELD(conf, greeting_delay), .type = CONF_DURATION, .standard = "0", .max = 30 * SECONDS,
+     .reloadable = true,
+     .help = "How long clients of a relay listener wait for the greeting. Programs that send junk "
+             "often talk before it."},
+    {FIELD(conf, refuse_early_talkers), .type = CONF_BOOL, .standard = "yes", .reloadable = true,
+     .help = "Refuse, with 521, clients of a relay listener that talk before the greeting, and all "
+             "clients but local ones that send several commands at once before EHLO has offered "
+             "them PIPELINING."},
+    {FIELD(conf, client_names), .type = CONF_BOOL, .standard = "no", .reloadable = true,
+     .help = "Look up the name of each client of a relay listener before the greeting, and the "
+             "addresses of that name. A name that has the client's address is told in Received "
+             "and in the log."},
+    {FIELD(conf, client_lookup_timeout), .type = CONF_DURATION, .standard = "5s", .min = 10 * MS,
+     .max = MINUTES, .reloadable = true,
+     .help = "How long the greeting waits for what is looked up of a client: client_names and "
+             "block_lists."},
+    {.name = "block_lists",
+     LIST(conf, block_lists, block_list_count),
+     .type = CONF_BLOCK_LISTS,
+     .standard = "",
+     .max = CONF_BLOCK_LISTS_MAX,
+     .example = "\"zen.example\", \"list.example=127.0.0.2,127.0.0.4-127.0.0.7\"",
+     .reloadable = true,
+     .help = "DNS block lists in which clients of relay listeners are looked up before the "
+             "greeting, but for those in relay_networks and limit_exempt_networks. Behind \"=\" "
+             "are the answers that count, addresses or ranges; without it all in 127.0.0.0/8 do. "
+             "127.255.255.0/24, by which lists tell of errors, never counts, and no answer is no "
+             "listing."},
+    {FIELD(conf, block_list_action), .type = CONF_ENUM, .standard = "refuse", .words = list_actions,
+     .reloadable = true,
+     .help = "What becomes of a client that a block list holds. refuse: its recipients are "
+             "refused, but for postmaster and unless it may relay; mark: it is only logged."},
     {FIELD(conf, command_line_max), .type = CONF_SIZE, .standard = "4KiB", .min = 512,
      .max = 64 * KIB, .reloadable = true,
      .help = "The longest SMTP command line, with its line end."},

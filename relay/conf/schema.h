@@ -20,7 +20,8 @@ enum conf_type {
     CONF_ADDRESSES,
     CONF_HOPS,
     CONF_DOMAINS, /* or ".domain" */
-    CONF_MARK,    /* yes or no, kept only as the route's action */
+    CONF_BLOCK_LISTS,
+    CONF_MARK, /* yes or no, kept only as the route's action */
 };
 
 struct conf_key {
@@ -69,7 +70,7 @@ extern const struct conf_section conf_sections[CONF_SECTIONS];
 static inline bool conf_key_is_list(const struct conf_key *key)
 {
     return key->type == CONF_NETWORKS || key->type == CONF_ADDRESSES || key->type == CONF_HOPS ||
-           key->type == CONF_DOMAINS;
+           key->type == CONF_DOMAINS || key->type == CONF_BLOCK_LISTS;
 }
 
 static inline void *conf_key_field(const struct conf_key *key, const void *item)

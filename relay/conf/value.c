@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "conf/address.h"
+#include "conf/block_list.h"
 #include "conf/pattern.h"
 #include "conf/source.h"
 
@@ -119,6 +120,9 @@ void conf_value_print_expected(const struct conf_key *key, struct buf *out)
         break;
     case CONF_DOMAINS:
         buf_addf(out, "a list of domains, or none");
+        break;
+    case CONF_BLOCK_LISTS:
+        buf_addf(out, "a list of DNS block lists");
         break;
     }
 }
@@ -262,6 +266,8 @@ static size_t item_size(const struct conf_key *key)
         return sizeof(struct conf_network);
     if (key->type == CONF_DOMAINS)
         return sizeof(char *);
+    if (key->type == CONF_BLOCK_LISTS)
+        return sizeof(struct conf_block_list);
     return key->type == CONF_ADDRESSES ? sizeof(struct conf_address) : sizeof(struct conf_hop);
 }
 
@@ -292,6 +298,7 @@ static bool append(const struct conf_key *key, void *item, struct span text, str
         struct conf_address address;
         struct conf_hop hop;
         char *domain;
+        struct conf_block_list list;
     } one;
     size_t size = item_size(key);
     unsigned *count = count_field(key, item);
@@ -308,6 +315,8 @@ static bool append(const struct conf_key *key, void *item, struct span text, str
         good = conf_address_parse(text, key->default_port, &one.address, why);
     else if (key->type == CONF_DOMAINS)
         good = domain_parse(text, &one.domain, why);
+    else if (key->type == CONF_BLOCK_LISTS)
+        good = conf_block_list_parse(text, &one.list, why);
     else
         good = conf_hop_parse(text, &one.hop, why);
     if (!good)
@@ -340,6 +349,7 @@ bool conf_value_add(const struct conf_key *key, void *item, struct span text, co
     case CONF_ADDRESSES:
     case CONF_HOPS:
     case CONF_DOMAINS:
+    case CONF_BLOCK_LISTS:
         return append(key, item, text, why);
     }
     return false;
@@ -369,10 +379,13 @@ void conf_value_free(const struct conf_key *key, void *item)
         void **list = conf_key_field(key, item);
         struct conf_hop *hops = key->type == CONF_HOPS ? *list : NULL;
         char **domains = key->type == CONF_DOMAINS ? *list : NULL;
+        struct conf_block_list *zones = key->type == CONF_BLOCK_LISTS ? *list : NULL;
         for (unsigned i = 0; hops != NULL && i < *count_field(key, item); i++)
             free(hops[i].host);
         for (unsigned i = 0; domains != NULL && i < *count_field(key, item); i++)
             free(domains[i]);
+        for (unsigned i = 0; zones != NULL && i < *count_field(key, item); i++)
+            free(zones[i].zone);
         free(*list);
         *list = NULL;
         *count_field(key, item) = 0;
@@ -408,6 +421,8 @@ static void print_list(const struct conf_key *key, const void *item, struct buf 
             conf_address_print((const struct conf_address *)list + i, out);
         else if (key->type == CONF_DOMAINS)
             buf_addf(out, "%s", ((char *const *)list)[i]);
+        else if (key->type == CONF_BLOCK_LISTS)
+            conf_block_list_print((const struct conf_block_list *)list + i, out);
         else
             conf_hop_print((const struct conf_hop *)list + i, out);
         buf_addf(out, "\"");
@@ -441,6 +456,7 @@ void conf_value_print(const struct conf_key *key, const void *item, struct buf *
     case CONF_ADDRESSES:
     case CONF_HOPS:
     case CONF_DOMAINS:
+    case CONF_BLOCK_LISTS:
         print_list(key, item, out);
         break;
     }

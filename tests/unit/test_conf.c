@@ -90,6 +90,37 @@ static void test_notations(void **state)
     conf_unref(conf);
 }
 
+static bool counts(const struct conf_block_list *list, const char *answer)
+{
+    return conf_block_list_counts(list, (struct in_addr){inet_addr(answer)});
+}
+
+static void test_block_lists(void **state)
+{
+    static const char text[] =
+        "block_lists = {\"zen.test\", \"l.test=127.0.0.2,127.0.0.4-127.0.0.6\"}\n";
+    struct conf *conf = load_good(
+        NAMED "block_lists = {zen.test, \"l.test = 127.0.0.2, 127.0.0.4 - 127.0.0.6\"}\n");
+    struct buf printed;
+
+    (void)state;
+    assert_int_equal(conf->block_list_count, 2);
+    assert_true(counts(&conf->block_lists[0], "127.0.0.2"));
+    assert_true(counts(&conf->block_lists[0], "127.9.9.9"));
+    assert_false(counts(&conf->block_lists[0], "192.0.2.1"));
+    assert_string_equal(conf->block_lists[1].zone, "l.test");
+    assert_true(counts(&conf->block_lists[1], "127.0.0.2"));
+    assert_false(counts(&conf->block_lists[1], "127.0.0.3"));
+    assert_true(counts(&conf->block_lists[1], "127.0.0.4"));
+    assert_true(counts(&conf->block_lists[1], "127.0.0.6"));
+    assert_false(counts(&conf->block_lists[1], "127.0.0.7"));
+    buf_init(&printed, 0);
+    conf_print(conf, &printed);
+    assert_non_null(memmem(buf_span(&printed).ptr, buf_len(&printed), text, sizeof text - 1));
+    buf_fini(&printed);
+    conf_unref(conf);
+}
+
 static void test_include(void **state)
 {
     (void)state;
@@ -435,6 +466,7 @@ int main(void)
         IN_FOLDER(test_inherited_lists), IN_FOLDER(test_round_trip),
         IN_FOLDER(test_restart_needed),  IN_FOLDER(test_manual),
         IN_FOLDER(test_sample),          IN_FOLDER(test_reference_loads),
+        IN_FOLDER(test_block_lists),
     };
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

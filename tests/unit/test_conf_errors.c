@@ -50,6 +50,12 @@ static const struct bad_case name_cases[] = {
      "relay.conf:3: += is not allowed; write the whole list with =\n"},
 };
 
+#define NO_LIST                                                                                    \
+    " is not a block list; expected one like zen.example or "                                      \
+    "zen.example=127.0.0.2,127.0.0.4-127.0.0.7\n"
+#define NO_ANSWER                                                                                  \
+    " has a wrong answer; expected addresses like 127.0.0.2 or ranges like 127.0.0.4-127.0.0.7\n"
+
 static const struct bad_case value_cases[] = {
     {"not a number", NAMED "sessions_max = many\n",
      "relay.conf:3: sessions_max: \"many\" is not a number; expected a number from 1 to 1000000 "
@@ -117,6 +123,18 @@ static const struct bad_case value_cases[] = {
     {"none where one is needed", "listener a { address = none }\n",
      "relay.conf:1: address: \"none\" is not an address; expected one like 127.0.0.1:25 or "
      "[::1]:25\n"},
+    {"block lists",
+     NAMED "block_lists = {\"a b\", \"192.0.2.1/8\", \"l.test=\", \"l.test=192.0.2.1\",\n"
+           "\"l.test=127.0.0.2,127.0.0.9-127.0.0.3\", \"=127.0.0.2\", \"l.test=127.0.0.1,127.0.0.2,"
+           "127.0.0.3,127.0.0.4,127.0.0.5,127.0.0.6,127.0.0.7,127.0.0.8,127.0.0.9\"}\n",
+     "relay.conf:3: block_lists: \"a b\"" NO_LIST
+     "relay.conf:3: block_lists: \"192.0.2.1/8\"" NO_LIST
+     "relay.conf:3: block_lists: \"l.test=\"" NO_ANSWER
+     "relay.conf:3: block_lists: \"l.test=192.0.2.1\"" NO_ANSWER
+     "relay.conf:4: block_lists: \"l.test=127.0.0.2,127.0.0.9-127.0.0.3\"" NO_ANSWER
+     "relay.conf:4: block_lists: \"=127.0.0.2\"" NO_LIST
+     "relay.conf:4: block_lists: \"l.test=127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5,"
+     "127.0.0.6,127.0.0.7,127.0.0.8,127.0.0.9\" has too many answers; expected at most 8\n"},
     {"hosts", NAMED "route a { hosts = {\"a b\", \"[x\",\n \"a:0\", \"[::1]x\"} }\n",
      "relay.conf:3: hosts: \"a b\" is not a host; expected one like host, host:25 or "
      "[192.0.2.1]:25\n"
