@@ -69,6 +69,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
         .queue = shared->queue,
         .limits = shared->limits,
         .auth = shared->auth,
+        .resolver = worker->resolver,
         .workers = shared->set->count,
         .accepted = on_accepted,
         .context = worker,

@@ -107,6 +107,9 @@ struct conn_tls_info {
     const char *server_name; /* server side: SNI, checked to be a host name; NULL = none */
 };
 void conn_tls_info(const struct conn *conn, struct conn_tls_info *out);
+/* While CONN_SECURED is told: whether the peer has sent more behind its handshake. False without
+ * TLS. */
+bool conn_tls_has_more(const struct conn *conn);
 enum conn_binding {
     CONN_BINDING_EXPORTER, /* RFC 9266; TLS 1.3 */
     CONN_BINDING_UNIQUE,   /* RFC 5929; TLS 1.2 with the extended master secret */

@@ -163,6 +163,11 @@ SSL_SESSION *conn_tls_session(const struct conn *c)
     return session;
 }
 
+bool conn_tls_has_more(const struct conn *c)
+{
+    return c->tls != NULL && c->tls->io.input.len > 0;
+}
+
 void conn_tls_encrypt(struct conn *c)
 {
     while (buf_len(&c->out) > 0) {

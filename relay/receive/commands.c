@@ -172,6 +172,7 @@ static void do_starttls(struct session *s, const struct smtp_command *command)
     reset(s);
     free(s->hello);
     s->hello = NULL;
+    s->esmtp = false;
     session_reply(s, 220, ESC(2, 0, 0), "Go ahead");
     session_enter(s, SESSION_HANDSHAKE);
     conn_start_tls_server(s->conn, s->tls);

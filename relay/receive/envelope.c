@@ -101,6 +101,7 @@ static void begin_message(struct session *s, const struct address *sender)
     message->reverse_path = arena_dup(&message->arena, sender->text);
     message->tenant = arena_dup(&message->arena, sender->domain);
     message->client = arena_dup(&message->arena, span_cstr(s->client));
+    message->client_name = arena_dup(&message->arena, span_cstr(screen_verified_name(s)));
     message->hello = arena_dup(&message->arena, span_cstr(s->hello));
     session_reply(s, 250, ESC(2, 1, 0), "Sender OK");
 }
@@ -193,6 +194,8 @@ void envelope_rcpt(struct session *s, struct span text)
         return;
     }
     if (!take_rcpt_params(s, &args.params))
+        return;
+    if (screen_refuses(s, &args.path))
         return;
     if (!s->may_relay) {
         count(&s->server->counters.rejected);

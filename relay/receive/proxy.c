@@ -133,11 +133,15 @@ void xclient_execute(struct session *s, struct span args)
         arena_fini(&arena);
         return;
     }
+    if (x.values[XCLIENT_ADDR].state != XCLIENT_ABSENT)
+        screen_forget(s);
+    screen_take_name(s, &x.values[XCLIENT_NAME]);
     bool fits = take_address(s, &x);
     take_login(s, &x.values[XCLIENT_LOGIN]);
     arena_fini(&arena);
     free(s->hello);
     s->hello = NULL;
+    s->esmtp = false;
     if (fits) {
         session_greet(s);
     } else {

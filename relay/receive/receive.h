@@ -23,13 +23,15 @@ void receive_limits_free(struct receive_limits *limits);
 unsigned receive_limits_sessions(struct receive_limits *limits);
 
 struct auth;
+struct resolver;
 
 struct receive_options {
     struct loop *loop;
     struct queue *queue;
     struct receive_limits *limits;
-    struct auth *auth; /* shared by the workers; NULL = nobody can log in */
-    unsigned workers;  /* that share receive_memory_max */
+    struct auth *auth;         /* shared by the workers; NULL = nobody can log in */
+    struct resolver *resolver; /* the worker's; NULL = nothing is looked up of clients */
+    unsigned workers;          /* that share receive_memory_max */
     /* Takes an inserted message over (it gets a reference of its own). */
     void (*accepted)(struct queue_message *message, void *context);
     void *context;

@@ -10,6 +10,7 @@ struct receive_server *receive_server_create(const struct receive_options *optio
     server->queue = options->queue;
     server->limits = options->limits;
     server->auth = options->auth;
+    server->resolver = options->resolver;
     server->workers = options->workers ? options->workers : 1;
     server->accepted = options->accepted;
     server->context = options->context;
@@ -23,6 +24,7 @@ void receive_server_configure(struct receive_server *server, struct conf *conf,
     conf_unref(server->conf);
     tls_server_unref(server->tls);
     server->conf = conf_ref(conf);
+    server->lists_warned = 0;
     server->tls = tls_server_ref(tls);
 }
 

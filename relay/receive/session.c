@@ -33,6 +33,8 @@ static uint64_t deadline_of(const struct session *s, enum session_state state)
     case SESSION_COMMAND:
     case SESSION_AUTH:
         return s->conf->command_timeout;
+    case SESSION_SCREEN:
+        return s->conf->greeting_delay;
     case SESSION_DATA:
     case SESSION_CHUNK:
         return s->conf->data_timeout;
@@ -48,10 +50,11 @@ static uint64_t deadline_of(const struct session *s, enum session_state state)
 }
 
 static const char *const state_names[] = {
-    [SESSION_PROXY] = "proxy",     [SESSION_NEW] = "new",       [SESSION_HANDSHAKE] = "handshake",
-    [SESSION_COMMAND] = "command", [SESSION_ROUTE] = "route",   [SESSION_AUTH] = "auth",
-    [SESSION_VERIFY] = "verify",   [SESSION_DATA] = "data",     [SESSION_CHUNK] = "chunk",
-    [SESSION_STAGE] = "stage",     [SESSION_COMMIT] = "commit", [SESSION_CLOSED] = "closed",
+    [SESSION_PROXY] = "proxy",   [SESSION_NEW] = "new",         [SESSION_HANDSHAKE] = "handshake",
+    [SESSION_SCREEN] = "screen", [SESSION_COMMAND] = "command", [SESSION_ROUTE] = "route",
+    [SESSION_AUTH] = "auth",     [SESSION_VERIFY] = "verify",   [SESSION_DATA] = "data",
+    [SESSION_CHUNK] = "chunk",   [SESSION_STAGE] = "stage",     [SESSION_COMMIT] = "commit",
+    [SESSION_CLOSED] = "closed",
 };
 
 static void log_session(const struct session *s, enum log_level level, const char *event,
@@ -138,6 +141,8 @@ static void log_close(const struct session *s)
     conn_tls_info(s->conn, &tls);
     log_u64(&line, "sid", s->id);
     log_text(&line, "client", s->client);
+    if (s->facts.name_state == SCREEN_NAME_VERIFIED || s->facts.name_state == SCREEN_NAME_TOLD)
+        log_text(&line, "name", s->facts.name);
     log_text(&line, "hello", s->hello ? s->hello : "");
     if (s->user != NULL)
         log_text(&line, "user", s->user);
@@ -162,6 +167,7 @@ static void session_free(struct session *s)
     if (s->tx != NULL)
         transaction_drop(s->tx);
     auth_abandon(s);
+    screen_abandon(s);
     server_forget_session(s);
     conf_unref(s->conf);
     tls_server_unref(s->tls);
@@ -175,6 +181,10 @@ static void on_deadline(struct session *s)
     if (s->state == SESSION_HANDSHAKE || s->state == SESSION_PROXY) {
         bool tls = s->state == SESSION_HANDSHAKE;
         session_cut(s, tls ? "TLS handshake timed out" : "PROXY header timed out");
+        return;
+    }
+    if (s->state == SESSION_SCREEN) {
+        screen_on_deadline(s);
         return;
     }
     session_reply(s, 421, ESC(4, 4, 2), "Timed out waiting for you");
@@ -194,7 +204,7 @@ static void on_secured(struct session *s)
 {
     s->secured = true;
     if (s->listener.tls == CONF_TLS_IMPLICIT)
-        session_greet(s);
+        screen_begin(s);
     else
         session_enter(s, SESSION_COMMAND); /* RFC 3207 4.2: everything is as at the start */
     session_run(s);
@@ -251,6 +261,10 @@ static void leave_if_gone(struct session *s)
     case SESSION_COMMIT:
     case SESSION_CLOSED:
         return;
+    case SESSION_SCREEN:
+        if (conn_input(s->conn).len > 0)
+            return; /* to be answered when it has been greeted */
+        break;
     case SESSION_NEW:
     case SESSION_PROXY:
     case SESSION_HANDSHAKE:
@@ -299,7 +313,11 @@ static bool take_command(struct session *s)
     enum parse_result result =
         smtp_command_parse(&s->parser, conn_input(s->conn), &consumed, &command);
     if (result == PARSE_DONE) {
-        take_line(s, &command);
+        if (screen_is_premature(s, &command, conn_input(s->conn).len - consumed))
+            screen_refuse_early(s, "Commands sent before PIPELINING was offered",
+                                "pipelining before EHLO");
+        else
+            take_line(s, &command);
         if (s->state == SESSION_COMMAND)
             conn_deadline(s->conn, deadline_of(s, s->state)); /* anew for each command */
     }
@@ -315,7 +333,8 @@ static bool stop_here(struct session *s)
         session_cut(s, "shutdown");
         return true;
     }
-    if (!s->stopping || (s->state != SESSION_COMMAND && s->state != SESSION_AUTH))
+    if (!s->stopping ||
+        (s->state != SESSION_SCREEN && s->state != SESSION_COMMAND && s->state != SESSION_AUTH))
         return false;
     if (s->tx != NULL && !s->server->is_stopping)
         return false; /* only too old: its message may still come */
@@ -337,6 +356,8 @@ void session_run(struct session *s)
         bool went_on = false, has_input = conn_input(s->conn).len > 0;
         if (s->state == SESSION_PROXY && has_input)
             went_on = proxy_take(s);
+        else if (s->state == SESSION_SCREEN && has_input)
+            went_on = screen_take(s);
         else if ((s->state == SESSION_COMMAND || s->state == SESSION_AUTH) && has_input)
             went_on = take_command(s);
         else if (s->state == SESSION_DATA && has_input)
@@ -376,7 +397,7 @@ void session_begin(struct session *s)
         /* Behind a PROXY header the handshake may have begun to arrive with it. */
         conn_continue_tls_server(s->conn, s->tls);
     } else {
-        session_greet(s);
+        screen_begin(s);
     }
 }
 

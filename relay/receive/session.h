@@ -16,12 +16,14 @@
 #include "proto/smtp_command.h"
 #include "proto/smtp_path.h"
 #include "receive/receive.h"
+#include "receive/screen.h"
 #include "route/route.h"
 
 enum session_state {
     SESSION_NEW,       /* accepted; nothing said yet */
     SESSION_PROXY,     /* a PROXY header is awaited */
     SESSION_HANDSHAKE, /* TLS is being negotiated */
+    SESSION_SCREEN,    /* the greeting waits: a delay, or what is being looked up of the client */
     SESSION_COMMAND,   /* between commands */
     SESSION_ROUTE,     /* RCPT: the route is being asked for */
     SESSION_AUTH,      /* AUTH: the client's next response is awaited */
@@ -95,6 +97,8 @@ struct session {
     struct smtp_command_parser parser;
     struct transaction *tx;
     struct session_auth *auth;   /* an AUTH under way */
+    struct screen *screen;       /* look-ups of the client under way */
+    struct screen_facts facts;   /* of the client */
     char *user;                  /* who has logged in; NULL = nobody */
     struct status chunk_refusal; /* of the chunk that is arriving; code 0 = it is taken */
     uint64_t chunk_left;         /* of a refused one */
@@ -126,11 +130,13 @@ struct receive_server {
     void *context;
     struct conf *conf;
     struct tls_server *tls;
-    struct auth *auth; /* NULL = nobody can log in */
+    struct auth *auth;         /* NULL = nobody can log in */
+    struct resolver *resolver; /* NULL = nothing is looked up */
+    unsigned lists_warned;     /* of conf->block_lists, as bits */
     struct list sessions;
     unsigned workers;
     uint64_t arriving_bytes; /* held by bodies that are arriving */
-    unsigned detached;       /* commits and password checks under way for clients that have gone */
+    unsigned detached; /* commits, password checks and look-ups that nobody waits for any more */
     struct call *stopped;
     bool is_stopping;
     struct receive_counters counters;

@@ -44,6 +44,7 @@ void trace_make(struct session *s, struct transaction *tx)
     char date[RFC5322_DATE_MAX], id[ID_TEXT_SIZE];
     struct conn_tls_info tls;
     struct span cipher = SPAN(""), recipient = SPAN("");
+    const char *name = screen_verified_name(s); /* nothing that was not checked stands in it */
 
     conn_tls_info(s->conn, &tls);
     if (tls.active)
@@ -57,7 +58,8 @@ void trace_make(struct session *s, struct transaction *tx)
     id_format(message->id, id);
     struct span added = missing_fields(s, tx, id, date);
     message->trace = arena_printf(
-        &message->arena, "Received: from %s (%s)\r\n\tby %s with %s id %s%.*s%.*s;\r\n\t%s\r\n%.*s",
-        s->hello, s->client, s->conf->hostname, protocol_of(s, tx), id, SPAN_ARG(cipher),
-        SPAN_ARG(recipient), date, SPAN_ARG(added));
+        &message->arena,
+        "Received: from %s (%s%s%s)\r\n\tby %s with %s id %s%.*s%.*s;\r\n\t%s\r\n%.*s", s->hello,
+        name ? name : "", name ? " " : "", s->client, s->conf->hostname, protocol_of(s, tx), id,
+        SPAN_ARG(cipher), SPAN_ARG(recipient), date, SPAN_ARG(added));
 }

@@ -57,15 +57,14 @@ class Growth:
 class SlowClients:
     """Connections that send a byte a second: half of them of a command, half of a body."""
 
-    ENVELOPE = (b"EHLO slow.test\r\nMAIL FROM:<slow@client.test>\r\nRCPT TO:<to@example.test>\r\n"
-                b"DATA\r\n")
+    ENVELOPE = b"MAIL FROM:<slow@client.test>\r\nRCPT TO:<to@example.test>\r\nDATA\r\n"
 
     def __init__(self, port, count):
-        self.sockets = []
+        self.clients = []
         for n in range(count):
-            client = socket.create_connection(("127.0.0.1", port))
-            client.sendall(b"EHLO slow" if n % 2 else self.ENVELOPE)
-            self.sockets.append(client)
+            client = Dialogue(port).hello()
+            client.send(b"RSET slow" if n % 2 else self.ENVELOPE)
+            self.clients.append(client)
         self.ended = threading.Event()
         self.cut_off = 0
         self.thread = threading.Thread(target=self._run)
@@ -73,7 +72,7 @@ class SlowClients:
 
     def _run(self):
         while not self.ended.wait(1):
-            for client in self.sockets:
+            for client in self.clients:
                 try:
                     client.send(b"x")
                 except OSError:
@@ -82,8 +81,8 @@ class SlowClients:
     def close(self):
         self.ended.set()
         self.thread.join()
-        for client in self.sockets:
-            client.close()
+        for client in self.clients:
+            client.__exit__()
 
 
 def seconds_to_send(relay, message):
@@ -113,7 +112,8 @@ def test_slow_clients_slow_nobody_else(relay, many_descriptors, figure):
 
 def test_client_that_never_reads(relay, figure):
     """It pipelines commands until neither side takes more; then it is left alone."""
-    with Growth(relay) as growth, socket.create_connection(("127.0.0.1", relay.port)) as deaf:
+    with Growth(relay) as growth, Dialogue(relay.port).hello() as client:
+        deaf = client.socket
         deaf.settimeout(1)
         sent = 0
         with pytest.raises(TimeoutError):

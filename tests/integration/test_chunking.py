@@ -161,8 +161,8 @@ def test_in_step(sent, expected, relay, sink):
     assert_arrived(sink, SAMPLE)
 
 
-def test_before_hello(relay):
-    with Dialogue(relay.port) as client:
+def test_before_hello(start_relay):
+    with Dialogue(start_relay(refuse_early_talkers=False).port) as client:
         assert client.reply().code == 220
         client.send(chunk(b"EHLO client.test\r\n", last=True) + b"NOOP\r\n")
         assert statuses(client, 2) == ["503 5.5.1", OK]

@@ -8,6 +8,7 @@
 #include "net/listener.h"
 #include "queue/queue_memory.h"
 #include "receive/receive.h"
+#include "resolver/resolver.h"
 #include "support/conf_text.h"
 #include "support/smtp_talk.h"
 
@@ -19,6 +20,7 @@ struct receive_rig {
     struct loop *loop;
     struct queue *queue;
     struct receive_limits *limits;
+    struct resolver *resolver; /* NULL where there is no name server */
     struct receive_server *server;
     struct conf *conf;
     struct tls_server *tls;
@@ -51,9 +53,25 @@ static inline void receive_rig_on_stopped(struct call *call)
     container_of(call, struct receive_rig, stopped)->has_stopped = true;
 }
 
-/* `tls` may be NULL; it stays the caller's. */
-static inline void receive_rig_open(struct receive_rig *rig, const char *conf_text,
-                                    struct tls_server *tls, enum conf_listener_tls mode)
+static inline void receive_rig_make_resolver(struct receive_rig *rig,
+                                             const struct sockaddr *name_server)
+{
+    struct resolver_options options = {.servers = &name_server,
+                                       .server_count = 1,
+                                       .timeout_ms = 2000,
+                                       .tries = 1,
+                                       .cache_max = 100,
+                                       .ttl_max_ms = 60000,
+                                       .negative_ttl_max_ms = 60000};
+
+    if (name_server != NULL)
+        assert_false(err_is(resolver_create(rig->loop, &options, &rig->resolver)));
+}
+
+/* `tls` may be NULL; it stays the caller's. So may `name_server`: then nothing is looked up. */
+static inline void receive_rig_open_with(struct receive_rig *rig, const char *conf_text,
+                                         struct tls_server *tls, enum conf_listener_tls mode,
+                                         const struct sockaddr *name_server)
 {
     struct sockaddr_in loopback = {.sin_family = AF_INET,
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -63,12 +81,14 @@ static inline void receive_rig_open(struct receive_rig *rig, const char *conf_te
     list_init(&rig->stopped.link);
     rig->stopped.done = receive_rig_on_stopped;
     rig->conf = conf_from_text(conf_text);
+    receive_rig_make_resolver(rig, name_server);
     rig->limits = receive_limits_create();
     assert_false(err_is(queue_open(&(struct queue_options){.path = "twin"}, &rig->queue)));
     rig->server =
         receive_server_create(&(struct receive_options){.loop = rig->loop,
                                                         .queue = rig->queue,
                                                         .limits = rig->limits,
+                                                        .resolver = rig->resolver,
                                                         .accepted = receive_rig_on_accepted,
                                                         .context = rig});
     receive_server_configure(rig->server, rig->conf, tls);
@@ -76,6 +96,12 @@ static inline void receive_rig_open(struct receive_rig *rig, const char *conf_te
     assert_false(err_is(listener_address(fd, &rig->address)));
     assert_false(
         err_is(listener_create(rig->loop, fd, receive_rig_on_accept, rig, &rig->listener)));
+}
+
+static inline void receive_rig_open(struct receive_rig *rig, const char *conf_text,
+                                    struct tls_server *tls, enum conf_listener_tls mode)
+{
+    receive_rig_open_with(rig, conf_text, tls, mode, NULL);
 }
 
 static inline void receive_rig_stop(struct receive_rig *rig)
@@ -93,6 +119,8 @@ static inline void receive_rig_close(struct receive_rig *rig)
         TURN_UNTIL(rig->loop, rig->has_stopped);
     }
     assert_int_equal(receive_limits_sessions(rig->limits), 0);
+    if (rig->resolver != NULL)
+        resolver_close(rig->resolver);
     turn_once(rig->loop);
     for (unsigned i = 0; i < rig->accepted_count; i++)
         queue_message_unref(rig->accepted[i]);

@@ -209,7 +209,7 @@ static const struct dialogue dialogues[] = {
      0},
     {"too many errors, pipelined",
      "errors_max = 2\n",
-     {"S:220 ", "R:FOO\r\nBAR\r\nBAZ\r\nQUIT\r\n", "S:500 ", "S:500 ", "S:421 4.7.0", "!eof"},
+     {HELLO, "R:FOO\r\nBAR\r\nBAZ\r\nQUIT\r\n", "S:500 ", "S:500 ", "S:421 4.7.0", "!eof"},
      0},
     {"too many commands",
      "commands_without_mail_max = 2\n",
