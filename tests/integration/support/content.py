@@ -10,7 +10,7 @@ ANY_BYTE = bytes(sorted(set(range(1, 256)) - {0x0a, 0x0d}))
 
 # RFC 5321 4.4; the comment behind the address literal tells of TLS.
 RECEIVED = re.compile(
-    rb"Received: from (?P<hello>\S+) \((?P<client>\[[^]]+\])\)\r\n"
+    rb"Received: from (?P<hello>\S+) \((?:(?P<name>\S+) )?(?P<client>\[[^]]+\])\)\r\n"
     rb"\tby (?P<by>\S+) with (?P<protocol>\S+) id (?P<id>[0-9A-Za-z]+)"
     rb"(?:\r\n\t\(using (?P<tls>TLSv[\d.]+) with cipher (?P<cipher>\S+) \((?P<bits>\d+) bits\)\))?"
     rb"(?:\r\n\tfor <(?P<recipient>[^>]+)>)?;\r\n"
