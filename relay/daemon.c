@@ -1,11 +1,11 @@
 #include "daemon.h"
 
-#include "auth/verify.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/control.h"
 #include "net/local.h"
 #include "proto/ip.h"
+#include "sources.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -31,8 +31,6 @@ struct bound {
     struct receive_listener kind;
 };
 
-enum { USERS_POLL_MS = 1000 };
-
 struct phase_call {
     struct call call;
     struct daemon *daemon;
@@ -49,8 +47,7 @@ struct daemon {
     unsigned worker_count;
     struct bound *bound;
     unsigned bound_count;
-    struct timer users_timer; /* looks whether the users file has changed */
-    struct work users_work;
+    struct sources sources;
     uint64_t started;
 
     enum phase phase;
@@ -106,6 +103,24 @@ static void log_lines(enum log_level level, const char *event, const struct buf 
     }
 }
 
+/* Without a route our own Postmaster's mail goes to the MX hosts of our own name. Where these are
+ * this relay it goes round until hops_max ends that. */
+static void warn_of_postmaster(const struct conf *conf)
+{
+    const char *at = strrchr(conf->postmaster_address, '@');
+    struct log_line line;
+
+    if (strcasecmp(at + 1, conf->hostname) != 0 || conf_route_find(conf, span_cstr(at + 1)) != NULL)
+        return;
+    if (log_begin(&line, LOG_WARN, "postmaster-unrouted")) {
+        log_text(&line, "address", conf->postmaster_address);
+        log_text(&line, "text",
+                 "there is no route for the hostname: mail for Postmaster goes to "
+                 "its MX hosts; set postmaster_address or a route");
+        log_end(&line);
+    }
+}
+
 /* A new snapshot is taken whole or not at all. */
 static bool reload(void *context, struct buf *messages)
 {
@@ -118,9 +133,12 @@ static bool reload(void *context, struct buf *messages)
         log_lines(LOG_ERROR, "reload-refused", messages);
         return false;
     }
-    if (!load_tls(next, d->tls, problem, sizeof problem, &tls)) {
+    bool usable = load_tls(next, d->tls, problem, sizeof problem, &tls);
+    if (!usable)
         buf_addf(messages, "%s\n", problem);
+    if (!usable || err_is(sources_reload(&d->sources, next, messages))) {
         log_lines(LOG_ERROR, "reload-refused", messages);
+        tls_server_unref(tls);
         conf_unref(next);
         return false;
     }
@@ -138,6 +156,7 @@ static bool reload(void *context, struct buf *messages)
         log_text(&line, "file", next->file);
         log_end(&line);
     }
+    warn_of_postmaster(next);
     return true;
 }
 
@@ -147,11 +166,13 @@ static void end(struct daemon *d)
 {
     d->phase = PHASE_STOPPED;
     timer_stop(d->loop, &d->stop_timer);
-    timer_stop(d->loop, &d->users_timer);
+    sources_stop(&d->sources);
     control_close(d->control);
     d->control = NULL;
     if (d->conf->submission_socket != NULL)
         unlink(d->conf->submission_socket);
+    if (d->conf->lmtp_socket != NULL)
+        unlink(d->conf->lmtp_socket);
     loop_stop(d->loop);
 }
 
@@ -368,49 +389,6 @@ static bool catch_signals(struct daemon *d)
     return !err_is(e) || fail("signals", e);
 }
 
-/* ---- users -------------------------------------------------------------------------------- */
-
-static void poll_users(struct work *work)
-{
-    auth_poll(container_of(work, struct daemon, users_work)->shared.auth);
-}
-
-static void on_users_timer(struct timer *timer)
-{
-    struct daemon *d = container_of(timer, struct daemon, users_timer);
-
-    loop_work(d->loop, &d->users_work);
-}
-
-static void on_users_polled(struct call *call)
-{
-    struct daemon *d = container_of(call, struct daemon, users_work.call);
-
-    if (d->phase != PHASE_STOPPED)
-        timer_start(d->loop, &d->users_timer, USERS_POLL_MS, on_users_timer);
-}
-
-static bool load_users(struct daemon *d)
-{
-    struct auth_options options = {.users_file = d->conf->users_file};
-    struct buf messages;
-
-    if (d->conf->users_file == NULL)
-        return true;
-    buf_init(&messages, 0);
-    struct err e = auth_create(&options, &messages, &d->shared.auth);
-    if (buf_len(&messages) > 0)
-        fwrite(buf_span(&messages).ptr, 1, buf_len(&messages), stderr);
-    buf_fini(&messages);
-    if (err_is(e))
-        return fail(d->conf->users_file, e);
-    list_init(&d->users_work.call.link);
-    d->users_work.run = poll_users;
-    d->users_work.call.done = on_users_polled;
-    timer_start(d->loop, &d->users_timer, USERS_POLL_MS, on_users_timer);
-    return true;
-}
-
 /* ---- starting ----------------------------------------------------------------------------- */
 
 static void raise_descriptors(void)
@@ -474,7 +452,8 @@ static bool bind_address(struct daemon *d, const struct conf_listener *listener,
         struct bound *bound = &d->bound[d->bound_count];
         *bound = (struct bound){
             .worker = i,
-            .kind = {.tls = listener->tls,
+            .kind = {.name = listener->name,
+                     .tls = listener->tls,
                      .role = listener->role,
                      .auth = listener->auth,
                      .proxy = listener->proxy},
@@ -495,16 +474,15 @@ static bool bind_address(struct daemon *d, const struct conf_listener *listener,
 }
 
 /* One worker serves it: local programs are few. */
-static bool bind_local(struct daemon *d)
+static bool bind_local(struct daemon *d, const char *path, mode_t mode,
+                       enum conf_listener_role role)
 {
-    const char *path = d->conf->submission_socket;
-
     if (path == NULL)
         return true;
     d->bound = mem_realloc(d->bound, (d->bound_count + 1) * sizeof *d->bound);
     struct bound *bound = &d->bound[d->bound_count];
-    *bound = (struct bound){.kind = {.role = CONF_ROLE_LOCAL}};
-    struct err e = local_bind(path, 0666, &bound->fd);
+    *bound = (struct bound){.kind = {.role = role}};
+    struct err e = local_bind(path, mode, &bound->fd);
     if (err_is(e))
         return fail(path, e);
     d->bound_count++;
@@ -519,7 +497,22 @@ static bool bind_all(struct daemon *d)
             if (!bind_address(d, listener, &listener->addresses[a].any))
                 return false;
     }
-    return bind_local(d);
+    return bind_local(d, d->conf->submission_socket, 0666, CONF_ROLE_LOCAL);
+}
+
+/* As the user that the daemon has become, whose group is to be able to open it. */
+static bool bind_lmtp(struct daemon *d)
+{
+    return bind_local(d, d->conf->lmtp_socket, 0660, CONF_ROLE_LMTP);
+}
+
+static bool load_sources(struct daemon *d)
+{
+    bool loaded = sources_open(&d->sources, d->loop, d->conf);
+
+    d->shared.auth = d->sources.auth;
+    d->shared.recipients = d->sources.recipients;
+    return loaded;
 }
 
 static bool listen_all(struct daemon *d)
@@ -609,7 +602,7 @@ static bool load_first_tls(const struct conf *conf, struct tls_server **out)
 bool daemon_check(const struct conf *conf)
 {
     struct tls_server *tls = NULL;
-    bool usable = load_first_tls(conf, &tls);
+    bool usable = load_first_tls(conf, &tls) && sources_check(conf);
 
     tls_server_unref(tls);
     return usable;
@@ -644,9 +637,9 @@ static bool start(struct daemon *d)
     d->shared.limits = receive_limits_create();
     d->worker_count = count_of_workers(d->conf);
     /* Keys are read and ports bound while it may still be root; the store is opened after. */
-    if (!make_tls(d) || !bind_all(d) || !become_user(d->conf) || !load_users(d) || !open_store(d) ||
-        !make_workers(d) || !listen_all(d) || !catch_signals(d) || !open_control(d) ||
-        !start_workers(d))
+    if (!make_tls(d) || !bind_all(d) || !become_user(d->conf) || !bind_lmtp(d) ||
+        !load_sources(d) || !open_store(d) || !make_workers(d) || !listen_all(d) ||
+        !catch_signals(d) || !open_control(d) || !start_workers(d))
         return false;
     struct log_line line;
     if (log_begin(&line, LOG_INFO, "started")) {
@@ -655,6 +648,7 @@ static bool start(struct daemon *d)
         log_u64(&line, "workers", d->worker_count);
         log_end(&line);
     }
+    warn_of_postmaster(d->conf);
     return true;
 }
 
@@ -671,7 +665,7 @@ static void dispose(struct daemon *d)
         worker_fini(&d->workers[i]);
     control_close(d->control);
     loop_free(d->loop);
-    auth_free(d->shared.auth);
+    sources_close(&d->sources);
     tls_server_unref(d->tls);
     tls_client_unref(d->shared.tls_client);
     receive_limits_free(d->shared.limits);

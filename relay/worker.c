@@ -70,6 +70,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
         .limits = shared->limits,
         .auth = shared->auth,
         .resolver = worker->resolver,
+        .recipients = shared->recipients,
         .workers = shared->set->count,
         .accepted = on_accepted,
         .context = worker,
@@ -99,8 +100,11 @@ struct err worker_listen(struct worker *worker, int fd, const struct receive_lis
 
     listener->worker = worker;
     listener->kind = *kind;
+    listener->name = kind->name != NULL ? mem_strdup(kind->name) : NULL;
+    listener->kind.name = listener->name;
     struct err e = listener_create(worker->loop, fd, on_accept, listener, &listener->listener);
     if (err_is(e)) {
+        free(listener->name);
         free(listener);
         return e;
     }
@@ -240,6 +244,7 @@ void worker_fini(struct worker *worker)
     loop_free(worker->loop);
     for (struct worker_listener *l = worker->listeners, *next; l != NULL; l = next) {
         next = l->next;
+        free(l->name);
         free(l);
     }
 }

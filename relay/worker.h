@@ -17,7 +17,8 @@ struct worker_listener {
     struct worker_listener *next;
     struct worker *worker;
     struct listener *listener;
-    struct receive_listener kind;
+    struct receive_listener kind; /* with a copy of the name */
+    char *name;
 };
 
 /* What is the same for all workers. */
@@ -25,7 +26,8 @@ struct worker_shared {
     struct queue *queue;
     struct receive_limits *limits;
     struct tls_client *tls_client;
-    struct auth *auth; /* NULL = nobody can log in */
+    struct auth *auth;         /* NULL = nobody can log in */
+    struct follow *recipients; /* of struct recipients */
     struct schedule_set *set;
     struct loop *main; /* where phases are told */
 };

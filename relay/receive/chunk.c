@@ -11,7 +11,7 @@ static bool is_refused(struct session *s, const struct bdat_args *args, struct s
     if (tx == NULL)
         *why = STATUS(503, 5, 5, 1, "MAIL first");
     else if (tx->recipient_count == 0)
-        *why = STATUS(554, 5, 5, 1, "No valid recipients");
+        *why = lmtp_no_recipients(s);
     else if (args->size > s->conf->message_size_max ||
              tx->chunks.total > s->conf->message_size_max - args->size)
         *why = STATUS(552, 5, 3, 4, "Message is larger than the server takes");
@@ -30,9 +30,8 @@ void chunk_begin(struct session *s, struct span args)
         return;
     }
     if (is_refused(s, &parsed, &s->chunk_refusal)) {
-        if (s->tx != NULL)
-            transaction_drop(s->tx);
         s->chunk_left = parsed.size;
+        s->chunk_last = parsed.last;
     } else {
         s->chunk_refusal = (struct status){0};
         if (!s->tx->in_chunks)
@@ -41,6 +40,21 @@ void chunk_begin(struct session *s, struct span args)
         bdat_begin(&s->tx->chunks, &parsed);
     }
     session_enter(s, SESSION_CHUNK);
+}
+
+/* A refused chunk has arrived. */
+static void answer_refused(struct session *s)
+{
+    const struct status *why = &s->chunk_refusal;
+
+    /* RFC 2033 4.3: only the last one is answered for each recipient, if there are any. */
+    if (s->chunk_last && s->tx != NULL && s->tx->recipient_count > 0)
+        lmtp_answer(s, s->tx, why->code, why->enhanced, why->text);
+    else
+        session_reply_span(s, why->code, why->enhanced, why->text);
+    if (s->tx != NULL)
+        transaction_drop(s->tx);
+    session_count_error(s);
 }
 
 static bool discard(struct session *s)
@@ -56,7 +70,7 @@ static bool discard(struct session *s)
         return false;
     }
     session_enter(s, SESSION_COMMAND);
-    session_refuse_span(s, s->chunk_refusal.code, s->chunk_refusal.enhanced, s->chunk_refusal.text);
+    answer_refused(s);
     return true;
 }
 

@@ -14,7 +14,8 @@ static void reset(struct session *s)
         transaction_drop(s->tx);
 }
 
-/* ---- EHLO, HELO --------------------------------------------------------------------------- */
+/* ---- EHLO, LHLO, HELO ---------------------------------------------------------------------------
+ */
 
 static bool hello(struct session *s, const struct smtp_command *command)
 {
@@ -79,7 +80,8 @@ static void do_data(struct session *s, const struct smtp_command *command)
         return;
     }
     if (s->tx->recipient_count == 0) {
-        session_refuse(s, 554, ESC(5, 5, 1), "No valid recipients");
+        struct status none = lmtp_no_recipients(s);
+        session_refuse_span(s, none.code, none.enhanced, none.text);
         return;
     }
     /* RFC 2920 3.1: DATA ends a group. What is here already was not written by a client that
@@ -135,11 +137,13 @@ static void do_expn(struct session *s, const struct smtp_command *command)
     session_refuse(s, 502, ESC(5, 5, 1), "EXPN is not available");
 }
 
+#define COMMANDS " AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS"
+
 static void do_help(struct session *s, const struct smtp_command *command)
 {
     (void)command;
     session_reply(s, 214, ESC(2, 0, 0),
-                  "Commands: EHLO HELO AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS");
+                  session_is_lmtp(s) ? "Commands: LHLO" COMMANDS : "Commands: EHLO HELO" COMMANDS);
 }
 
 static void do_quit(struct session *s, const struct smtp_command *command)
@@ -180,14 +184,21 @@ static void do_starttls(struct session *s, const struct smtp_command *command)
 
 /* ---- dispatch ----------------------------------------------------------------------------- */
 
-enum { NEEDS_HELLO = 1 << 0, COUNTS_AS_IDLE = 1 << 1, TAKES_NOTHING = 1 << 2 };
+enum {
+    NEEDS_HELLO = 1 << 0,
+    COUNTS_AS_IDLE = 1 << 1,
+    TAKES_NOTHING = 1 << 2,
+    SMTP_ONLY = 1 << 3,
+    LMTP_ONLY = 1 << 4,
+};
 
 static const struct {
     void (*handler)(struct session *s, const struct smtp_command *command);
     unsigned flags;
 } table[SMTP_VERB_COUNT] = {
-    [SMTP_VERB_EHLO] = {do_ehlo, COUNTS_AS_IDLE},
-    [SMTP_VERB_HELO] = {do_helo, COUNTS_AS_IDLE},
+    [SMTP_VERB_EHLO] = {do_ehlo, COUNTS_AS_IDLE | SMTP_ONLY},
+    [SMTP_VERB_HELO] = {do_helo, COUNTS_AS_IDLE | SMTP_ONLY},
+    [SMTP_VERB_LHLO] = {do_ehlo, COUNTS_AS_IDLE | LMTP_ONLY},
     [SMTP_VERB_MAIL] = {do_mail, NEEDS_HELLO | COUNTS_AS_IDLE},
     [SMTP_VERB_RCPT] = {do_rcpt, NEEDS_HELLO},
     [SMTP_VERB_DATA] = {do_data, NEEDS_HELLO | TAKES_NOTHING},
@@ -211,13 +222,18 @@ void command_execute(struct session *s, const struct smtp_command *command)
         session_refuse(s, 500, ESC(5, 5, 2), "Unknown command");
         return;
     }
+    if (flags & (session_is_lmtp(s) ? SMTP_ONLY : LMTP_ONLY)) {
+        session_refuse(s, 500, ESC(5, 5, 1),
+                       session_is_lmtp(s) ? "This is LMTP: say LHLO" : "This is SMTP: say EHLO");
+        return;
+    }
     if ((flags & COUNTS_AS_IDLE) && ++s->idle_commands > s->conf->commands_without_mail_max) {
         session_reply(s, 421, ESC(4, 7, 0), "Too many commands without mail");
         session_end(s, "too many commands without mail");
         return;
     }
     if ((flags & NEEDS_HELLO) && s->hello == NULL) {
-        bad_sequence(s, "EHLO first");
+        bad_sequence(s, session_is_lmtp(s) ? "LHLO first" : "EHLO first");
         return;
     }
     if ((flags & TAKES_NOTHING) && command->args.len > 0) {

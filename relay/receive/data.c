@@ -85,7 +85,8 @@ void data_end(struct session *s)
     header_scan_end(&tx->header);
     if (is_unfit(tx, &status)) {
         count(&s->server->counters.rejected);
-        session_refuse_span(s, status.code, status.enhanced, status.text);
+        lmtp_answer(s, tx, status.code, status.enhanced, status.text);
+        session_count_error(s);
         transaction_drop(tx);
         session_enter(s, SESSION_COMMAND);
         return;
@@ -154,14 +155,14 @@ void data_committed(struct session *s, struct transaction *tx)
 
     if (!err_is(e)) {
         snprintf(text, sizeof text, "OK queued as %s", id_format(tx->message->id, id));
-        session_reply(s, 250, ESC(2, 0, 0), text);
+        lmtp_answer(s, tx, 250, ESC(2, 0, 0), span_cstr(text));
         s->messages++;
         s->idle_commands = 0;
     } else if (e.kind == ERR_NO_SPACE) {
-        session_reply(s, 452, ESC(4, 3, 1), "No room to store mail, try again later");
+        lmtp_answer(s, tx, 452, ESC(4, 3, 1), SPAN("No room to store mail, try again later"));
     } else {
         log_failure(LOG_ERROR, "insert-failed", e, "client", s->client);
-        session_reply(s, 451, ESC(4, 3, 0), "Mail cannot be stored, try again later");
+        lmtp_answer(s, tx, 451, ESC(4, 3, 0), SPAN("Mail cannot be stored, try again later"));
     }
     tx->complete = false;
     transaction_drop(tx);

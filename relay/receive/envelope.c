@@ -164,7 +164,7 @@ static void ask_route(struct session *s, const struct address *path)
 
     if (path->literal)
         ascii = arena_dup(arena, path->domain);
-    else if (path->domain.len > 0)
+    else
         domain_to_ascii(path->domain, arena, &ascii);
     *query = (struct route_query){
         .conf = tx->conf,
@@ -195,13 +195,8 @@ void envelope_rcpt(struct session *s, struct span text)
     }
     if (!take_rcpt_params(s, &args.params))
         return;
-    if (screen_refuses(s, &args.path))
+    if (screen_refuses(s, &args.path) || !recipient_admit(s, &args.path))
         return;
-    if (!s->may_relay) {
-        count(&s->server->counters.rejected);
-        session_refuse(s, 550, ESC(5, 7, 1), "Relaying is not permitted for your address");
-        return;
-    }
     if (s->tx->recipient_count >= s->conf->recipients_max) {
         session_reply(s, 452, ESC(4, 5, 3), "Too many recipients; send the rest separately");
         return;
@@ -214,11 +209,8 @@ void envelope_routed(struct session *s)
     const struct route_query *query = &s->tx->route;
 
     session_enter(s, SESSION_COMMAND);
-    if (query->verdict == ROUTE_REJECT) {
-        count(&s->server->counters.rejected);
-        session_refuse_span(s, query->status.code, query->status.enhanced, query->status.text);
-    } else if (query->verdict == ROUTE_DEFER) {
-        session_reply_span(s, query->status.code, query->status.enhanced, query->status.text);
+    if (query->verdict == ROUTE_REJECT || query->verdict == ROUTE_DEFER) {
+        recipient_refuse(s, query->status);
     } else {
         *transaction_add_recipient(s->tx) = (struct tx_recipient){
             .address = query->recipient,

@@ -24,6 +24,7 @@ unsigned receive_limits_sessions(struct receive_limits *limits);
 
 struct auth;
 struct resolver;
+struct follow;
 
 struct receive_options {
     struct loop *loop;
@@ -32,6 +33,9 @@ struct receive_options {
     struct auth *auth;         /* shared by the workers; NULL = nobody can log in */
     struct resolver *resolver; /* the worker's; NULL = nothing is looked up of clients */
     unsigned workers;          /* that share receive_memory_max */
+    /* Of struct recipients (recipients.h), shared by the workers; NULL = recipients are not checked
+     */
+    struct follow *recipients;
     /* Takes an inserted message over (it gets a reference of its own). */
     void (*accepted)(struct queue_message *message, void *context);
     void *context;
@@ -44,6 +48,8 @@ void receive_server_configure(struct receive_server *server, struct conf *conf,
                               struct tls_server *tls);
 /* What a session has to know of the listener that it came by. */
 struct receive_listener {
+    const char
+        *name; /* of its section in every configuration; stays in place. NULL = it has none */
     enum conf_listener_tls tls;
     enum conf_listener_role role;
     bool auth;

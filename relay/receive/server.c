@@ -11,6 +11,7 @@ struct receive_server *receive_server_create(const struct receive_options *optio
     server->limits = options->limits;
     server->auth = options->auth;
     server->resolver = options->resolver;
+    server->recipients = options->recipients;
     server->workers = options->workers ? options->workers : 1;
     server->accepted = options->accepted;
     server->context = options->context;

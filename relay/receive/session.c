@@ -110,6 +110,11 @@ void session_refuse_span(struct session *s, uint16_t code, struct enhanced_code 
                          struct span text)
 {
     session_reply_span(s, code, enhanced, text);
+    session_count_error(s);
+}
+
+void session_count_error(struct session *s)
+{
     if (++s->errors < s->conf->errors_max || s->state == SESSION_CLOSED)
         return;
     session_reply(s, 421, ESC(4, 7, 0), "Too many errors");
@@ -126,7 +131,8 @@ void session_greet(struct session *s)
 {
     char text[320];
 
-    snprintf(text, sizeof text, "%s ESMTP Smarthop", s->conf->hostname);
+    snprintf(text, sizeof text, "%s %s Smarthop", s->conf->hostname,
+             session_is_lmtp(s) ? "LMTP" : "ESMTP");
     session_reply(s, 220, ESC_NONE, text);
     session_enter(s, SESSION_COMMAND);
 }
@@ -148,6 +154,7 @@ static void log_close(const struct session *s)
         log_text(&line, "user", s->user);
     log_u64(&line, "messages", s->messages);
     log_u64(&line, "recipients", s->recipients_total);
+    log_u64(&line, "refused", s->recipients_refused);
     log_u64(&line, "errors", s->errors);
     if (tls.active)
         log_text(&line, "tls", tls.version);
@@ -406,18 +413,9 @@ const struct sockaddr *session_peer(const struct session *s)
     return (const struct sockaddr *)&s->peer;
 }
 
-void session_judge_peer(struct session *s)
-{
-    enum conf_listener_role role = s->listener.role;
-
-    s->may_relay = role == CONF_ROLE_LOCAL ||
-                   (role == CONF_ROLE_RELAY &&
-                    conf_networks_contain(&s->conf->relay_networks, session_peer(s)));
-}
-
 void session_set_peer(struct session *s, const struct sockaddr *peer)
 {
-    bool local = s->listener.role == CONF_ROLE_LOCAL;
+    bool local = peer->sa_family == AF_UNIX;
 
     memcpy(&s->peer, peer,
            peer->sa_family == AF_INET6 ? sizeof s->peer : sizeof(struct sockaddr_in));
@@ -444,6 +442,7 @@ void session_start(struct receive_server *server, struct conn *conn,
         s->listener.tls = CONF_TLS_NONE;
     s->id = next_session_id();
     s->began = loop_now(server->loop);
+    session_find_rights(s);
     session_set_peer(s, conn_peer(conn));
     s->is_counted = true; /* by who accepted it */
     smtp_command_parser_init(&s->parser, s->conf->command_line_max);

@@ -102,6 +102,7 @@ struct session {
     char *user;                  /* who has logged in; NULL = nobody */
     struct status chunk_refusal; /* of the chunk that is arriving; code 0 = it is taken */
     uint64_t chunk_left;         /* of a refused one */
+    bool chunk_last;             /* likewise */
     struct timer lifetime;
     uint64_t id;
     uint64_t began; /* loop time */
@@ -109,7 +110,10 @@ struct session {
     const char *close_reason;
     bool esmtp;
     bool secured;
-    bool may_relay;
+    bool may_relay; /* to any domain */
+    const struct conf_networks
+        *relay_networks;                      /* the listener's, in conf; NULL = it is gone there */
+    const struct conf_domains *relay_domains; /* likewise: to where anybody may send */
     bool may_xclient;
     bool is_counted;  /* in the limits, under its peer */
     bool stopping;    /* 421 at the next chance */
@@ -117,6 +121,7 @@ struct session {
     bool client_gone; /* it has sent its last byte */
     unsigned messages;
     unsigned recipients_total;
+    unsigned recipients_refused;
     unsigned errors;
     unsigned idle_commands; /* since the last message */
     char client[IP_LITERAL_MAX];
@@ -133,6 +138,7 @@ struct receive_server {
     struct auth *auth;         /* NULL = nobody can log in */
     struct resolver *resolver; /* NULL = nothing is looked up */
     unsigned lists_warned;     /* of conf->block_lists, as bits */
+    struct follow *recipients; /* NULL = they are not checked */
     struct list sessions;
     unsigned workers;
     uint64_t arriving_bytes; /* held by bodies that are arriving */
@@ -155,8 +161,6 @@ void session_begin(struct session *s);
 void session_greet(struct session *s);
 const struct sockaddr *session_peer(const struct session *s);
 void session_set_peer(struct session *s, const struct sockaddr *peer);
-/* The rights that a client has by its address alone. */
-void session_judge_peer(struct session *s);
 /* Closes at once. `reason` is static, for the log. */
 void session_cut(struct session *s, const char *reason);
 /* Goes on with what has arrived, as far as the state allows. */
@@ -171,6 +175,8 @@ void session_refuse(struct session *s, uint16_t code, struct enhanced_code enhan
                     const char *text);
 void session_refuse_span(struct session *s, uint16_t code, struct enhanced_code enhanced,
                          struct span text);
+/* The second half of session_refuse, for what has been replied to already. */
+void session_count_error(struct session *s);
 /* Sends what was gathered and closes. `reason` is static, for the log. */
 void session_end(struct session *s, const char *reason);
 
@@ -188,6 +194,28 @@ void envelope_routed(struct session *s);
 /* While the store is full or broken; the other says so to the client. */
 bool envelope_store_refuses(const struct session *s, struct status *why);
 bool envelope_store_takes_mail(struct session *s);
+
+/* recipient.c: the rights of clients, and to whom they may send */
+/* Of the listener, once. */
+void session_find_rights(struct session *s);
+/* The rights that a client has by its address alone. */
+void session_judge_peer(struct session *s);
+/* Whether the client may send to this recipient, and there is one; if not, it has been refused.
+ * Postmaster's address is put in the place of our own Postmaster; it lives as long as s->conf. */
+bool recipient_admit(struct session *s, struct address *path);
+/* Replies, and counts what is refused for good. */
+void recipient_refuse(struct session *s, struct status why);
+
+/* lmtp.c */
+static inline bool session_is_lmtp(const struct session *s)
+{
+    return s->listener.role == CONF_ROLE_LMTP;
+}
+/* What DATA and BDAT get without an accepted recipient. */
+struct status lmtp_no_recipients(const struct session *s);
+/* The reply to the end of a message; in LMTP one for each recipient, with its address. */
+void lmtp_answer(struct session *s, struct transaction *tx, uint16_t code,
+                 struct enhanced_code enhanced, struct span text);
 
 /* data.c: takes input while in SESSION_DATA; false when it has to wait. */
 bool data_take(struct session *s);

@@ -8,13 +8,16 @@
 /* RFC 3848; RFC 6531 4.3 for the UTF8 forms. */
 static const char *protocol_of(const struct session *s, const struct transaction *tx)
 {
-    static const char *const names[2][2][2] = {
-        {{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}},
-        {{"UTF8SMTP", "UTF8SMTPA"}, {"UTF8SMTPS", "UTF8SMTPSA"}},
+    static const char *const names[2][2][2][2] = {
+        {{{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}},
+         {{"UTF8SMTP", "UTF8SMTPA"}, {"UTF8SMTPS", "UTF8SMTPSA"}}},
+        {{{"LMTP", "LMTPA"}, {"LMTPS", "LMTPSA"}},
+         {{"UTF8LMTP", "UTF8LMTPA"}, {"UTF8LMTPS", "UTF8LMTPSA"}}},
     };
+    bool lmtp = session_is_lmtp(s);
     bool utf8 = (tx->message->flags & QUEUE_SMTPUTF8) != 0;
 
-    return s->esmtp ? names[utf8][s->secured][s->user != NULL] : "SMTP";
+    return s->esmtp ? names[lmtp][utf8][s->secured][s->user != NULL] : "SMTP";
 }
 
 /* What a submitted message lacks of the fields that RFC 5322 3.6 asks for, as RFC 6409 section 8
@@ -26,7 +29,7 @@ static struct span missing_fields(const struct session *s, const struct transact
     struct span sender = tx->message->reverse_path;
     struct span lines = SPAN("");
 
-    if (s->listener.role == CONF_ROLE_RELAY)
+    if (s->listener.role == CONF_ROLE_RELAY || s->listener.role == CONF_ROLE_LMTP)
         return lines;
     if (!data_has_field(tx, DATA_FIELD_DATE))
         lines = arena_printf(arena, "Date: %s\r\n", date);

@@ -127,14 +127,13 @@ static void follow(struct route_query *query, const struct conf_route *route, st
 
 void route_recipient(struct loop *loop, struct route_query *query)
 {
-    struct span domain = query->domain.len ? query->domain : span_cstr(query->conf->hostname);
-    const struct conf_route *route = conf_route_find(query->conf, domain);
+    const struct conf_route *route = conf_route_find(query->conf, query->domain);
 
     query->next_hop = query->destination = SPAN_NONE;
     query->status = (struct status){0};
     if (route != NULL)
-        follow(query, route, domain);
+        follow(query, route, query->domain);
     else
-        to_mx(query, domain, SMTP_PORT, CONF_ROUTE_TLS_OPPORTUNISTIC);
+        to_mx(query, query->domain, SMTP_PORT, CONF_ROUTE_TLS_OPPORTUNISTIC);
     loop_defer(loop, &query->call);
 }

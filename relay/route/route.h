@@ -26,7 +26,7 @@ struct route_query {
     const struct conf *conf; /* stays in place until the completion */
     struct span reverse_path;
     struct span recipient; /* mailbox, without brackets */
-    struct span domain;    /* its domain in ASCII form; "" for Postmaster without one */
+    struct span domain;    /* its domain in ASCII form */
     struct arena *arena;   /* where the answer's texts go */
 
     enum route_verdict verdict;

@@ -308,7 +308,7 @@ def test_session_timeout(discarding_relay):
 def test_relay_networks(start_relay, sink):
     relay = start_relay(routes={"*": to(sink)}, relay_networks=["127.0.0.2/31"])
     with Dialogue(relay.port, client="127.0.0.9").hello() as client:
-        assert client.talk(MAIL, RCPT, "RCPT TO:<b@client.test>", "RCPT TO:<postmaster>",
+        assert client.talk(MAIL, RCPT, "RCPT TO:<b@client.test>", "RCPT TO:<b@relay.test>",
                            "DATA") == [SENDER_OK] + ["550 5.7.1"] * 3 + ["554 5.5.1"]
     with Dialogue(relay.port, client="127.0.0.3").hello() as client:
         client.begin("to@example.test")

@@ -150,7 +150,50 @@ RECIPIENTS = [
     f"victim@relay.test>,<{TARGET}", f"victim@relay.test {TARGET}", f"{TARGET}(victim@relay.test)",
     f"victim@relay.test\t{TARGET}", f"<{TARGET}>", f"relay.test;{TARGET}",
     # reserved names
-    "postmaster", "POSTMASTER", "postmaster@example.test", "postmaster%example.test",
+    "postmaster@example.test", "postmaster%example.test", "postmaster%example.test@relay.test",
+    "postmaster@sub.relay.test", "postmaster@relay.test.", "postmaster@[127.0.0.1]",
+    '"post master"@relay.test', "postmaster+x@relay.test",
+]
+# The same, with domains for which the relay is a gateway.
+GATEWAY = {"relay_domains": ["ours.test", ".wide.test", "xn--bcher-kva.test"],
+           "relay_networks": ["127.0.0.1/32"], "errors_max": 10000}
+OURS = ["ours.test", "wide.test", "sub.wide.test", "xn--bcher-kva.test"]
+BEYOND = [
+    # domains that look like ours
+    "v@notours.test", "v@ours.test.example.test", "v@sub.ours.test", "v@ours.tes", "v@test",
+    "v@ours-test", "v@ours.test.", "v@.ours.test", "v@ours..test", "v@notwide.test",
+    "v@wide.test.example.test", "v@.wide.test", "v@wide.test.", "v@sub.wide.test.", "v@-.wide.test",
+    "v@[ours.test]", "v@[wide.test]", "v@xn--bcher-kva.test.example.test", "v@bucher.test",
+    "v@xn--bcher-kvb.test", "v@b_cher.test", "v@*", "v@*.wide.test", "postmaster@sub.ours.test",
+    *(way.format(domain) for domain in OURS for way in (
+        # percent hack, bang paths
+        "victim%example.test@{}", "victim%example.test%ours.test@{}", "example.test!victim@{}",
+        "ours.test!example.test!victim@{}", "a!b%c@{}", "%@{}", "!@{}", "victim%@{}",
+        # source routes lead to what is behind them
+        "@{}:victim@example.test", "@{0},@{0}:victim@example.test", "@{}:victim@[127.0.0.1]",
+        "@{}:postmaster@example.test", "@{}:postmaster",
+        # quotes
+        '"victim@example.test"@{}', '"victim%example.test"@{}', '"example.test!victim"@{}',
+        '"victim\\@example.test"@{}', '"victim\\%example.test"@{}', '"@example.test:victim"@{}',
+        '"x"@{}"@example.test', '"x@{}"@example.test', '"x@{}>"@example.test', '"@{}', '"@{}"',
+        # two at once
+        "victim@example.test@{}", "victim@{}@example.test", "victim@{},victim@example.test",
+        "victim@{}>,<victim@example.test", "victim@{} victim@example.test",
+        "victim@example.test(@{})", "victim@{}(victim@example.test)", "victim@{}:x", "victim@{};x",
+        "victim@{}#@example.test", "victim@{}\t@example.test", "victim@{}/@example.test",
+        "victim@example.test\\@{}", "victim@example.test%{}", "{}!victim@example.test")),
+]
+# (the recipient, how it goes on)
+WITHIN = [
+    ("v@ours.test", "v@ours.test"), ("v@OURS.Test", "v@OURS.Test"), ('"v"@ours.test',) * 2,
+    ('"a b"@ours.test',) * 2, ("v+x@ours.test",) * 2, ("v@wide.test",) * 2,
+    ("v@a.wide.test",) * 2, ("v@b.A.Wide.test",) * 2, ("v@xn--bcher-kva.test",) * 2,
+    ("v@XN--BCHER-KVA.test",) * 2, ("@example.test:v@ours.test", "v@ours.test"),
+    ("@b.test,@example.test:v@wide.test", "v@wide.test"),
+    ("postmaster", "postmaster@relay.test"), ("POSTMASTER", "postmaster@relay.test"),
+    ("Postmaster@RELAY.test", "postmaster@relay.test"),
+    ('"postmaster"@relay.test', "postmaster@relay.test"), ("PostMaster@ours.test",) * 2,
+    ("postmaster@a.wide.test",) * 2,
 ]
 SENDERS = ["sender@client.test", "", "sender@relay.test", "postmaster@relay.test",
            "sender@[127.0.0.1]", "sender@localhost", TARGET]
@@ -169,6 +212,39 @@ def test_open_relay(start_relay, sink):
             assert client.talk("DATA", "RSET") == ["554 5.5.1", OK]
     relay.wait_log("session")
     assert relay.queue() == [] and not relay.log("accepted") and not sink.messages()
+
+
+def test_gateway_is_no_open_relay(start_relay, sink):
+    """A stranger gets nowhere but to relay_domains."""
+    relay = start_relay(routes={"*": to(sink)}, **GATEWAY)
+    with Dialogue(relay.port, client=STRANGER).hello() as client:
+        for sender in SENDERS:
+            assert client.command(f"MAIL FROM:<{sender}>").status == "250 2.1.0"
+            for recipient in RECIPIENTS + BEYOND:
+                reply = client.command(f"RCPT TO:<{recipient}>")
+                assert reply.code in (501, 550, 553), (sender, recipient, reply)
+            assert client.talk("DATA", "RSET") == ["554 5.5.1", OK]
+        assert client.talk("MAIL FROM:<> SMTPUTF8") == ["250 2.1.0"]
+        for recipient in ("v@bücher.example.test", "v@büchar.test", "v@x.bücher.test",
+                          "v%example.test@bücher.test", "v％example.test@example.test",
+                          "v@ours．example.test", "v@example。test"):
+            reply = client.command(f"RCPT TO:<{recipient}>")
+            assert reply.code in (501, 550, 553), (recipient, reply)
+    relay.wait_log("session")
+    assert relay.queue() == [] and not relay.log("accepted") and not sink.messages()
+
+
+def test_gateway_takes_its_domains(start_relay, sink):
+    relay = start_relay(routes={"*": to(sink)}, **GATEWAY)
+    with Dialogue(relay.port, client=STRANGER).hello() as client:
+        client.begin(*(recipient for recipient, _ in WITHIN))
+        assert client.data(FIRST + END).status == OK
+        assert client.talk("MAIL FROM:<> SMTPUTF8", "RCPT TO:<v@bücher.test>",
+                           "RCPT TO:<v@BÜCHER.test>", "RCPT TO:<v@ours．test>",
+                           "RCPT TO:<ü@a.wide.test>",
+                           "RSET") == ["250 2.1.0"] + ["250 2.1.5"] * 4 + [OK]
+    relay.wait_empty()
+    assert sink.recipients() == sorted(passed_on for _, passed_on in WITHIN)
 
 
 def test_source_route_is_not_followed(start_relay, sink):

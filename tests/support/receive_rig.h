@@ -9,6 +9,7 @@
 #include "queue/queue_memory.h"
 #include "receive/receive.h"
 #include "resolver/resolver.h"
+#include "recipients/recipients.h"
 #include "support/conf_text.h"
 #include "support/smtp_talk.h"
 
@@ -21,6 +22,7 @@ struct receive_rig {
     struct queue *queue;
     struct receive_limits *limits;
     struct resolver *resolver; /* NULL where there is no name server */
+    struct follow *recipients; /* follows no file unless the test has it do so */
     struct receive_server *server;
     struct conf *conf;
     struct tls_server *tls;
@@ -84,11 +86,13 @@ static inline void receive_rig_open_with(struct receive_rig *rig, const char *co
     receive_rig_make_resolver(rig, name_server);
     rig->limits = receive_limits_create();
     assert_false(err_is(queue_open(&(struct queue_options){.path = "twin"}, &rig->queue)));
+    rig->recipients = recipients_follow();
     rig->server =
         receive_server_create(&(struct receive_options){.loop = rig->loop,
                                                         .queue = rig->queue,
                                                         .limits = rig->limits,
                                                         .resolver = rig->resolver,
+                                                        .recipients = rig->recipients,
                                                         .accepted = receive_rig_on_accepted,
                                                         .context = rig});
     receive_server_configure(rig->server, rig->conf, tls);
@@ -126,6 +130,7 @@ static inline void receive_rig_close(struct receive_rig *rig)
         queue_message_unref(rig->accepted[i]);
     loop_free(rig->loop);
     receive_server_free(rig->server);
+    follow_free(rig->recipients);
     receive_limits_free(rig->limits);
     queue_close(rig->queue);
     conf_unref(rig->conf);

@@ -157,7 +157,7 @@ static void test_answers(void **state)
         const char *next_hop, *text;
     } cases[] = {
         {"any.test", ROUTE_SEND, "mx:any.test:25;tls=opportunistic", ""},
-        {"", ROUTE_SEND, "mx:mx.test:25;tls=opportunistic", ""}, /* Postmaster: our own name */
+        {"", ROUTE_REJECT, "", "The recipient's domain is not a valid name"},
         {"[192.0.2.9]", ROUTE_SEND, "hosts:[192.0.2.9]:25;tls=opportunistic", ""},
         {"[IPv6:2001:DB8::1]", ROUTE_SEND, "hosts:[2001:db8::1]:25;tls=opportunistic", ""},
         {"hosts.test", ROUTE_SEND, "hosts:a.test:25,[192.0.2.1]:26;tls=opportunistic", ""},

@@ -144,7 +144,8 @@ class Relay:
         return wait_until(lambda: self._reloads()[before:], "the reload")[0]
 
     def _reloads(self):
-        return self.log("reloaded") + self.log("reload-refused")
+        records = logfile.parse(self.log_text()[self._log_seen:])
+        return [record for record in records if record["event"] in ("reloaded", "reload-refused")]
 
     def dispose(self):
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,120 @@
+#include "sources.h"
+
+#include "auth/verify.h"
+#include "base/memory.h"
+#include "recipients/recipients.h"
+
+#include <stdio.h>
+
+enum { POLL_MS = 1000 };
+
+static bool tell(const struct buf *messages, struct err e)
+{
+    if (buf_len(messages) > 0)
+        fwrite(buf_span(messages).ptr, 1, buf_len(messages), stderr);
+    return !err_is(e);
+}
+
+bool sources_check(const struct conf *conf)
+{
+    struct recipients *recipients;
+    struct buf messages;
+
+    if (conf->recipients_file == NULL)
+        return true;
+    buf_init(&messages, 0);
+    bool usable = tell(&messages, recipients_load(conf->recipients_file, &messages, &recipients));
+    buf_fini(&messages);
+    recipients_unref(recipients);
+    return usable;
+}
+
+/* ---- looking ------------------------------------------------------------------------------ */
+
+/* On a pool thread. */
+static void poll_all(struct work *work)
+{
+    struct sources *sources = container_of(work, struct sources, work);
+
+    if (sources->auth != NULL)
+        auth_poll(sources->auth);
+    follow_poll(sources->recipients);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct sources *sources = container_of(timer, struct sources, timer);
+
+    sources->is_polling = true;
+    loop_work(sources->loop, &sources->work);
+}
+
+static void on_polled(struct call *call)
+{
+    struct sources *sources = container_of(call, struct sources, work.call);
+
+    sources->is_polling = false;
+    if (!sources->is_stopped)
+        timer_start(sources->loop, &sources->timer, POLL_MS, on_timer);
+}
+
+/* The first look comes after `delay`; where there is no file there is none. */
+static void watch(struct sources *sources, const struct conf *conf, uint64_t delay)
+{
+    bool any = sources->auth != NULL || conf->recipients_file != NULL;
+
+    if (any && !sources->is_polling)
+        timer_start(sources->loop, &sources->timer, delay, on_timer);
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static struct err load(struct sources *sources, const struct conf *conf, struct buf *messages)
+{
+    struct auth_options options = {.users_file = conf->users_file};
+    struct err e = ERR_OK;
+
+    if (conf->users_file != NULL)
+        e = auth_create(&options, messages, &sources->auth);
+    if (!err_is(e))
+        e = follow_set(sources->recipients, conf->recipients_file, messages);
+    return e;
+}
+
+bool sources_open(struct sources *sources, struct loop *loop, const struct conf *conf)
+{
+    struct buf messages;
+
+    sources->loop = loop;
+    sources->recipients = recipients_follow();
+    list_init(&sources->work.call.link);
+    sources->work.run = poll_all;
+    sources->work.call.done = on_polled;
+    buf_init(&messages, 0);
+    bool loaded = tell(&messages, load(sources, conf, &messages));
+    buf_fini(&messages);
+    if (loaded)
+        watch(sources, conf, POLL_MS);
+    return loaded;
+}
+
+struct err sources_reload(struct sources *sources, const struct conf *conf, struct buf *messages)
+{
+    struct err e = follow_set(sources->recipients, conf->recipients_file, messages);
+
+    if (!err_is(e))
+        watch(sources, conf, 0);
+    return e;
+}
+
+void sources_stop(struct sources *sources)
+{
+    sources->is_stopped = true;
+    timer_stop(sources->loop, &sources->timer);
+}
+
+void sources_close(struct sources *sources)
+{
+    auth_free(sources->auth);
+    follow_free(sources->recipients);
+}
