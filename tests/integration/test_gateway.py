@@ -1,6 +1,7 @@
 """An inbound gateway: who may send to whom, Postmaster, and the recipients that there are."""
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from support import content
@@ -320,3 +321,18 @@ def test_wrong_file(lines, beginnings, start_gateway, recipients_file):
         assert done.returncode == 1 and len(told) == len(beginnings)
         for line, beginning in zip(told, beginnings):
             assert line.startswith(f"{recipients_file}{beginning}")
+
+
+# ---- the manual -------------------------------------------------------------------------------
+
+def test_documented_example(tmp_path, recipients_file, certificate):
+    """What OPERATING.md shows is a configuration; only its files are elsewhere here."""
+    manual = Path(__file__).resolve().parents[2] / "docs" / "OPERATING.md"
+    chapter = manual.read_text().partition("## An inbound gateway\n")[2].partition("\n- **")[0]
+    example = "".join(line for line in chapter.splitlines(True) if line.startswith("    "))
+    conf = tmp_path / "relay.conf"
+    conf.write_text(example.replace("/etc/smarthop/recipients", str(recipients_file))
+                    + f'tls_certificate = "{certificate.certificate}"\n'
+                      f'tls_key = "{certificate.key}"\n')
+    done = run(BIN / "smarthopd", "-t", "-c", conf, check=False)
+    assert (done.returncode, done.stderr) == (0, b"") and "relay_domains" in example
