@@ -8,8 +8,8 @@
 #include "net/listener.h"
 #include "queue/queue_memory.h"
 #include "receive/receive.h"
-#include "resolver/resolver.h"
 #include "recipients/recipients.h"
+#include "resolver/resolver.h"
 #include "support/conf_text.h"
 #include "support/smtp_talk.h"
 
