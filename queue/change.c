@@ -119,6 +119,13 @@ static struct err put_split(const struct queue_settle *settle, struct kv_txn *tx
     return rows_put_group(settle->own.queue, txn, settle->id, settle->split);
 }
 
+static struct err delete_if_there(struct kv_txn *txn, enum queue_table table, const struct key *key)
+{
+    struct err e = kv_delete(txn, table, key_span(key));
+
+    return e.kind == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 static struct err delete_message_if_done(struct queue_settle *settle, struct kv_txn *txn)
 {
     struct key key_from = key_of(settle->id);
@@ -130,9 +137,12 @@ static struct err delete_message_if_done(struct queue_settle *settle, struct kv_
     if (err_is(e) && e.kind != ERR_NOT_FOUND)
         return e;
     settle->message_gone = true;
-    e = kv_delete(txn, TABLE_MESSAGE, key_span(&key_from));
-    if (e.kind == ERR_NOT_FOUND)
-        e = ERR_OK;
+    e = delete_if_there(txn, TABLE_MESSAGE, &key_from);
+    if (!err_is(e) && settle->deliver_by != 0) {
+        struct queue_deadline deadline = {.at = settle->deliver_by, .id = settle->id};
+        struct key deadline_key = key_of_deadline(&deadline);
+        e = delete_if_there(txn, TABLE_DEADLINE, &deadline_key);
+    }
     return err_is(e) ? e : sweep_body(&settle->own.queue->sweep, txn, settle->id);
 }
 

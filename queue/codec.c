@@ -163,11 +163,6 @@ static unsigned get_at_most(struct reader *r, unsigned most)
     return value;
 }
 
-static bool get_flag(struct reader *r)
-{
-    return get_at_most(r, 1) == 1;
-}
-
 static struct status get_status(struct reader *r)
 {
     struct status status = {.code = get16(r)};
@@ -293,12 +288,14 @@ struct err codec_read_message(struct span record, uint64_t id, struct queue_mess
 
 /* ---- group ------------------------------------------------------------------------------ */
 
+enum { GROUP_WARNED = 1 << 0, GROUP_LATE_TOLD = 1 << 1 };
+
 size_t codec_write_group(uint64_t id, const struct queue_group *group, char *room)
 {
     struct writer w = open_record(room);
 
     put8(&w, group->state);
-    put8(&w, group->delay_warned);
+    put8(&w, (group->delay_warned ? GROUP_WARNED : 0u) | (group->late_told ? GROUP_LATE_TOLD : 0u));
     put32(&w, group->tries);
     put64(&w, group->due);
     put_text(&w, group->destination, CODEC_DESTINATION_MAX);
@@ -339,9 +336,11 @@ struct err codec_read_group(struct span record, uint64_t id, uint32_t number, st
     struct reader r = open_sealed(arena_dup(arena, record), seed_of(id, number));
 
     *out = (struct queue_group){.number = number, .state = get8(&r)};
-    if (out->state != QUEUE_GROUP_WAITING && out->state != QUEUE_GROUP_HELD)
+    if (out->state < QUEUE_GROUP_WAITING || out->state > QUEUE_GROUP_FUTURE)
         r.bad = true;
-    out->delay_warned = get_flag(&r);
+    unsigned flags = get_at_most(&r, GROUP_WARNED | GROUP_LATE_TOLD);
+    out->delay_warned = flags & GROUP_WARNED;
+    out->late_told = flags & GROUP_LATE_TOLD;
     out->tries = get32(&r);
     out->due = get64(&r);
     out->destination = get_text(&r, CODEC_DESTINATION_MAX);

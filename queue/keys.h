@@ -5,8 +5,9 @@
  *   message      id
  *   group        id, group number
  *   body         id, chunk number
- *   due          destination number, due time, id, group number     (the row has no value)
+ *   due          destination number, due time, id, group number     (KEY_FUTURE, or no value)
  *   destination  destination number
+ *   deadline     deliver-by time, id                                 (no value)
  */
 #ifndef SMARTHOP_QUEUE_KEYS_H
 #define SMARTHOP_QUEUE_KEYS_H
@@ -16,6 +17,8 @@
 #include <endian.h>
 
 enum { KEY_MAX = 28 };
+/* The value of the due row of a group that waits for its message's release. */
+#define KEY_FUTURE SPAN("f")
 
 struct key {
     char bytes[KEY_MAX];
@@ -110,10 +113,29 @@ static inline bool key_read_part(struct span key, uint64_t *id_out, uint32_t *pa
     return true;
 }
 
-static inline bool key_read_due(struct span key, struct queue_due *out)
+static inline struct key key_of_deadline(const struct queue_deadline *deadline)
+{
+    struct key key = key_of(deadline->at);
+
+    key_add64(&key, deadline->id);
+    return key;
+}
+
+static inline bool key_read_deadline(struct span key, struct queue_deadline *out)
+{
+    if (key.len != sizeof out->at + sizeof out->id)
+        return false;
+    out->at = wire_get64(key.ptr);
+    out->id = wire_get64(key.ptr + sizeof out->at);
+    return true;
+}
+
+/* From a row of the table due. */
+static inline bool key_read_due(struct span key, struct span value, struct queue_due *out)
 {
     if (key.len != KEY_MAX)
         return false;
+    out->is_future = span_equal(value, KEY_FUTURE);
     out->due = wire_get64(key.ptr + 8);
     out->id = wire_get64(key.ptr + 16);
     out->group = wire_get32(key.ptr + 24);

@@ -46,12 +46,14 @@ struct queue_recipient {
 enum queue_group_state {
     QUEUE_GROUP_WAITING = 1, /* will be tried when it is due */
     QUEUE_GROUP_HELD = 2,    /* until an operator releases it */
+    QUEUE_GROUP_FUTURE = 3,  /* never tried yet, and not before its message's release (RFC 4865) */
 };
 
 struct queue_group {
     uint32_t number; /* within the message */
     enum queue_group_state state;
     bool delay_warned;
+    bool late_told;          /* the sender knows that deliver_by has passed (RFC 2852) */
     uint32_t tries;          /* attempts that reached the point of failing */
     uint64_t due;            /* wall clock ms: the earliest next try */
     struct span destination; /* its key: the same text, the same destination; at most 255 bytes */
@@ -104,6 +106,21 @@ struct queue_message {
     unsigned group_count; /* for a message loaded by queue_load with one group: 1 */
     struct queue_group *groups;
 };
+
+/* Wall clock ms from which its age counts. */
+static inline uint64_t queue_message_start(const struct queue_message *message)
+{
+    return message->release > message->arrival ? message->release : message->arrival;
+}
+
+/* Whether an operator's "try now" means this group. "Try all now" does not mean mail that waits for
+ * a time of its sender's choice. */
+static inline bool queue_group_may_retry(const struct queue_group *group, bool all, uint64_t now)
+{
+    bool is_early = group->state == QUEUE_GROUP_FUTURE && group->due > now;
+
+    return group->state != QUEUE_GROUP_HELD && !(all && is_early);
+}
 
 /* One reference, everything empty. Any thread. */
 struct queue_message *queue_message_create(void);
@@ -193,6 +210,7 @@ struct queue_settle {
     uint32_t group;
     struct span old_destination;
     uint64_t old_due;
+    uint64_t deliver_by; /* the message's */
     const struct queue_group *remaining;
     struct queue_group *split;
     struct queue_message *dsn; /* referenced until the completion; its body is in memory */
@@ -228,17 +246,29 @@ struct queue_due {
     uint64_t due;
     uint64_t id;
     uint32_t group;
+    bool is_future; /* QUEUE_GROUP_FUTURE: `due` may lie days ahead */
 };
 /* The groups of a destination in due order, behind *after (NULL = from the start). */
 struct err queue_due_list(struct queue *queue, struct span destination,
                           const struct queue_due *after, unsigned most, struct queue_due *items_out,
                           unsigned *count_out);
 
+/* A message that asks to be delivered by a time (RFC 2852). */
+struct queue_deadline {
+    uint64_t at; /* wall clock ms */
+    uint64_t id;
+};
+/* All such messages in the order of their times, behind *after (NULL = from the start). */
+struct err queue_deadline_list(struct queue *queue, const struct queue_deadline *after,
+                               unsigned most, struct queue_deadline *items_out,
+                               unsigned *count_out);
+
 struct queue_destination {
     struct span key;
     bool has_due;
-    uint64_t first_due; /* wall clock ms, where has_due */
-    uint64_t until;     /* back-off, 0 = none */
+    uint64_t first_due;   /* wall clock ms, where has_due */
+    bool first_is_future; /* as in struct queue_due */
+    uint64_t until;       /* back-off, 0 = none */
     uint32_t failures;
     struct status status;
 };

@@ -12,13 +12,15 @@
 struct row_group {
     uint32_t number;
     uint64_t due;
+    bool is_future;
     struct buf destination;
     struct buf record;
 };
 
 struct row_message {
     uint64_t id;
-    struct buf record; /* empty while only a body is staged */
+    uint64_t deliver_by; /* 0 = not asked for */
+    struct buf record;   /* empty while only a body is staged */
     struct buf body;
     unsigned group_count;
     struct row_group *groups;
@@ -158,7 +160,9 @@ static void put_group(struct queue *queue, struct row_message *row, const struct
         place--;
     }
     row->group_count++;
-    *place = (struct row_group){.number = group->number, .due = group->due};
+    *place = (struct row_group){.number = group->number,
+                                .due = group->due,
+                                .is_future = group->state == QUEUE_GROUP_FUTURE};
     buf_add(&place->destination, group->destination);
     codec_write_group(row->id, group, buf_reserve(&place->record, len));
     buf_commit(&place->record, len);
@@ -186,6 +190,7 @@ static void put_message(struct queue *queue, const struct queue_message *message
 
     codec_write_message(message, buf_reserve(&row->record, len));
     buf_commit(&row->record, len);
+    row->deliver_by = message->deliver_by;
     put_body(row, staged, buf_span(&message->body));
     for (unsigned i = 0; i < message->group_count; i++)
         put_group(queue, row, &message->groups[i]);
@@ -396,7 +401,10 @@ static struct queue_due *collect_due(const struct queue *queue, struct span dest
             if (!span_equal(buf_span(&row->groups[g].destination), destination))
                 continue;
             items = mem_realloc(items, (count + 1) * sizeof *items);
-            items[count++] = (struct queue_due){row->groups[g].due, row->id, row->groups[g].number};
+            items[count++] = (struct queue_due){.due = row->groups[g].due,
+                                                .id = row->id,
+                                                .group = row->groups[g].number,
+                                                .is_future = row->groups[g].is_future};
         }
     }
     if (count > 0)
@@ -422,6 +430,39 @@ struct err queue_due_list(struct queue *queue, struct span destination,
     return ERR_OK;
 }
 
+static int compare_deadline(const void *left, const void *right)
+{
+    const struct queue_deadline *a = left, *b = right;
+    int order = compare_u64(a->at, b->at);
+
+    return order != 0 ? order : compare_u64(a->id, b->id);
+}
+
+struct err queue_deadline_list(struct queue *queue, const struct queue_deadline *after,
+                               unsigned most, struct queue_deadline *items_out, unsigned *count_out)
+{
+    struct queue_deadline *all = NULL;
+    size_t count = 0;
+
+    *count_out = 0;
+    pthread_mutex_lock(&queue->lock);
+    for (size_t i = 0; i < queue->message_count; i++) {
+        const struct row_message *row = queue->messages[i];
+        if (row->deliver_by == 0)
+            continue;
+        all = mem_realloc(all, (count + 1) * sizeof *all);
+        all[count++] = (struct queue_deadline){.at = row->deliver_by, .id = row->id};
+    }
+    pthread_mutex_unlock(&queue->lock);
+    if (count > 0)
+        qsort(all, count, sizeof *all, compare_deadline);
+    for (size_t i = 0; i < count && *count_out < most; i++)
+        if (after == NULL || compare_deadline(&all[i], after) > 0)
+            items_out[(*count_out)++] = all[i];
+    free(all);
+    return ERR_OK;
+}
+
 static bool copy_destination(const struct queue *queue, size_t place, struct arena *arena,
                              struct queue_destination *out)
 {
@@ -433,6 +474,7 @@ static bool copy_destination(const struct queue *queue, size_t place, struct are
     struct queue_due *items = collect_due(queue, out->key, &count);
     out->has_due = count > 0;
     out->first_due = count > 0 ? items[0].due : 0;
+    out->first_is_future = count > 0 && items[0].is_future;
     free(items);
     return out->has_due || out->until > 0;
 }

@@ -16,6 +16,7 @@ enum queue_table {
     TABLE_BODY,
     TABLE_DUE,
     TABLE_DESTINATION,
+    TABLE_DEADLINE,
     TABLE_COUNT
 };
 

@@ -234,8 +234,7 @@ static bool visit_due(void *context, struct span key, struct span value)
     struct due_walk *walk = context;
     struct queue_due due;
 
-    (void)value;
-    if (!key_is_of(key, walk->destination) || !key_read_due(key, &due))
+    if (!key_is_of(key, walk->destination) || !key_read_due(key, value, &due))
         return false;
     if (walk->after == NULL || !is_same_due(&due, walk->after))
         walk->items[walk->count++] = due;
@@ -258,6 +257,45 @@ struct err queue_due_list(struct queue *queue, struct span destination,
     walk.destination = codec_destination_number(queue->seed, destination);
     struct key from = after ? key_of_due(walk.destination, after) : key_of(walk.destination);
     e = kv_walk(txn, TABLE_DUE, key_span(&from), visit_due, &walk);
+    kv_read_end(txn);
+    *count_out = walk.count;
+    return e;
+}
+
+struct deadline_walk {
+    const struct queue_deadline *after;
+    unsigned most;
+    unsigned count;
+    struct queue_deadline *items;
+};
+
+static bool visit_deadline(void *context, struct span key, struct span value)
+{
+    struct deadline_walk *walk = context;
+    struct queue_deadline deadline;
+
+    (void)value;
+    if (!key_read_deadline(key, &deadline))
+        return false;
+    if (walk->after == NULL || deadline.at != walk->after->at || deadline.id != walk->after->id)
+        walk->items[walk->count++] = deadline;
+    return walk->count < walk->most;
+}
+
+struct err queue_deadline_list(struct queue *queue, const struct queue_deadline *after,
+                               unsigned most, struct queue_deadline *items_out, unsigned *count_out)
+{
+    struct deadline_walk walk = {.after = after, .most = most, .items = items_out};
+    struct key from = after ? key_of_deadline(after) : (struct key){.len = 0};
+    struct kv_txn *txn;
+
+    *count_out = 0;
+    if (most == 0)
+        return ERR_OK;
+    struct err e = kv_read_begin(queue->kv, &txn);
+    if (err_is(e))
+        return e;
+    e = kv_walk(txn, TABLE_DEADLINE, key_span(&from), visit_deadline, &walk);
     kv_read_end(txn);
     *count_out = walk.count;
     return e;
@@ -300,6 +338,7 @@ static void add_destination(struct destination_walk *walk, uint64_t number, stru
         return;
     item->has_due = has_due;
     item->first_due = due.due;
+    item->first_is_future = due.is_future;
     if (!has_due && item->until == 0)
         return;
     item->key = arena_dup(&walk->arena, item->key);

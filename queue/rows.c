@@ -141,7 +141,16 @@ struct err rows_put_group(struct queue *queue, struct kv_txn *txn, uint64_t id,
         return e;
     codec_write_group(id, group, room);
     key = key_of_due(destination, &due);
-    return kv_put(txn, TABLE_DUE, key_span(&key), SPAN_NONE);
+    return kv_put(txn, TABLE_DUE, key_span(&key),
+                  group->state == QUEUE_GROUP_FUTURE ? KEY_FUTURE : SPAN_NONE);
+}
+
+static struct err put_deadline(struct kv_txn *txn, const struct queue_message *message)
+{
+    struct queue_deadline deadline = {.at = message->deliver_by, .id = message->id};
+    struct key key = key_of_deadline(&deadline);
+
+    return deadline.at == 0 ? ERR_OK : kv_put(txn, TABLE_DEADLINE, key_span(&key), SPAN_NONE);
 }
 
 struct err rows_put_message(struct queue *queue, struct kv_txn *txn,
@@ -157,7 +166,9 @@ struct err rows_put_message(struct queue *queue, struct kv_txn *txn,
     if (err_is(e))
         return e;
     codec_write_message(message, room);
-    e = rows_put_chunks(txn, message->id, staged, buf_span(&message->body));
+    e = put_deadline(txn, message);
+    if (!err_is(e))
+        e = rows_put_chunks(txn, message->id, staged, buf_span(&message->body));
     for (unsigned i = 0; i < message->group_count && !err_is(e); i++)
         e = rows_put_group(queue, txn, message->id, &message->groups[i]);
     return e;
@@ -171,7 +182,7 @@ struct err rows_first_due(struct kv_txn *txn, uint64_t number, struct queue_due 
 
     if (err_is(e))
         return e;
-    if (!key_is_of(key, number) || !key_read_due(key, out))
+    if (!key_is_of(key, number) || !key_read_due(key, value, out))
         return err_make(ERR_NOT_FOUND, "nothing due");
     return ERR_OK;
 }

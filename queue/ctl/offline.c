@@ -13,6 +13,7 @@ enum { IN_FLIGHT = 512 }; /* enough for large commits, a bound for the memory */
 struct offline {
     struct queue *queue;
     enum offline_verb verb;
+    uint64_t id; /* 0 = all messages */
     uint64_t now;
     struct backoffs *backoffs; /* OFFLINE_RETRY */
     sem_t room;
@@ -68,8 +69,11 @@ static bool change_fields(const struct offline *offline, struct queue_group *gro
 
     switch (offline->verb) {
     case OFFLINE_RETRY:
+        if (!queue_group_may_retry(group, offline->id == 0, offline->now))
+            return false;
+        group->state = QUEUE_GROUP_WAITING;
         group->due = offline->now;
-        return !held;
+        return true;
     case OFFLINE_HOLD:
         group->state = QUEUE_GROUP_HELD;
         return !held;
@@ -100,6 +104,7 @@ static void change_group(struct offline *offline, struct queue_message *message,
         .group = group->number,
         .old_destination = group->destination,
         .old_due = group->due,
+        .deliver_by = message->deliver_by,
         .remaining = offline->verb == OFFLINE_REMOVE ? NULL : &change->remaining,
     };
     list_init(&change->settle.op.call.link);
@@ -159,7 +164,7 @@ static struct err change_one(struct offline *offline, uint64_t id)
 struct err offline_change(struct queue *queue, enum offline_verb verb, uint64_t id,
                           uint64_t *affected_out)
 {
-    struct offline offline = {.queue = queue, .verb = verb, .now = clock_wall_ms()};
+    struct offline offline = {.queue = queue, .verb = verb, .id = id, .now = clock_wall_ms()};
     struct err e = ERR_OK;
 
     sem_init(&offline.room, 0, IN_FLIGHT);

@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-static const char *const tables[] = {"meta", "message", "group", "body", "due", "destination"};
+static const char *const tables[] = {"meta", "message",     "group",   "body",
+                                     "due",  "destination", "deadline"};
 
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 

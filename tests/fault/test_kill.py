@@ -38,7 +38,7 @@ def await_nothing_left(relay):
     """Until no row of any message is in the store, nor any chunk of a body."""
     def is_bare():
         rows = relay.store_rows()
-        return not any(rows[table] for table in ("message", "group", "body", "due"))
+        return not any(rows[table] for table in ("message", "group", "body", "due", "deadline"))
     wait_until(is_bare, "a store without rows of messages", RECOVERY_S)
 
 

@@ -7,6 +7,7 @@ static void assert_group(const struct queue_group *got, const struct queue_group
     assert_int_equal(got->number, wanted->number);
     assert_int_equal(got->state, wanted->state);
     assert_int_equal(got->delay_warned, wanted->delay_warned);
+    assert_int_equal(got->late_told, wanted->late_told);
     assert_int_equal(got->tries, wanted->tries);
     assert_int_equal(got->due, wanted->due);
     assert_span(got->destination, wanted->destination);
@@ -78,7 +79,9 @@ static void test_everything_comes_back(void **state)
     message->from = SPAN("\xc3\xa4@example.org");
     message->groups[1].state = QUEUE_GROUP_HELD;
     message->groups[1].delay_warned = true;
+    message->groups[2].late_told = true;
     message->groups[1].tries = 7;
+    message->groups[2].state = QUEUE_GROUP_FUTURE;
     message->groups[1].recipients[0].notify = ESMTP_NOTIFY_SUCCESS | ESMTP_NOTIFY_DELAY;
     message->groups[1].recipients[0].original = SPAN("rfc822;Bob+2B1@example.com");
     message->groups[1].recipients[1].notify = ESMTP_NOTIFY_NEVER;

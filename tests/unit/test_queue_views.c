@@ -31,6 +31,112 @@ static void test_due_order(void **state)
     assert_int_equal(seen, COUNT);
 }
 
+/* A due time that an ordinary wait could not have given is told from one that a sender asked for.
+ */
+static void test_future_groups(void **state)
+{
+    struct queue_message *message = rig_make_message(f.queue, 1, three, 1);
+    struct queue_due due[2];
+
+    (void)state;
+    message->groups[0].state = QUEUE_GROUP_FUTURE;
+    message->groups[0].due = 9 * RIG_DUE;
+    assert_int_equal(rig_insert(f.queue, message, 0), ERR_NONE);
+    rig_insert_one(f.queue, three[0], 1);
+    assert_int_equal(list_due(three[0], due, 2), 2);
+    assert_false(due[0].is_future);
+    assert_true(due[1].is_future);
+    struct queue_group remaining = message->groups[0];
+    remaining.state = QUEUE_GROUP_WAITING;
+    remaining.due = 2 * RIG_DUE;
+    struct queue_settle settle = {.id = message->id,
+                                  .old_destination = span_cstr(three[0]),
+                                  .old_due = 9 * RIG_DUE,
+                                  .remaining = &remaining};
+    assert_int_equal(rig_settle(f.queue, &settle), ERR_NONE);
+    assert_int_equal(list_due(three[0], due, 2), 2);
+    assert_false(due[1].is_future);
+    queue_message_unref(message);
+}
+
+static bool note_future(void *context, const struct queue_destination *destination)
+{
+    *(bool *)context = destination->first_is_future;
+    return true;
+}
+
+static void test_future_first_of_its_destination(void **state)
+{
+    struct queue_message *message = rig_make_message(f.queue, 1, three, 1);
+    bool is_future = false;
+
+    (void)state;
+    message->groups[0].state = QUEUE_GROUP_FUTURE;
+    assert_int_equal(rig_insert(f.queue, message, 0), ERR_NONE);
+    assert_false(err_is(queue_destinations(f.queue, note_future, &is_future)));
+    assert_true(is_future);
+    queue_message_unref(message);
+}
+
+/* ---- deadlines -------------------------------------------------------------------------- */
+
+static uint64_t insert_by(uint64_t deliver_by)
+{
+    struct queue_message *message = rig_make_message(f.queue, 2, three, 1);
+    uint64_t id = message->id;
+
+    message->by = deliver_by ? ESMTP_BY_RETURN : ESMTP_BY_NONE;
+    message->deliver_by = deliver_by;
+    assert_int_equal(rig_insert(f.queue, message, 0), ERR_NONE);
+    queue_message_unref(message);
+    return id;
+}
+
+static enum err_kind deliver_by(uint64_t id, uint32_t group, uint64_t at)
+{
+    struct queue_settle settle = {.id = id,
+                                  .group = group,
+                                  .old_destination = span_cstr(three[group]),
+                                  .old_due = RIG_DUE,
+                                  .deliver_by = at};
+
+    return rig_settle(f.queue, &settle);
+}
+
+static unsigned list_deadlines(const struct queue_deadline *after, struct queue_deadline *items,
+                               unsigned most)
+{
+    unsigned count;
+
+    assert_false(err_is(queue_deadline_list(f.queue, after, most, items, &count)));
+    return count;
+}
+
+static void test_deadlines(void **state)
+{
+    struct queue_deadline items[4];
+
+    (void)state;
+    assert_int_equal(list_deadlines(NULL, items, 4), 0);
+    uint64_t late = insert_by(3000), plain = insert_by(0), early = insert_by(1000),
+             second = insert_by(1000);
+    assert_int_equal(list_deadlines(NULL, items, 4), 3);
+    assert_true(items[0].at == 1000 && items[0].id == early);
+    assert_true(items[1].at == 1000 && items[1].id == second);
+    assert_true(items[2].at == 3000 && items[2].id == late);
+    assert_int_equal(list_deadlines(&items[0], items + 1, 1), 1);
+    assert_int_equal(items[1].id, second);
+    assert_int_equal(list_deadlines(NULL, items, 0), 0);
+    assert_int_equal(deliver_by(early, 0, 1000), ERR_NONE); /* another group is left */
+    assert_int_equal(list_deadlines(NULL, items, 4), 3);
+    assert_int_equal(deliver_by(early, 1, 1000), ERR_NONE);
+    assert_int_equal(list_deadlines(NULL, items, 4), 2);
+    assert_int_equal(items[0].id, second);
+    assert_int_equal(deliver_by(plain, 0, 0), ERR_NONE);
+    assert_int_equal(deliver_by(plain, 1, 0), ERR_NONE);
+    assert_int_equal(list_deadlines(NULL, items, 4), 2);
+}
+
 struct seen_destinations {
     unsigned count, stop_at, with_backoff;
     bool seen[1000];
@@ -244,6 +350,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         QUEUE_CASE(test_due_order),
+        QUEUE_CASE(test_future_groups),
+        QUEUE_CASE(test_future_first_of_its_destination),
+        QUEUE_CASE(test_deadlines),
         QUEUE_CASE(test_thousand_destinations),
         QUEUE_CASE(test_backoff_record),
         QUEUE_CASE(test_backoff_deleted),
