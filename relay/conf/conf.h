@@ -67,6 +67,23 @@ struct conf_listener {
     bool has_relay_domains;
 };
 
+/* ESMTP extensions that can be switched off: bits of conf->extensions_off. */
+enum conf_extension {
+    CONF_EXT_PIPELINING,
+    CONF_EXT_SIZE,
+    CONF_EXT_8BITMIME,
+    CONF_EXT_SMTPUTF8,
+    CONF_EXT_CHUNKING,
+    CONF_EXT_BINARYMIME,
+    CONF_EXT_DSN,
+    CONF_EXT_LIMITS,
+    CONF_EXT_REQUIRETLS,
+    CONF_EXT_MT_PRIORITY,
+    CONF_EXT_FUTURERELEASE,
+    CONF_EXT_DELIVERBY,
+    CONF_EXT_COUNT,
+};
+
 /* A certificate for one server name (SNI); the global pair serves all others. */
 struct conf_certificate {
     char *server_name; /* or "*.domain" */
@@ -180,6 +197,9 @@ struct conf {
     unsigned hops_max; /* Received fields */
     unsigned recipients_max;
     uint64_t message_size_max;
+    unsigned extensions_off;     /* bits 1 << enum conf_extension */
+    uint64_t future_release_max; /* milliseconds; 0 = FUTURERELEASE is not offered */
+    uint64_t deliver_by_min;     /* milliseconds, of BY=...;R; 0 = no least time */
     uint64_t memory_body_max;    /* larger bodies are staged in the store while they arrive */
     uint64_t receive_memory_max; /* bodies held while they arrive, all workers together */
     unsigned commands_without_mail_max;

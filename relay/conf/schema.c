@@ -24,6 +24,21 @@ static const char *const ip_preferences[] = {"any", "ipv4", "ipv6", NULL};
 static const char *const list_actions[] = {"refuse", "mark", NULL};
 static const char *const listener_tls[] = {"none", "starttls", "implicit", NULL};
 static const char *const listener_roles[] = {"relay", "submission", "lmtp", NULL};
+static const char *const extensions[] = {
+    [CONF_EXT_PIPELINING] = "PIPELINING",
+    [CONF_EXT_SIZE] = "SIZE",
+    [CONF_EXT_8BITMIME] = "8BITMIME",
+    [CONF_EXT_SMTPUTF8] = "SMTPUTF8",
+    [CONF_EXT_CHUNKING] = "CHUNKING",
+    [CONF_EXT_BINARYMIME] = "BINARYMIME",
+    [CONF_EXT_DSN] = "DSN",
+    [CONF_EXT_LIMITS] = "LIMITS",
+    [CONF_EXT_REQUIRETLS] = "REQUIRETLS",
+    [CONF_EXT_MT_PRIORITY] = "MT-PRIORITY",
+    [CONF_EXT_FUTURERELEASE] = "FUTURERELEASE",
+    [CONF_EXT_DELIVERBY] = "DELIVERBY",
+    [CONF_EXT_COUNT] = NULL,
+};
 static const char *const route_tls[] = {"none", "opportunistic", "required", NULL};
 
 enum {
@@ -209,6 +224,17 @@ static const struct conf_key global_keys[] = {
      .max = TIB, .reloadable = true,
      .help = "Message bodies held in memory while they arrive, all workers together; beyond it "
              "every one is written to the store piece by piece."},
+    {FIELD(conf, extensions_off), .type = CONF_WORDS, .standard = "", .words = extensions,
+     .max = CONF_EXT_COUNT, .reloadable = true,
+     .help = "SMTP extensions that are neither offered nor taken. BINARYMIME goes with CHUNKING."},
+    {FIELD(conf, future_release_max), .type = CONF_DURATION, .standard = "7d", .max = 366 * DAYS,
+     .reloadable = true,
+     .help = "How long clients that submit mail may have it kept before it is sent "
+             "(FUTURERELEASE). 0: not at all."},
+    {FIELD(conf, deliver_by_min), .type = CONF_DURATION, .standard = "0", .max = DAYS,
+     .reloadable = true,
+     .help = "The shortest time in which a client may ask a message to be delivered or returned "
+             "(DELIVERBY with R). 0: any."},
     {FIELD(conf, commands_without_mail_max), .type = CONF_NUMBER, .unit = "commands",
      .standard = "1000", .min = 1, .max = MILLION, .reloadable = true,
      .help = "Commands a client may send without sending mail before it is shown the door."},

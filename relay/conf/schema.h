@@ -21,7 +21,8 @@ enum conf_type {
     CONF_HOPS,
     CONF_DOMAINS, /* or ".domain" */
     CONF_BLOCK_LISTS,
-    CONF_MARK, /* yes or no, kept only as the route's action */
+    CONF_WORDS, /* a set of `words`: the bits 1, 2, 4, .. of an unsigned */
+    CONF_MARK,  /* yes or no, kept only as the route's action */
 };
 
 struct conf_key {
@@ -30,8 +31,8 @@ struct conf_key {
     const char *unit;     /* what a CONF_NUMBER counts */
     const char *help;
     const char *example;      /* shown where there is no default */
-    const char *const *words; /* ENUM: the values 0, 1, ..; STRING: all that is allowed; PATH: not
-                                 paths. Ends with NULL. */
+    const char *const *words; /* ENUM: the values 0, 1, ..; STRING, WORDS: all that is allowed;
+                                 PATH: not paths. Ends with NULL. */
     uint64_t min;             /* of a value, of a text's length, of a list's length */
     uint64_t max;
     size_t offset;       /* of the field in struct conf or in the section's item */
@@ -70,7 +71,7 @@ extern const struct conf_section conf_sections[CONF_SECTIONS];
 static inline bool conf_key_is_list(const struct conf_key *key)
 {
     return key->type == CONF_NETWORKS || key->type == CONF_ADDRESSES || key->type == CONF_HOPS ||
-           key->type == CONF_DOMAINS || key->type == CONF_BLOCK_LISTS;
+           key->type == CONF_DOMAINS || key->type == CONF_BLOCK_LISTS || key->type == CONF_WORDS;
 }
 
 static inline void *conf_key_field(const struct conf_key *key, const void *item)

@@ -124,6 +124,11 @@ void conf_value_print_expected(const struct conf_key *key, struct buf *out)
     case CONF_BLOCK_LISTS:
         buf_addf(out, "a list of DNS block lists");
         break;
+    case CONF_WORDS:
+        buf_addf(out, "a list of ");
+        print_words(key->words, out);
+        buf_addf(out, ", or none");
+        break;
     }
 }
 
@@ -327,6 +332,17 @@ static bool append(const struct conf_key *key, void *item, struct span text, str
     return true;
 }
 
+static bool add_word(const struct conf_key *key, void *item, struct span text, struct buf *why)
+{
+    for (unsigned i = 0; key->words[i] != NULL; i++) {
+        if (span_equal_nocase(span_cstr(key->words[i]), text)) {
+            *(unsigned *)conf_key_field(key, item) |= 1u << i;
+            return true;
+        }
+    }
+    return refuse(key, "is none of them", why);
+}
+
 bool conf_value_add(const struct conf_key *key, void *item, struct span text, const char *folder,
                     struct buf *why)
 {
@@ -351,6 +367,8 @@ bool conf_value_add(const struct conf_key *key, void *item, struct span text, co
     case CONF_DOMAINS:
     case CONF_BLOCK_LISTS:
         return append(key, item, text, why);
+    case CONF_WORDS:
+        return add_word(key, item, text, why);
     }
     return false;
 }
@@ -375,7 +393,9 @@ void conf_value_set_default(const struct conf_key *key, void *item, const char *
 
 void conf_value_free(const struct conf_key *key, void *item)
 {
-    if (conf_key_is_list(key)) {
+    if (key->type == CONF_WORDS) {
+        *(unsigned *)conf_key_field(key, item) = 0;
+    } else if (conf_key_is_list(key)) {
         void **list = conf_key_field(key, item);
         struct conf_hop *hops = key->type == CONF_HOPS ? *list : NULL;
         char **domains = key->type == CONF_DOMAINS ? *list : NULL;
@@ -430,6 +450,21 @@ static void print_list(const struct conf_key *key, const void *item, struct buf 
     buf_addf(out, "}");
 }
 
+static void print_word_list(const struct conf_key *key, const void *item, struct buf *out)
+{
+    unsigned set = *(const unsigned *)conf_key_field(key, item);
+    const char *between = "";
+
+    buf_addf(out, "{");
+    for (unsigned i = 0; key->words[i] != NULL; i++) {
+        if ((set & 1u << i) == 0)
+            continue;
+        buf_addf(out, "%s\"%s\"", between, key->words[i]);
+        between = ", ";
+    }
+    buf_addf(out, "}");
+}
+
 void conf_value_print(const struct conf_key *key, const void *item, struct buf *out)
 {
     switch (key->type) {
@@ -458,6 +493,9 @@ void conf_value_print(const struct conf_key *key, const void *item, struct buf *
     case CONF_DOMAINS:
     case CONF_BLOCK_LISTS:
         print_list(key, item, out);
+        break;
+    case CONF_WORDS:
+        print_word_list(key, item, out);
         break;
     }
 }

@@ -105,6 +105,15 @@ bool ip_from_sockaddr(const struct sockaddr *address, struct ip_address *out)
     return read_sockaddr(address, out, &port);
 }
 
+uint16_t sockaddr_port(const struct sockaddr *address)
+{
+    struct ip_address ip;
+    uint16_t port = 0;
+
+    read_sockaddr(address, &ip, &port);
+    return port;
+}
+
 socklen_t ip_to_sockaddr(const struct ip_address *ip, uint16_t port, struct sockaddr_storage *out)
 {
     memset(out, 0, sizeof *out);

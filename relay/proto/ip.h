@@ -35,6 +35,8 @@ bool ip_equal(const struct ip_address *a, const struct ip_address *b);
 
 /* False for families other than AF_INET and AF_INET6. */
 bool ip_from_sockaddr(const struct sockaddr *address, struct ip_address *out);
+/* In host order; 0 for such families. */
+uint16_t sockaddr_port(const struct sockaddr *address);
 /* Fills `out` and returns its length in use; `port` is in host order. */
 socklen_t ip_to_sockaddr(const struct ip_address *ip, uint16_t port, struct sockaddr_storage *out);
 

@@ -1,5 +1,6 @@
 #include "proto/rfc3339.h"
 
+#include <stdio.h>
 #include <time.h>
 
 /* Exactly `digits` digits at the front of *text, which is moved behind them. */
@@ -87,4 +88,13 @@ bool rfc3339_parse(struct span text, uint64_t *seconds_out)
         return false;
     *seconds_out = (uint64_t)seconds;
     return true;
+}
+
+size_t rfc3339_format(uint64_t seconds, char out[RFC3339_MAX])
+{
+    time_t time = (time_t)seconds;
+    struct tm tm = {.tm_mday = 1};
+
+    gmtime_r(&time, &tm);
+    return strftime(out, RFC3339_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }

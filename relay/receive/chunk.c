@@ -1,5 +1,5 @@
 /* BDAT (RFC 3030): chunks of a message, each told by its size. */
-#include "receive/session.h"
+#include "receive/extensions.h"
 
 #include <stdio.h>
 
@@ -10,6 +10,8 @@ static bool is_refused(struct session *s, const struct bdat_args *args, struct s
 
     if (tx == NULL)
         *why = STATUS(503, 5, 5, 1, "MAIL first");
+    else if (!extensions_have(s, SMTP_EXT_CHUNKING))
+        *why = STATUS(502, 5, 5, 1, "BDAT is not offered to you");
     else if (tx->recipient_count == 0)
         *why = lmtp_no_recipients(s);
     else if (args->size > s->conf->message_size_max ||
@@ -88,6 +90,14 @@ static void chunk_done(struct session *s)
     session_reply(s, 250, ESC(2, 0, 0), text);
 }
 
+/* RFC 3030 3: behind the header section of a BINARYMIME message any byte may come. */
+static void check_lines(struct transaction *tx, struct span run, uint64_t header_bytes)
+{
+    bool binary = (tx->message->flags & QUEUE_BODY_BINARY) != 0;
+
+    line_checker_feed(&tx->dot.lines, binary ? span_head(run, header_bytes) : run);
+}
+
 bool chunk_take(struct session *s)
 {
     if (s->chunk_refusal.code != 0)
@@ -96,9 +106,10 @@ bool chunk_take(struct session *s)
     struct span input = conn_input(s->conn), run;
     size_t before = input.len;
     enum parse_result result = bdat_take(&tx->chunks, &input, &run);
+    uint64_t header_before = tx->header.bytes;
 
-    line_checker_feed(&tx->dot.lines, run);
     header_scan(&tx->header, run);
+    check_lines(tx, run, tx->header.bytes - header_before);
     transaction_append(tx, run);
     conn_consume(s->conn, before - input.len);
     /* Small chunks, too: with none of them would the body wait in between. */

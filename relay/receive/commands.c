@@ -1,5 +1,5 @@
 /* One handler for each command, and the table that says when it is allowed. */
-#include "receive/session.h"
+#include "receive/extensions.h"
 
 #include <stdlib.h>
 
@@ -37,15 +37,8 @@ static void do_ehlo(struct session *s, const struct smtp_command *command)
         return;
     s->esmtp = true;
     buf_init(&text, 0);
-    buf_addf(&text,
-             "%s\nPIPELINING\nSIZE %llu\n8BITMIME\nENHANCEDSTATUSCODES\nSMTPUTF8\nCHUNKING\nDSN",
-             s->conf->hostname, (unsigned long long)s->conf->message_size_max);
-    if (s->listener.tls == CONF_TLS_STARTTLS && !s->secured)
-        buf_add(&text, SPAN("\nSTARTTLS"));
-    if (xclient_is_trusted(s))
-        xclient_list_attributes(&text);
-    if (auth_is_offered(s))
-        auth_list_mechanisms(s, &text);
+    buf_add(&text, span_cstr(s->conf->hostname));
+    extensions_list(s, &text);
     buf_add(&text, SPAN("\nHELP"));
     session_reply_span(s, 250, ESC_NONE, buf_span(&text));
     buf_fini(&text);
@@ -77,6 +70,10 @@ static void do_data(struct session *s, const struct smtp_command *command)
 {
     if (s->tx == NULL || s->tx->in_chunks) {
         bad_sequence(s, s->tx ? "BDAT has begun" : "MAIL first"); /* RFC 3030 2 */
+        return;
+    }
+    if (s->tx->message->flags & QUEUE_BODY_BINARY) {
+        bad_sequence(s, "BODY=BINARYMIME is sent by BDAT"); /* RFC 3030 3 */
         return;
     }
     if (s->tx->recipient_count == 0) {

@@ -1,7 +1,6 @@
 /* MAIL and RCPT: who sends the message and to whom, with what was asked for besides. */
-#include "receive/session.h"
-
 #include "base/clock.h"
+#include "receive/extensions.h"
 
 #include <stdio.h>
 
@@ -30,17 +29,6 @@ static void refuse_param(struct session *s, enum esmtp_error error)
     session_refuse_span(s, status.code, status.enhanced, status.text);
 }
 
-/* What the reply to EHLO has offered; nothing to a client that said HELO. */
-static struct esmtp_offer offer_of(const struct session *s)
-{
-    struct esmtp_offer offer = {.extensions = SMTP_EXT_SIZE | SMTP_EXT_8BITMIME |
-                                              SMTP_EXT_SMTPUTF8 | SMTP_EXT_DSN};
-
-    if (auth_is_offered(s))
-        offer.extensions |= SMTP_EXT_AUTH;
-    return s->esmtp ? offer : (struct esmtp_offer){0};
-}
-
 /* ---- MAIL --------------------------------------------------------------------------------- */
 
 bool envelope_store_refuses(const struct session *s, struct status *why)
@@ -67,7 +55,7 @@ bool envelope_store_takes_mail(struct session *s)
 static bool take_mail_params(struct session *s, const struct smtp_params *params)
 {
     struct queue_message *message = s->tx->message;
-    struct esmtp_offer offer = offer_of(s);
+    struct esmtp_offer offer = extensions_offer(s);
     struct esmtp_mail mail;
     char text[96];
 
@@ -82,14 +70,7 @@ static bool take_mail_params(struct session *s, const struct smtp_params *params
         session_refuse(s, 552, ESC(5, 3, 4), text);
         return false;
     }
-    s->tx->declared_size = mail.size;
-    if (mail.body == ESMTP_BODY_8BITMIME)
-        message->flags |= QUEUE_BODY_8BIT;
-    if (mail.smtputf8)
-        message->flags |= QUEUE_SMTPUTF8;
-    message->ret = mail.ret;
-    message->envelope_id = mail.envid;
-    return true;
+    return extensions_take_mail(s, &mail);
 }
 
 static void begin_message(struct session *s, const struct address *sender)
@@ -102,8 +83,16 @@ static void begin_message(struct session *s, const struct address *sender)
     message->tenant = arena_dup(&message->arena, sender->domain);
     message->client = arena_dup(&message->arena, span_cstr(s->client));
     message->client_name = arena_dup(&message->arena, span_cstr(screen_verified_name(s)));
+    message->client_port = sockaddr_port(session_peer(s));
     message->hello = arena_dup(&message->arena, span_cstr(s->hello));
-    session_reply(s, 250, ESC(2, 1, 0), "Sender OK");
+}
+
+static void accept_sender(struct session *s)
+{
+    if (s->tx->priority_lowered) /* RFC 6710 4.1 */
+        session_reply(s, 250, ESC(2, 3, 6), "Sender OK; 0 is the priority of the message");
+    else
+        session_reply(s, 250, ESC(2, 1, 0), "Sender OK");
 }
 
 void envelope_mail(struct session *s, struct span text)
@@ -120,8 +109,10 @@ void envelope_mail(struct session *s, struct span text)
     }
     if (!envelope_store_takes_mail(s))
         return;
-    enum smtp_path_error error =
-        smtp_parse_mail(text, SMTP_PATH_ALLOW_UTF8 | SMTP_PATH_ALLOW_LONG_LOCAL, &args);
+    unsigned flags = SMTP_PATH_ALLOW_LONG_LOCAL;
+    if (extensions_have(s, SMTP_EXT_SMTPUTF8))
+        flags |= SMTP_PATH_ALLOW_UTF8;
+    enum smtp_path_error error = smtp_parse_mail(text, flags, &args);
     if (error != SMTP_PATH_OK) {
         refuse_path(s, error, args.address_error);
         return;
@@ -131,8 +122,9 @@ void envelope_mail(struct session *s, struct span text)
         return;
     }
     s->tx = transaction_create(s);
+    begin_message(s, &args.path);
     if (take_mail_params(s, &args.params))
-        begin_message(s, &args.path);
+        accept_sender(s);
     else
         transaction_drop(s->tx);
 }
@@ -144,7 +136,7 @@ static bool take_rcpt_params(struct session *s, const struct smtp_params *params
 {
     struct queue_message *message = s->tx->message;
     struct esmtp_rcpt *rcpt = &s->tx->asked;
-    struct esmtp_offer offer = offer_of(s);
+    struct esmtp_offer offer = extensions_offer(s);
 
     enum esmtp_error error = esmtp_parse_rcpt(params, &offer, &message->arena, rcpt, NULL);
     if (error != ESMTP_OK) {

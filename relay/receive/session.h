@@ -64,6 +64,7 @@ struct transaction {
     unsigned recipient_count;
     unsigned recipient_cap;
     uint64_t declared_size; /* SIZE=, 0 = not told */
+    bool priority_lowered;  /* of MT-PRIORITY */
 
     struct route_query route;
     struct esmtp_rcpt asked; /* by the parameters of the RCPT that is being routed */

@@ -57,12 +57,13 @@ void trace_make(struct session *s, struct transaction *tx)
     if (tx->recipient_count == 1)
         recipient =
             arena_printf(&message->arena, "\r\n\tfor <%.*s>", SPAN_ARG(tx->recipients[0].address));
+    message->protocol = span_cstr(protocol_of(s, tx));
     rfc5322_date((time_t)(clock_wall_ms() / 1000), 0, date);
     id_format(message->id, id);
     struct span added = missing_fields(s, tx, id, date);
     message->trace = arena_printf(
         &message->arena,
         "Received: from %s (%s%s%s)\r\n\tby %s with %s id %s%.*s%.*s;\r\n\t%s\r\n%.*s", s->hello,
-        name ? name : "", name ? " " : "", s->client, s->conf->hostname, protocol_of(s, tx), id,
+        name ? name : "", name ? " " : "", s->client, s->conf->hostname, message->protocol.ptr, id,
         SPAN_ARG(cipher), SPAN_ARG(recipient), date, SPAN_ARG(added));
 }

@@ -111,6 +111,14 @@ static bool fits(const struct queue_group *group, const struct tx_recipient *rec
            span_equal(group->destination, recipient->destination);
 }
 
+static enum queue_group_state state_for(const struct queue_message *message,
+                                        const struct tx_recipient *recipient)
+{
+    if (recipient->verdict == ROUTE_HOLD)
+        return QUEUE_GROUP_HELD;
+    return message->release > message->arrival ? QUEUE_GROUP_FUTURE : QUEUE_GROUP_WAITING;
+}
+
 static struct queue_group *group_for(struct transaction *tx, const struct tx_recipient *recipient)
 {
     struct queue_message *message = tx->message;
@@ -123,8 +131,9 @@ static struct queue_group *group_for(struct transaction *tx, const struct tx_rec
     unsigned room = tx->recipient_count < QUEUE_GROUP_MAX ? tx->recipient_count : QUEUE_GROUP_MAX;
     *group = (struct queue_group){
         .number = message->group_count++,
-        .state = recipient->verdict == ROUTE_HOLD ? QUEUE_GROUP_HELD : QUEUE_GROUP_WAITING,
-        .due = message->arrival,
+        .state = state_for(message, recipient),
+        .late_told = message->by == ESMTP_BY_NOTIFY && message->deliver_by <= message->arrival,
+        .due = queue_message_start(message),
         .destination = recipient->destination,
         .next_hop = recipient->next_hop,
         .recipients = arena_alloc(&message->arena, room * sizeof(struct queue_recipient)),

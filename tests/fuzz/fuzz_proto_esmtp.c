@@ -64,8 +64,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_mail(&mail.params, &offer, args, &arena);
     if (smtp_parse_rcpt(args, SMTP_PATH_ALLOW_UTF8, &rcpt) == SMTP_PATH_OK)
         check_rcpt(&rcpt.params, &offer, args, &arena);
-    if (rfc3339_parse(args, &seconds))
+    if (rfc3339_parse(args, &seconds)) {
+        char text[RFC3339_MAX];
+        uint64_t again;
         MUST(seconds < 1ULL << 40);
+        MUST(rfc3339_parse(span_of(text, rfc3339_format(seconds, text)), &again));
+        MUST(again == seconds);
+    }
     arena_fini(&arena);
     return 0;
 }

@@ -323,12 +323,34 @@ static void test_inherited_lists(void **state)
     conf_unref(conf);
 }
 
+static void test_words(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned set;
+    } cases[] = {
+        {NAMED, 0},
+        {NAMED "extensions_off = {}\n", 0},
+        {NAMED "extensions_off = DSN\n", 1u << CONF_EXT_DSN},
+        {NAMED "extensions_off = {\"mt-Priority\", PIPELINING, \"MT-PRIORITY\"}\n",
+         1u << CONF_EXT_MT_PRIORITY | 1u << CONF_EXT_PIPELINING},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct conf *conf = load_good(cases[i].text);
+        assert_int_equal(conf->extensions_off, cases[i].set);
+        conf_unref(conf);
+    }
+}
+
 static void test_round_trip(void **state)
 {
     struct conf *first =
         load_good(NAMED ROUTES GATEWAY
                   "route \"*\" { use_mx = yes }\n"
                   "tls_certificate = c tls_key = k workers = 7 retry_first = 1500ms\n"
+                  "extensions_off = {DSN, chunking}\n"
                   "listener tls { tls = implicit address = {\"[::]:465\", \"0.0.0.0:465\"} }\n"
                   "certificate \"*.example\" { certificate = /c key = /k }\n");
     struct conf *second = NULL;
@@ -467,6 +489,7 @@ int main(void)
         IN_FOLDER(test_restart_needed),  IN_FOLDER(test_manual),
         IN_FOLDER(test_sample),          IN_FOLDER(test_reference_loads),
         IN_FOLDER(test_block_lists),
+        IN_FOLDER(test_words),
     };
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

@@ -94,6 +94,10 @@ static const struct bad_case value_cases[] = {
     {"list for a scalar", NAMED "workers = {1, 2}\nhops_max = { }\n",
      "relay.conf:3: workers takes one value, not a list\n"
      "relay.conf:4: hops_max takes one value, not a list\n"},
+    {"words", NAMED "extensions_off = {DSN, VRFY}\n",
+     "relay.conf:3: extensions_off: \"VRFY\" is none of them; expected a list of PIPELINING, SIZE, "
+     "8BITMIME, SMTPUTF8, CHUNKING, BINARYMIME, DSN, LIMITS, REQUIRETLS, MT-PRIORITY, "
+     "FUTURERELEASE or DELIVERBY, or none\n"},
     {"networks", NAMED "relay_networks = {\"10.0.0.0/8\",\n \"10.0.0.1/8\", \"::1/129\",\n x}\n",
      "relay.conf:4: relay_networks: \"10.0.0.1/8\" has bits set behind its prefix\n"
      "relay.conf:4: relay_networks: \"::1/129\" has a wrong prefix; expected 0 to 128\n"

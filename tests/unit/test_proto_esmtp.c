@@ -374,6 +374,28 @@ static void reads_dates(void **state)
     }
 }
 
+static void writes_dates(void **state)
+{
+    static const struct {
+        uint64_t seconds;
+        const char *text;
+    } cases[] = {
+        {0, "1970-01-01T00:00:00Z"},
+        {951782400, "2000-02-29T00:00:00Z"},
+        {253402300799, "9999-12-31T23:59:59Z"},
+    };
+    char text[RFC3339_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t seconds = 0;
+        size_t len = rfc3339_format(cases[i].seconds, text);
+        CHECK(cases[i].text, span_equal(span_of(text, len), span_cstr(cases[i].text)));
+        CHECK(cases[i].text, rfc3339_parse(span_of(text, len), &seconds));
+        CHECK(cases[i].text, seconds == cases[i].seconds);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +407,7 @@ int main(void)
         cmocka_unit_test(writes_what_is_passed_on),
         cmocka_unit_test(has_a_reply_for_each_error),
         cmocka_unit_test(reads_dates),
+        cmocka_unit_test(writes_dates),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

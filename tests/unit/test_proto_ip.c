@@ -115,6 +115,7 @@ static void check_socket_texts(const char *address, uint16_t port, const char *l
     assert_string_equal(literal_text, literal);
     assert_int_equal(sockaddr_format(socket_address, port_text), strlen(with_port));
     assert_string_equal(port_text, with_port);
+    assert_int_equal(sockaddr_port(socket_address), port);
 }
 
 static void formats_socket_addresses(void **state)
@@ -134,6 +135,7 @@ static void formats_socket_addresses(void **state)
     assert_string_equal(literal, "[0.0.0.0]");
     sockaddr_format(&unix_address, port);
     assert_string_equal(port, "unix");
+    assert_int_equal(sockaddr_port(&unix_address), 0);
 }
 
 static void treats_mapped_peers_as_ipv4(void **state)
