@@ -113,13 +113,10 @@ static inline uint64_t queue_message_start(const struct queue_message *message)
     return message->release > message->arrival ? message->release : message->arrival;
 }
 
-/* Whether an operator's "try now" means this group. "Try all now" does not mean mail that waits for
- * a time of its sender's choice. */
-static inline bool queue_group_may_retry(const struct queue_group *group, bool all, uint64_t now)
+/* It waits for a time of its sender's choice, which has not come yet. */
+static inline bool queue_group_is_early(const struct queue_group *group, uint64_t now)
 {
-    bool is_early = group->state == QUEUE_GROUP_FUTURE && group->due > now;
-
-    return group->state != QUEUE_GROUP_HELD && !(all && is_early);
+    return group->state == QUEUE_GROUP_FUTURE && group->due > now;
 }
 
 /* One reference, everything empty. Any thread. */

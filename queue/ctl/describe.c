@@ -58,6 +58,39 @@ static void write_recipients(const struct queue_group *group, enum view_state st
     }
 }
 
+const char *describe_body(const struct queue_message *message)
+{
+    if (message->flags & QUEUE_BODY_BINARY)
+        return "BINARYMIME";
+    return message->flags & QUEUE_BODY_8BIT ? "8BITMIME" : "7BIT";
+}
+
+static void write_time(const char *name, uint64_t wall_ms)
+{
+    if (wall_ms == 0)
+        json_none(name);
+    else
+        json_number(name, wall_ms);
+}
+
+static void write_extensions(const struct queue_message *message)
+{
+    static const char *const modes[] = {
+        [ESMTP_BY_NONE] = "", [ESMTP_BY_RETURN] = "return", [ESMTP_BY_NOTIFY] = "notify"};
+
+    json_text("body", span_cstr(describe_body(message)));
+    json_signed("priority", message->priority);
+    write_time("release", message->release);
+    write_time("deliver_by", message->deliver_by);
+    json_text("deliver_by_mode", span_cstr(modes[message->by]));
+    json_bool("deliver_by_trace", message->flags & QUEUE_BY_TRACE);
+    json_bool("require_tls", message->flags & QUEUE_REQUIRE_TLS);
+    if (message->flags & QUEUE_HAS_AUTH)
+        json_text("auth", message->auth);
+    else
+        json_none("auth");
+}
+
 void describe_json(const struct backoffs *backoffs, const struct queue_message *message,
                    const struct view *view, uint64_t now)
 {
@@ -70,6 +103,7 @@ void describe_json(const struct backoffs *backoffs, const struct queue_message *
     json_text("sender", message->reverse_path);
     json_text("envid", message->envelope_id);
     json_text("ret", esmtp_ret_format(message->ret));
+    write_extensions(message);
     json_open("recipients", '[');
     for (unsigned i = 0; i < message->group_count; i++) {
         const struct queue_group *group = &message->groups[i];

@@ -10,5 +10,7 @@ void describe_message(const struct backoffs *backoffs, const struct queue_messag
 /* The members of its JSON object, up to `reason`, which is the view's. */
 void describe_json(const struct backoffs *backoffs, const struct queue_message *message,
                    const struct view *view, uint64_t now);
+/* What MAIL called its body: "7BIT" where it called it nothing. */
+const char *describe_body(const struct queue_message *message);
 
 #endif

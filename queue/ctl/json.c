@@ -91,6 +91,12 @@ void json_number(const char *name, uint64_t number)
     fwrite_unlocked(digits + at, 1, sizeof digits - at, stdout);
 }
 
+void json_signed(const char *name, int number)
+{
+    begin(name);
+    fprintf(stdout, "%d", number);
+}
+
 void json_bool(const char *name, bool value)
 {
     begin(name);

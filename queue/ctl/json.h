@@ -12,6 +12,7 @@ void json_open(const char *name, char bracket); /* '{' or '[' */
 void json_close(char bracket);                  /* '}' or ']' */
 /* What is no UTF-8 becomes U+FFFD. */
 void json_text(const char *name, struct span text);
+void json_signed(const char *name, int number);
 void json_number(const char *name, uint64_t number);
 void json_bool(const char *name, bool value);
 void json_none(const char *name);

@@ -69,8 +69,8 @@ static bool change_fields(const struct offline *offline, struct queue_group *gro
 
     switch (offline->verb) {
     case OFFLINE_RETRY:
-        if (!queue_group_may_retry(group, offline->id == 0, offline->now))
-            return false;
+        if (held || (offline->id == 0 && queue_group_is_early(group, offline->now)))
+            return false; /* "all" does not mean what its sender wants to go later */
         group->state = QUEUE_GROUP_WAITING;
         group->due = offline->now;
         return true;

@@ -101,6 +101,42 @@ static struct span when(const struct show *show, uint64_t wall_ms, struct arena 
                 : arena_printf(arena, "%s (in %s)", date, distance);
 }
 
+static void print_extensions(const struct show *show, struct arena *arena)
+{
+    const struct queue_message *message = show->message;
+    bool returned = message->by == ESMTP_BY_RETURN;
+
+    if (message->priority != 0)
+        print_line("Priority", arena_printf(arena, "%d", message->priority));
+    if (message->release != 0)
+        print_line("Release", when(show, message->release, arena));
+    if (message->by != ESMTP_BY_NONE)
+        print_line(
+            "Deliver by",
+            arena_printf(arena, "%.*s%s%s", SPAN_ARG(when(show, message->deliver_by, arena)),
+                         returned ? ", or it is returned" : ", or its sender is told",
+                         message->flags & QUEUE_BY_TRACE ? "; and told of each relaying" : ""));
+    if (message->flags & QUEUE_HAS_AUTH)
+        print_line("AUTH", message->auth.len ? message->auth : SPAN("<>"));
+    if (message->flags & (QUEUE_BODY_BINARY | QUEUE_BODY_8BIT))
+        print_line("Body", span_cstr(describe_body(message)));
+    if (message->flags & QUEUE_REQUIRE_TLS)
+        print_line("TLS", SPAN("required on the whole way (REQUIRETLS)"));
+}
+
+static void print_client(const struct queue_message *message, struct arena *arena)
+{
+    struct span client = message->client;
+
+    if (message->client_port != 0)
+        client = arena_printf(arena, "%.*s:%u", SPAN_ARG(client), message->client_port);
+    if (message->client_name.len > 0)
+        client = arena_printf(arena, "%.*s %.*s", SPAN_ARG(message->client_name), SPAN_ARG(client));
+    print_line("Client", client);
+    print_line("Hello", message->hello);
+    print_line("Protocol", message->protocol);
+}
+
 static void print_envelope(const struct show *show, struct arena *arena)
 {
     const struct queue_message *message = show->message;
@@ -112,8 +148,8 @@ static void print_envelope(const struct show *show, struct arena *arena)
     print_line("Sender", arena_printf(arena, "<%.*s>", SPAN_ARG(message->reverse_path)));
     print_line("ENVID", message->envelope_id);
     print_line("RET", esmtp_ret_format(message->ret));
-    print_line("Client", message->client);
-    print_line("Hello", message->hello);
+    print_extensions(show, arena);
+    print_client(message, arena);
     print_line("Tenant", message->tenant);
     print_line("Size", span_of(text, output_size(message->size, text)));
     print_line("From", message->from);
@@ -185,6 +221,9 @@ static struct err print_json(const struct show *show)
     json_open(NULL, '{');
     describe_json(show->backoffs, message, &view, show->now);
     json_text("client", message->client);
+    json_text("client_name", message->client_name);
+    json_number("client_port", message->client_port);
+    json_text("protocol", message->protocol);
     json_text("hello", message->hello);
     json_text("tenant", message->tenant);
     json_text("from", message->from);

@@ -83,6 +83,8 @@ void view_group(const struct backoffs *backoffs, const struct queue_group *group
         out->reason_len = view_format_status(status, out->reason, sizeof out->reason);
     else if (out->state == VIEW_HELD)
         set_reason(out, SPAN("held until it is released"));
+    else if (queue_group_is_early(group, now))
+        set_reason(out, SPAN("waits until its release time, as its sender asked"));
     else
         set_reason(out, SPAN("not tried yet"));
 }

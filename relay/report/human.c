@@ -96,6 +96,8 @@ static void write_recipient(struct dsn *dsn, const struct report_recipient *reci
     if (given_up.len > 0)
         write_indented(&dsn->human,
                        arena_printf(&dsn->scratch, "Given up: %.*s", SPAN_ARG(given_up)));
+    else if (recipient->is_late)
+        write_indented(&dsn->human, SPAN("The time by which it was to be delivered has passed."));
     if (given_up.len > 0 && last->code != 0)
         write_indented(&dsn->human, SPAN("What stood in the way at the last try:"));
     if (last->code != 0)
@@ -134,9 +136,12 @@ static struct span relayed_text(const struct report_options *options, struct are
 {
     return arena_printf(arena,
                         "Your message of %.*s was passed on to the next mail system for the"
-                        " recipients named below. That system does not tell of success: no news"
-                        " from it is good news.",
-                        SPAN_ARG(text_date(arena, options->message->arrival)));
+                        " recipients named below. %s",
+                        SPAN_ARG(text_date(arena, options->message->arrival)),
+                        (options->message->flags & QUEUE_BY_TRACE) != 0
+                            ? "You asked to be told of each such step."
+                            : "That system does not tell of success: no news from it is good"
+                              " news.");
 }
 
 /* The subject tells people which message it is; an encoded one tells them nothing. */

@@ -1,3 +1,4 @@
+#include "proto/rfc3339.h"
 #include "proto/utf8.h"
 #include "report/parts.h"
 #include "report/text.h"
@@ -14,10 +15,14 @@ static const struct action {
 };
 
 /* RFC 3464 2.3.4 */
-static struct enhanced_code status_code(const struct status *last, const struct action *action)
+static struct enhanced_code status_code(const struct report_recipient *recipient,
+                                        const struct action *action)
 {
+    const struct status *last = &recipient->recipient->last;
     uint8_t klass = last->enhanced.klass;
 
+    if (recipient->is_late)
+        return (struct enhanced_code){.klass = action->klass, .subject = 4, .detail = 7};
     if (last->code != 0 && (klass == action->klass || klass == action->other))
         return last->enhanced;
     return (struct enhanced_code){.klass = action->klass};
@@ -75,7 +80,7 @@ static void write_recipient(struct dsn *dsn, const struct report_recipient *reci
                arena_printf(&dsn->scratch, "%s; %.*s", utf8_is_ascii(address) ? "rfc822" : "utf-8",
                             SPAN_ARG(address)));
     text_field(out, "Action", action->name);
-    size_t len = enhanced_code_format(status_code(last, action), code);
+    size_t len = enhanced_code_format(status_code(recipient, action), code);
     text_field(out, "Status", span_of(code, len));
     if (last->code != 0)
         write_diagnostic(dsn, last);
@@ -84,6 +89,21 @@ static void write_recipient(struct dsn *dsn, const struct report_recipient *reci
         text_field(out, "Last-Attempt-Date", text_date(&dsn->scratch, options->now));
     if (recipient->action == REPORT_DELAYED)
         text_field(out, "Will-Retry-Until", text_date(&dsn->scratch, options->retry_until));
+}
+
+/* RFC 4865 and RFC 2852: the times that the sender asked for. */
+static void write_times(struct dsn *dsn)
+{
+    const struct queue_message *message = dsn->options->message;
+    char date[RFC3339_MAX];
+
+    if (message->release > 0) {
+        rfc3339_format(message->release / 1000, date);
+        text_field(&dsn->machine, "Future-Release-Request",
+                   arena_printf(&dsn->scratch, "until;%s", date));
+    }
+    if (message->by != ESMTP_BY_NONE)
+        text_field(&dsn->machine, "Deliver-By-Date", text_date(&dsn->scratch, message->deliver_by));
 }
 
 void dsn_write_machine(struct dsn *dsn)
@@ -101,6 +121,7 @@ void dsn_write_machine(struct dsn *dsn)
     text_field(&dsn->machine, "Reporting-MTA",
                arena_printf(&dsn->scratch, "dns; %s", options->conf->hostname));
     text_field(&dsn->machine, "Arrival-Date", text_date(&dsn->scratch, options->message->arrival));
+    write_times(dsn);
     for (unsigned i = 0; i < options->recipient_count; i++)
         write_recipient(dsn, &options->recipients[i]);
 }

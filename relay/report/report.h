@@ -20,6 +20,7 @@ enum report_action {
 struct report_recipient {
     const struct queue_recipient *recipient; /* its address, ORCPT and last status */
     enum report_action action;
+    bool is_late; /* told of because the message's deliver_by has passed (RFC 2852): Status x.4.7 */
     struct span final_text; /* why it was given up where that is not the last status, or empty */
 };
 

@@ -63,7 +63,9 @@ static void read_body(const struct report_options *options, bool all, struct ret
         returned->incomplete = true;
 }
 
-/* RFC 3461 4.3: a notification that tells of no failure returns the header alone. */
+/* RFC 3461 4.3: a notification that tells of no failure returns the header alone. So does any of a
+ * message whose content may not leave as a notification does: in lines, and where there is no TLS
+ * (RFC 8689 5). */
 static bool is_wanted_whole(const struct dsn *dsn)
 {
     const struct conf *conf = dsn->options->conf;
@@ -71,7 +73,9 @@ static bool is_wanted_whole(const struct dsn *dsn)
     bool full = message->ret == ESMTP_RET_NONE ? !conf->dsn_return_headers_only
                                                : message->ret == ESMTP_RET_FULL;
 
-    return full && dsn->counts[REPORT_FAILED] > 0 &&
+    bool free = (message->flags & (QUEUE_BODY_BINARY | QUEUE_REQUIRE_TLS)) == 0;
+
+    return full && free && dsn->counts[REPORT_FAILED] > 0 &&
            message->trace.len + message->size <= conf->dsn_return_max;
 }
 

@@ -81,10 +81,24 @@ static void log_action(const struct job *job, const char *event)
     log_end(&line);
 }
 
+/* RFC 2852 4.2: by-mode R, or N. */
+static void act_late(struct job *job, struct settle_plan *plan)
+{
+    explain(job);
+    if (job_is_late(job)) {
+        job_give_up(job, plan->batch);
+        return;
+    }
+    log_action(job, "delayed");
+    plan->tell_late = true;
+    settle_all(job, plan, SETTLE_KEEP);
+}
+
 static void act(struct job *job, enum schedule_verb verb, struct schedule_batch *batch)
 {
+    bool held = job->group->state == QUEUE_GROUP_HELD;
     struct settle_plan plan = {
-        .state = job->group->state,
+        .state = held ? QUEUE_GROUP_HELD : QUEUE_GROUP_WAITING,
         .due = job->group->due,
         .tries = job->group->tries,
         .batch = batch,
@@ -123,6 +137,9 @@ static void act(struct job *job, enum schedule_verb verb, struct schedule_batch 
         plan.warn = true;
         settle_all(job, &plan, SETTLE_KEEP);
         break;
+    case SCHEDULE_LATE:
+        act_late(job, &plan);
+        break;
     }
 }
 
@@ -137,7 +154,9 @@ static bool applies(const struct queue_group *group, enum schedule_verb verb)
     case SCHEDULE_RELEASE:
         return held;
     case SCHEDULE_WARN:
-        return !held && !group->delay_warned;
+        return !held && !group->delay_warned && !queue_group_is_early(group, clock_steady_ms());
+    case SCHEDULE_LATE:
+        return !group->late_told;
     case SCHEDULE_REMOVE:
     case SCHEDULE_BOUNCE:
     case SCHEDULE_EXPIRE:
@@ -230,10 +249,15 @@ static bool post_groups(void *context, struct queue_message *message)
 {
     struct operation_run *run = context;
     enum schedule_verb verb = run->operation->verb;
+    bool retries_all = verb == SCHEDULE_RETRY && run->operation->id == 0;
 
-    for (unsigned i = 0; i < message->group_count; i++)
-        if (applies(&message->groups[i], verb))
-            action_post(run->set, &run->batch, verb, message, &message->groups[i]);
+    for (unsigned i = 0; i < message->group_count; i++) {
+        const struct queue_group *group = &message->groups[i];
+        /* "All" does not mean what its sender wants to go later. */
+        bool too_early = retries_all && queue_group_is_early(group, clock_steady_ms());
+        if (!too_early && applies(group, verb))
+            action_post(run->set, &run->batch, verb, message, group);
+    }
     return true;
 }
 

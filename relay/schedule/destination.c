@@ -10,19 +10,25 @@ static void on_wake(struct timer *timer)
     destination_run(container_of(timer, struct destination, wake));
 }
 
-uint64_t destination_due(const struct scheduler *s, uint64_t stored, uint64_t now)
+uint64_t destination_due(const struct scheduler *s, const struct queue_due *stored, uint64_t now)
 {
-    if (stored == UINT64_MAX || stored <= now ||
-        stored - now <= s->conf->retry_max + s->conf->retry_max / 4)
-        return stored;
+    if (stored->is_future || stored->due == UINT64_MAX || stored->due <= now ||
+        stored->due - now <= s->conf->retry_max + s->conf->retry_max / 4)
+        return stored->due;
     return now;
+}
+
+void destination_note(struct destination *d, const struct queue_due *stored)
+{
+    uint64_t due = destination_due(d->owner, stored, clock_steady_ms());
+
+    if (due < d->store_due)
+        d->store_due = due;
 }
 
 void destination_note_due(struct destination *d, uint64_t due)
 {
-    due = destination_due(d->owner, due, clock_steady_ms());
-    if (due < d->store_due)
-        d->store_due = due;
+    destination_note(d, &(struct queue_due){.due = due});
 }
 
 static void record_back_off(struct destination *d, uint64_t until);
@@ -77,8 +83,13 @@ static bool has_turn(const struct destination *d)
 static void use_idle_connections(struct destination *d)
 {
     while (!list_is_empty(&d->ready) && !list_is_empty(&d->idle) && has_turn(d)) {
+        struct job *job = take_job(d);
+        if (job_is_late(job)) {
+            job_give_up(job, NULL);
+            continue;
+        }
         struct connection *c = container_of(list_pop(&d->idle), struct connection, link);
-        connection_use(c, take_job(d));
+        connection_use(c, job);
     }
 }
 
@@ -238,7 +249,8 @@ void destination_restore(struct destination *d, const struct queue_destination *
     uint64_t now = clock_mono_ms(); /* the loop does not run yet: its time is old */
 
     if (stored->has_due)
-        destination_note_due(d, stored->first_due);
+        destination_note(
+            d, &(struct queue_due){.due = stored->first_due, .is_future = stored->first_is_future});
     d->failures = stored->failures;
     d->recorded = stored->until != 0;
     keep_failure(d, &stored->status);

@@ -6,18 +6,30 @@
 static bool is_expired(const struct job *job)
 {
     const struct conf *conf = job->owner->conf;
-    uint64_t now = clock_steady_ms(), arrival = job->message->arrival;
+    uint64_t now = clock_steady_ms(), start = queue_message_start(job->message);
     uint64_t most = job->message->reverse_path.len ? conf->expire_after : conf->bounce_expire_after;
 
-    return now > arrival && now - arrival > most;
+    return now > start && now - start > most;
+}
+
+bool job_is_late(const struct job *job)
+{
+    return job->message->by == ESMTP_BY_RETURN && job->message->deliver_by <= clock_steady_ms();
+}
+
+/* What becomes of a recipient that is not delivered now. */
+static enum settle_fate patience(const struct job *job)
+{
+    if (job_is_late(job))
+        return SETTLE_LATE;
+    return is_expired(job) ? SETTLE_FAILED : SETTLE_KEEP;
 }
 
 /* Back at the head of the line, as if it had not been taken. */
 static void requeue(struct job *job)
 {
     job->state = JOB_READY;
-    list_prepend(&job->destination->ready, &job->line);
-    job->destination->ready_count++;
+    job_line_up_first(job);
 }
 
 static bool has_untried(const struct queue_group *group)
@@ -107,7 +119,7 @@ static bool is_unharmed(const struct job *job, const struct connection *c)
 
 /* Judges one recipient; the status is kept with it for listings and reports. */
 static enum settle_fate judge(struct job *job, const struct connection *c, uint32_t index,
-                              const struct status *status, bool expired)
+                              const struct status *status, enum settle_fate deferred)
 {
     struct scheduler *s = job->owner;
     struct queue_recipient *recipient = &job->group->recipients[index];
@@ -118,10 +130,15 @@ static enum settle_fate judge(struct job *job, const struct connection *c, uint3
         log_outcome(job, c, recipient, status, "delivered");
         return job->attempt.dsn_passed ? SETTLE_DELIVERED : SETTLE_RELAYED;
     }
-    if (status_is_permanent(status) || expired) {
+    if (status_is_permanent(status)) {
         bump(&s->counters.failed, 1);
-        log_outcome(job, c, recipient, status, expired ? "expired" : "failed");
+        log_outcome(job, c, recipient, status, "failed");
         return SETTLE_FAILED;
+    }
+    if (deferred != SETTLE_KEEP) {
+        bump(&s->counters.failed, 1);
+        log_outcome(job, c, recipient, status, "expired");
+        return deferred;
     }
     bump(&s->counters.deferred, 1);
     log_outcome(job, c, recipient, status, "deferred");
@@ -153,7 +170,8 @@ void job_finished(struct job *job, struct connection *c)
 {
     const struct deliver_attempt *attempt = &job->attempt;
     enum settle_fate fates[QUEUE_GROUP_MAX];
-    bool expired = is_expired(job), any_deferred = false;
+    enum settle_fate deferred = attempt->damaged ? SETTLE_KEEP : patience(job);
+    bool any_deferred = false;
 
     if (is_unharmed(job, c)) {
         job->requeues++;
@@ -166,7 +184,7 @@ void job_finished(struct job *job, struct connection *c)
         fates[i] = SETTLE_KEEP;
     for (unsigned i = 0; i < attempt->recipient_count; i++) {
         uint32_t index = attempt->recipients[i];
-        fates[index] = judge(job, c, index, &attempt->statuses[i], expired && !attempt->damaged);
+        fates[index] = judge(job, c, index, &attempt->statuses[i], deferred);
         any_deferred = any_deferred || fates[index] == SETTLE_KEEP;
     }
     settle(job, fates, any_deferred);
@@ -176,13 +194,28 @@ void job_conclude(struct job *job, const struct status *status)
 {
     enum settle_fate fates[QUEUE_GROUP_MAX];
     struct status copy = status_dup(&job->arena, status);
-    bool expired = is_expired(job);
+    enum settle_fate deferred = patience(job);
 
     if (list_is_linked(&job->line)) {
         list_remove(&job->line);
         job->destination->ready_count--;
     }
     for (uint32_t i = 0; i < job->group->recipient_count; i++)
-        fates[i] = judge(job, NULL, i, &copy, expired);
+        fates[i] = judge(job, NULL, i, &copy, deferred);
     settle(job, fates, fates[0] == SETTLE_KEEP);
+}
+
+void job_give_up(struct job *job, struct schedule_batch *batch)
+{
+    static const struct status late = {
+        .code = 554, .enhanced = {5, 4, 7}, .text = {"Delivery time expired", 21}};
+    enum settle_fate fates[QUEUE_GROUP_MAX];
+    struct settle_plan plan = {.fates = fates, .batch = batch};
+
+    for (uint32_t i = 0; i < job->group->recipient_count; i++) {
+        fates[i] = SETTLE_LATE;
+        bump(&job->owner->counters.failed, 1);
+        log_outcome(job, NULL, &job->group->recipients[i], &late, "expired");
+    }
+    settle_start(job, &plan);
 }

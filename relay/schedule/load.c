@@ -27,8 +27,8 @@ struct load {
     unsigned room;
     unsigned count;
     unsigned wanted;
-    uint64_t next_due;
-    struct buf gone; /* struct gone, one behind the other */
+    struct queue_due next; /* of those listed, the first that is not wanted */
+    struct buf gone;       /* struct gone, one behind the other */
     struct queue_message *messages[LOAD_MOST];
     struct err errors[LOAD_MOST];
 };
@@ -115,7 +115,7 @@ static void take(struct load *load, unsigned i)
         skip_unreadable(load, item, load->errors[i]);
         return;
     }
-    if (message->groups[0].state == QUEUE_GROUP_WAITING && !is_gone(load, item) &&
+    if (message->groups[0].state != QUEUE_GROUP_HELD && !is_gone(load, item) &&
         scheduler_find_job(s, item->id, item->group) == NULL && !s->is_stopping) {
         struct job *job = job_create(s, message, &message->groups[0]);
         job->loaded = true;
@@ -131,7 +131,7 @@ static void on_loaded(struct call *call)
     for (unsigned i = 0; i < load->wanted; i++)
         take(load, i);
     /* Groups that joined the store meanwhile have noted their own due times. */
-    destination_note_due(load->destination, load->next_due);
+    destination_note(load->destination, &load->next);
     finish(load);
 }
 
@@ -148,19 +148,25 @@ static void choose(struct load *load)
 {
     struct scheduler *s = load->owner;
     uint64_t now = clock_steady_ms();
+    bool waits = false;
 
-    load->next_due = load->count == load->room ? 0 : UINT64_MAX;
+    load->next = (struct queue_due){.due = load->count == load->room ? 0 : UINT64_MAX};
     for (unsigned i = 0; i < load->count; i++) {
         const struct queue_due *item = &load->items[i];
         if (scheduler_find_job(s, item->id, item->group) != NULL || is_quarantined(s, item) ||
             is_gone(load, item))
             continue;
-        if (destination_due(s, item->due, now) <= now && load->wanted < load->wanted_most) {
+        if (destination_due(s, item, now) <= now && load->wanted < load->wanted_most) {
             load->items[load->wanted++] = *item;
             continue;
         }
-        load->next_due = item->due;
-        break;
+        if (!waits)
+            load->next = *item;
+        waits = true;
+        /* Behind what waits for its release may be what only a clock that was set back put there.
+         */
+        if (!item->is_future)
+            break;
     }
 }
 
@@ -177,7 +183,7 @@ static void on_listed(struct call *call)
     }
     choose(load);
     if (load->wanted == 0) {
-        destination_note_due(d, load->next_due);
+        destination_note(d, &load->next);
         finish(load);
         return;
     }

@@ -22,6 +22,7 @@ enum job_state {
 };
 
 struct load;
+struct schedule_batch;
 
 /* One group in memory. */
 struct job {
@@ -158,6 +159,8 @@ struct job *job_create(struct scheduler *owner, struct queue_message *message,
                        struct queue_group *group);
 /* In its destination's line and in the table. */
 void job_enlist(struct job *job, struct destination *d);
+/* Takes its place in the line again, before those of its priority. */
+void job_line_up_first(struct job *job);
 void job_free(struct job *job);
 /* Frees a settled job, once no worker can bring its group any more, and notes when that is due
  * again; UINT64_MAX = it is not. */
@@ -167,6 +170,10 @@ void job_start(struct job *job, struct connection *c);
 void job_finished(struct job *job, struct connection *c);
 /* The same outcome for all of its recipients, without an attempt. */
 void job_conclude(struct job *job, const struct status *status);
+/* RFC 2852: it was to be delivered by now or not at all. */
+bool job_is_late(const struct job *job);
+/* Fails all recipients of such a job, which is out of its line; `batch` may be NULL. */
+void job_give_up(struct job *job, struct schedule_batch *batch);
 
 /* settle.c */
 enum settle_fate {
@@ -174,6 +181,7 @@ enum settle_fate {
     SETTLE_DELIVERED, /* and what is told of it from here on is the next hop's to tell */
     SETTLE_RELAYED,   /* the next hop took it, but knows no notifications */
     SETTLE_FAILED,
+    SETTLE_LATE, /* failed because deliver_by has passed (RFC 2852) */
     SETTLE_REMOVED,
 };
 struct settle_plan {
@@ -182,6 +190,7 @@ struct settle_plan {
     uint64_t due;
     uint32_t tries;
     bool warn;              /* tell the sender that those that stay are late */
+    bool tell_late;         /* the same because deliver_by has passed */
     struct span final_text; /* for the notification: why they are given up, where it is not the
                                last status; static */
     struct schedule_batch *batch; /* told when it is recorded; may be NULL */
@@ -199,9 +208,11 @@ void destination_succeeded(struct destination *d);
 void destination_lift_back_off(struct destination *d);
 /* When a group with this stored due time is due. A time far ahead can only come from a clock that
  * has been set back since: such a group is due now, not kept waiting for hours (it was never to
- * wait longer than retry_max). */
-uint64_t destination_due(const struct scheduler *s, uint64_t stored, uint64_t now);
-/* The store holds a group of it that is due then. */
+ * wait longer than retry_max). What waits for a time of its sender's choice is no such group. */
+uint64_t destination_due(const struct scheduler *s, const struct queue_due *stored, uint64_t now);
+/* The store holds a group of it that is due then (only due and is_future count). */
+void destination_note(struct destination *d, const struct queue_due *due);
+/* The same for one that waits for no such time. */
 void destination_note_due(struct destination *d, uint64_t due);
 /* Where a restart finds it: `until` in steady wall ms. */
 void destination_restore(struct destination *d, const struct queue_destination *stored);
@@ -225,6 +236,10 @@ void connections_stop(struct destination *d);
 void load_start(struct destination *d);
 /* A group leaves memory while a load of its destination is under way. */
 void load_forget(struct load *load, uint64_t id, uint32_t group);
+
+/* sweep.c */
+/* A message has come that is to be delivered by then. On any loop. */
+void sweep_note_deadline(const struct schedule_set *set, uint64_t deliver_by);
 
 /* action.c */
 /* Actions that are waited for together. */

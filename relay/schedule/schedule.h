@@ -57,6 +57,7 @@ enum schedule_verb {
     SCHEDULE_BOUNCE,
     SCHEDULE_EXPIRE, /* the sweep's: returned because it waited too long */
     SCHEDULE_WARN,   /* the sweep's: its sender is told that it is late */
+    SCHEDULE_LATE, /* the sweep's: its time by DELIVERBY has passed; returned, or its sender told */
 };
 
 /* An operator's word on one message, or (id 0) on all. On any loop; completes there. */

@@ -119,6 +119,33 @@ struct job *job_create(struct scheduler *owner, struct queue_message *message,
     return job;
 }
 
+static int priority_of(const struct list *line)
+{
+    return container_of(line, const struct job, line)->message->priority;
+}
+
+/* RFC 6710: higher ones first, each priority in the order of arrival. Where all are the same, as
+ * mostly, this looks at one job. */
+static void line_up(struct job *job)
+{
+    struct list *line = &job->destination->ready, *at = line;
+
+    while (at->prev != line && priority_of(at->prev) < job->message->priority)
+        at = at->prev;
+    list_insert_before(at, &job->line);
+    job->destination->ready_count++;
+}
+
+void job_line_up_first(struct job *job)
+{
+    struct list *line = &job->destination->ready, *at = line->next;
+
+    while (at != line && priority_of(at) > job->message->priority)
+        at = at->next;
+    list_insert_before(at, &job->line);
+    job->destination->ready_count++;
+}
+
 void job_enlist(struct job *job, struct destination *d)
 {
     struct scheduler *s = job->owner;
@@ -133,8 +160,7 @@ void job_enlist(struct job *job, struct destination *d)
     atomic_fetch_add(&s->set->body_bytes, buf_len(&job->message->body));
     bump(&s->counters.jobs, 1);
     job->state = JOB_READY;
-    list_append(&d->ready, &job->line);
-    d->ready_count++;
+    line_up(job);
 }
 
 void job_free(struct job *job)
@@ -226,12 +252,14 @@ void job_leave(struct job *job, uint64_t due)
     on_visit(&farewell->call);
 }
 
-/* A fresh group stays in memory if its destination has room and is not backing off; otherwise it
- * is found again in the store. */
+/* A fresh group stays in memory if it may be sent now, and its destination has room and is not
+ * backing off; otherwise it is found again in the store. */
 static void on_arrival(struct call *call)
 {
     struct job *job = container_of(call, struct job, call);
     struct scheduler *s = job->owner;
+    bool is_future = job->group->state == QUEUE_GROUP_FUTURE;
+
     if (scheduler_find_job(s, job->message->id, job->group->number) != NULL) {
         job_free(job); /* a load was faster */
         return;
@@ -241,10 +269,10 @@ static void on_arrival(struct call *call)
                 atomic_load(&s->set->body_bytes) < s->conf->queue_memory_max;
     bool in_turn = d->store_due == UINT64_MAX || d->store_due > clock_steady_ms();
 
-    if (room && in_turn && d->back_off_until == 0 && !s->is_stopping) {
+    if (room && in_turn && !is_future && d->back_off_until == 0 && !s->is_stopping) {
         job_enlist(job, d);
     } else {
-        destination_note_due(d, job->group->due);
+        destination_note(d, &(struct queue_due){.due = job->group->due, .is_future = is_future});
         job_free(job);
     }
     destination_run(d);
@@ -252,9 +280,11 @@ static void on_arrival(struct call *call)
 
 void schedule_submit(const struct schedule_set *set, struct queue_message *message)
 {
+    if (message->by != ESMTP_BY_NONE)
+        sweep_note_deadline(set, message->deliver_by);
     for (unsigned i = 0; i < message->group_count; i++) {
         struct queue_group *group = &message->groups[i];
-        if (group->state != QUEUE_GROUP_WAITING)
+        if (group->state == QUEUE_GROUP_HELD)
             continue;
         struct scheduler *owner = schedule_owner(set, group->destination);
         struct job *job = job_create(owner, message, group);

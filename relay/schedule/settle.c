@@ -43,6 +43,7 @@ static void submit(struct settling *st)
     st->op.group = job->group->number;
     st->op.old_destination = job->group->destination;
     st->op.old_due = job->group->due;
+    st->op.deliver_by = job->message->deliver_by;
     st->op.remaining = st->remaining.recipient_count > 0 ? &st->remaining : NULL;
     st->op.dsn = st->dsn;
     queue_settle(job->owner->queue, &st->op);
@@ -177,6 +178,16 @@ static void on_reported(struct call *call)
     route_recipient(st->job->owner->loop, &st->route);
 }
 
+/* Until when those that stay are tried. */
+static uint64_t retry_until(const struct settling *st)
+{
+    const struct queue_message *message = st->job->message;
+    uint64_t until = queue_message_start(message) + st->conf->expire_after;
+
+    return message->by == ESMTP_BY_RETURN && message->deliver_by < until ? message->deliver_by
+                                                                         : until;
+}
+
 /* On a pool thread; the job and its message stay as they are meanwhile. */
 static void report(struct work *work)
 {
@@ -189,7 +200,7 @@ static void report(struct work *work)
         .message = st->job->message,
         .recipients = st->reported,
         .recipient_count = st->reported_count,
-        .retry_until = st->job->message->arrival + st->conf->expire_after,
+        .retry_until = retry_until(st),
     };
 
     st->dsn = report_dsn(&options);
@@ -208,8 +219,9 @@ static void start_report(struct settling *st)
 
 /* ---- the start ---------------------------------------------------------------------------- */
 
-/* RFC 3461 4.1, 5.2.2 */
-static bool is_wanted(const struct queue_recipient *recipient, enum report_action action)
+/* RFC 3461 4.1, 5.2.2. By-trace (RFC 2852) asks to be told of each relaying. */
+static bool is_wanted(const struct queue_message *message, const struct queue_recipient *recipient,
+                      enum report_action action)
 {
     static const unsigned asked_by[REPORT_ACTION_COUNT] = {
         [REPORT_FAILED] = ESMTP_NOTIFY_FAILURE,
@@ -219,18 +231,49 @@ static bool is_wanted(const struct queue_recipient *recipient, enum report_actio
     unsigned notify =
         recipient->notify ? recipient->notify : ESMTP_NOTIFY_FAILURE | ESMTP_NOTIFY_DELAY;
 
+    if (action == REPORT_RELAYED && (message->flags & QUEUE_BY_TRACE) != 0)
+        return (notify & ESMTP_NOTIFY_NEVER) == 0;
     return (notify & asked_by[action]) != 0;
 }
 
 /* RFC 5321 6.1: the null reverse-path is told nothing. */
-static void tell_of(struct settling *st, const struct queue_recipient *recipient,
-                    enum report_action action, struct span final_text)
+static void tell(struct settling *st, const struct report_recipient *told)
 {
-    if (st->job->message->reverse_path.len == 0)
-        st->untold = st->untold || action == REPORT_FAILED;
-    else if (is_wanted(recipient, action))
-        st->reported[st->reported_count++] = (struct report_recipient){
-            .recipient = recipient, .action = action, .final_text = final_text};
+    const struct queue_message *message = st->job->message;
+
+    if (message->reverse_path.len == 0)
+        st->untold = st->untold || told->action == REPORT_FAILED;
+    else if (is_wanted(message, told->recipient, told->action))
+        st->reported[st->reported_count++] = *told;
+}
+
+/* RFC 3461 5.2.3: a next hop that knows DSN goes on telling, but not of the relaying itself. */
+static void tell_of_relaying(struct settling *st, const struct queue_recipient *recipient,
+                             enum settle_fate fate)
+{
+    st->delivered = true;
+    if (fate == SETTLE_RELAYED || (st->job->message->flags & QUEUE_BY_TRACE) != 0)
+        tell(st, &(struct report_recipient){.recipient = recipient, .action = REPORT_RELAYED});
+}
+
+static void tell_of_failure(struct settling *st, const struct queue_recipient *recipient,
+                            bool is_late, struct span final_text)
+{
+    if (is_late)
+        final_text = SPAN("The time by which it was to be delivered has passed");
+    tell(st, &(struct report_recipient){.recipient = recipient,
+                                        .action = REPORT_FAILED,
+                                        .is_late = is_late,
+                                        .final_text = final_text});
+}
+
+static void keep(struct settling *st, const struct queue_recipient *recipient,
+                 const struct settle_plan *plan)
+{
+    st->recipients[st->remaining.recipient_count++] = *recipient;
+    if (plan->warn || plan->tell_late)
+        tell(st, &(struct report_recipient){
+                     .recipient = recipient, .action = REPORT_DELAYED, .is_late = plan->tell_late});
 }
 
 static void sort_recipients(struct settling *st, const struct settle_plan *plan)
@@ -241,19 +284,15 @@ static void sort_recipients(struct settling *st, const struct settle_plan *plan)
         const struct queue_recipient *recipient = &group->recipients[i];
         switch (plan->fates[i]) {
         case SETTLE_KEEP:
-            st->recipients[st->remaining.recipient_count++] = *recipient;
-            if (plan->warn)
-                tell_of(st, recipient, REPORT_DELAYED, SPAN_NONE);
+            keep(st, recipient, plan);
             break;
         case SETTLE_RELAYED:
-            tell_of(st, recipient, REPORT_RELAYED, SPAN_NONE);
-            st->delivered = true;
-            break;
         case SETTLE_DELIVERED:
-            st->delivered = true;
+            tell_of_relaying(st, recipient, plan->fates[i]);
             break;
         case SETTLE_FAILED:
-            tell_of(st, recipient, REPORT_FAILED, plan->final_text);
+        case SETTLE_LATE:
+            tell_of_failure(st, recipient, plan->fates[i] == SETTLE_LATE, plan->final_text);
             break;
         case SETTLE_REMOVED:
             break;
@@ -275,7 +314,8 @@ void settle_start(struct job *job, const struct settle_plan *plan)
     st->remaining.state = plan->state;
     st->remaining.due = plan->due;
     st->remaining.tries = plan->tries;
-    st->remaining.delay_warned = group->delay_warned || plan->warn;
+    st->remaining.delay_warned = group->delay_warned || plan->warn || plan->tell_late;
+    st->remaining.late_told = group->late_told || plan->tell_late;
     st->remaining.recipients = st->recipients;
     st->remaining.recipient_count = 0;
     sort_recipients(st, plan);

@@ -2,7 +2,9 @@
  * Looks for mail that has waited too long, whatever its destination is doing. Ids are ordered by
  * time, so what has passed an age lies in front of it: each threshold keeps a cursor and sees each
  * message once, when it comes of that age. Now and then all cursors go back to the start, for what
- * was busy when its time came.
+ * was busy when its time came, and for what counts its age from a later time than its id's.
+ *
+ * The times of DELIVERBY (RFC 2852) lie in an index of their own, and are looked at when they come.
  */
 #include "schedule/private.h"
 
@@ -13,6 +15,8 @@ enum {
     SWEEP_SHORTEST_MS = 100,
     SWEEP_HITS_MOST = 512, /* messages acted on in one go */
     SWEEP_ANEW_MS = 600 * 1000,
+    SWEEP_BUSY_MS = 1000, /* until what was busy at its deadline is looked at again */
+    DEADLINES_AT_ONCE = 64,
 };
 
 enum threshold { THRESHOLD_WARN, THRESHOLD_BOUNCES, THRESHOLD_ALL, THRESHOLD_COUNT };
@@ -28,6 +32,20 @@ struct sweep {
     enum threshold current;
     unsigned hits;
     bool more;
+
+    struct queue_deadline seen;   /* deadlines up to this one are done with */
+    struct queue_deadline before; /* what `seen` was when this go began */
+    uint64_t found;               /* by this go: the next deadline; UINT64_MAX = none */
+    uint64_t noted;               /* told of since it began */
+    uint64_t wake;                /* loop time of the next go, while none is under way */
+    bool is_looking;
+};
+
+/* Told from any loop. */
+struct note {
+    struct call call;
+    struct scheduler *owner;
+    uint64_t deliver_by;
 };
 
 static enum schedule_verb verb_of(enum threshold threshold)
@@ -54,7 +72,7 @@ static bool visit(void *context, struct queue_message *message)
         return false;
     }
     sweep->cursor[sweep->current] = message->id + 1;
-    if (!concerns(sweep, message))
+    if (!concerns(sweep, message) || queue_message_start(message) + age >= sweep->now)
         return true;
     for (unsigned i = 0; i < message->group_count; i++) {
         const struct queue_group *group = &message->groups[i];
@@ -67,10 +85,60 @@ static bool visit(void *context, struct queue_message *message)
     return true;
 }
 
+/* One that cannot be loaded has gone, or waits for an operator. */
+static void post_late(struct sweep *sweep, uint64_t id)
+{
+    struct queue_message *message;
+
+    if (err_is(queue_load(sweep->owner->queue, id, QUEUE_ALL_GROUPS, &message)))
+        return;
+    for (unsigned i = 0; i < message->group_count; i++) {
+        if (message->groups[i].late_told)
+            continue;
+        action_post(sweep->owner->set, &sweep->batch, SCHEDULE_LATE, message, &message->groups[i]);
+        sweep->hits++;
+    }
+    queue_message_unref(message);
+}
+
+/* False where there is no need to list any further. */
+static bool take_deadlines(struct sweep *sweep, const struct queue_deadline *items, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (items[i].at > sweep->now) {
+            sweep->found = items[i].at;
+            return false;
+        }
+        if (sweep->hits >= SWEEP_HITS_MOST) {
+            sweep->more = true;
+            return false;
+        }
+        sweep->seen = items[i];
+        post_late(sweep, items[i].id);
+    }
+    return count == DEADLINES_AT_ONCE;
+}
+
+static void look_for_late(struct sweep *sweep)
+{
+    struct queue_deadline items[DEADLINES_AT_ONCE];
+    unsigned count;
+
+    do {
+        struct err e = queue_deadline_list(sweep->owner->queue, &sweep->seen, DEADLINES_AT_ONCE,
+                                           items, &count);
+        if (err_is(e)) {
+            log_failure(LOG_WARN, "sweep-failed", e, NULL, NULL);
+            return;
+        }
+    } while (take_deadlines(sweep, items, count));
+}
+
 static void look(struct work *work)
 {
     struct sweep *sweep = container_of(work, struct sweep, work);
 
+    look_for_late(sweep);
     /* The oldest first, so that nobody is told that a message is late and then that it is lost. */
     for (int i = THRESHOLD_ALL; i >= THRESHOLD_WARN; i--) {
         sweep->current = (enum threshold)i;
@@ -103,16 +171,66 @@ static void on_looked(struct call *call)
     batch_release(&container_of(call, struct sweep, work.call)->batch);
 }
 
+static void wake_in(struct sweep *sweep, uint64_t delay)
+{
+    struct loop *loop = sweep->owner->loop;
+
+    sweep->wake = loop_now(loop) + delay;
+    timer_start(loop, &sweep->owner->sweep_timer, delay, on_timer);
+}
+
+static uint64_t until(uint64_t deadline)
+{
+    uint64_t now = clock_steady_ms();
+
+    return deadline > now ? deadline - now : 0;
+}
+
+/* How long to wait for the next go. */
+static uint64_t pause(struct sweep *sweep, bool was_busy)
+{
+    uint64_t delay = interval(sweep->owner->conf);
+    uint64_t next = sweep->found < sweep->noted ? sweep->found : sweep->noted;
+
+    if (was_busy)
+        return delay < SWEEP_BUSY_MS ? delay : SWEEP_BUSY_MS;
+    if (sweep->more)
+        return 0;
+    if (next != UINT64_MAX && until(next) < delay)
+        delay = until(next);
+    return delay;
+}
+
 static void on_swept(struct call *call)
 {
     struct schedule_batch *batch = container_of(call, struct schedule_batch, end);
     struct sweep *sweep = container_of(batch, struct sweep, batch);
     struct scheduler *s = sweep->owner;
+    bool has_late = sweep->seen.at != sweep->before.at || sweep->seen.id != sweep->before.id;
+    bool was_busy = has_late && atomic_load(&batch->busy) > 0;
 
     s->working--;
+    sweep->is_looking = false;
+    if (was_busy)
+        sweep->seen = sweep->before;
     if (!s->is_stopping)
-        timer_start(s->loop, &s->sweep_timer, sweep->more ? 0 : interval(s->conf), on_timer);
+        wake_in(sweep, pause(sweep, was_busy));
     scheduler_check_stopped(s);
+}
+
+static void begin(struct sweep *sweep)
+{
+    struct scheduler *s = sweep->owner;
+
+    sweep->now = clock_steady_ms();
+    sweep->hits = 0;
+    sweep->more = false;
+    sweep->before = sweep->seen;
+    sweep->found = sweep->noted = UINT64_MAX;
+    sweep->is_looking = true;
+    batch_begin(&sweep->batch, s->loop, on_swept);
+    s->working++;
+    loop_work(s->loop, &sweep->work);
 }
 
 static void on_timer(struct timer *timer)
@@ -122,17 +240,19 @@ static void on_timer(struct timer *timer)
 
     if (loop_now(s->loop) - sweep->began > SWEEP_ANEW_MS) {
         memset(sweep->cursor, 0, sizeof sweep->cursor);
+        sweep->seen = (struct queue_deadline){0};
         sweep->began = loop_now(s->loop);
     }
     sweep->ages[THRESHOLD_WARN] = s->conf->delay_warning_after;
     sweep->ages[THRESHOLD_BOUNCES] = s->conf->bounce_expire_after;
     sweep->ages[THRESHOLD_ALL] = s->conf->expire_after;
-    sweep->now = clock_steady_ms();
-    sweep->hits = 0;
-    sweep->more = false;
-    batch_begin(&sweep->batch, s->loop, on_swept);
-    s->working++;
-    loop_work(s->loop, &sweep->work);
+    begin(sweep);
+}
+
+/* At once, but only for deadlines: some may have passed while no process ran. */
+static void on_start(struct timer *timer)
+{
+    begin(container_of(timer, struct scheduler, sweep_timer)->sweep);
 }
 
 void schedule_start_sweep(struct scheduler *s)
@@ -143,5 +263,34 @@ void schedule_start_sweep(struct scheduler *s)
     s->sweep->work.call.done = on_looked;
     list_init(&s->sweep->work.call.link);
     s->sweep->began = loop_now(s->loop);
-    timer_start(s->loop, &s->sweep_timer, interval(s->conf), on_timer);
+    timer_start(s->loop, &s->sweep_timer, 0, on_start);
+}
+
+/* ---- deadlines of fresh mail -------------------------------------------------------------- */
+
+static void on_note(struct call *call)
+{
+    struct note *note = container_of(call, struct note, call);
+    struct scheduler *s = note->owner;
+    struct sweep *sweep = s->sweep;
+    uint64_t delay = until(note->deliver_by);
+
+    if (sweep != NULL && !s->is_stopping) {
+        if (note->deliver_by < sweep->noted)
+            sweep->noted = note->deliver_by;
+        if (!sweep->is_looking && loop_now(s->loop) + delay < sweep->wake)
+            wake_in(sweep, delay);
+    }
+    free(note);
+}
+
+void sweep_note_deadline(const struct schedule_set *set, uint64_t deliver_by)
+{
+    struct note *note = mem_zalloc(sizeof *note);
+
+    list_init(&note->call.link);
+    note->call.done = on_note;
+    note->owner = set->members[0];
+    note->deliver_by = deliver_by;
+    loop_post(note->owner->loop, &note->call);
 }
