@@ -1,9 +1,10 @@
 /*
  * A whole SMTP session: our server over a pair of sockets, with the queue's twin behind it. The
- * first byte says how the client's bytes are cut, its highest bit that LMTP is spoken; a byte of
- * 0xff makes the client wait for what it has said so far to be answered. Whatever a client says,
- * replies are replies, only what is in the store is called queued, and no accepted body holds what
- * could be taken for another line end.
+ * first byte says how the client's bytes are cut, its highest bit that LMTP is spoken, its lowest
+ * that the client is one of this machine, which may do more; a byte of 0xff makes the client wait
+ * for what it has said so far to be answered. Whatever a client says, replies are replies, only
+ * what is in the store is called queued, and no accepted body holds what could be taken for another
+ * line end, but behind the header of one that was declared binary.
  */
 #include "net/conn_private.h"
 #include "queue/queue_memory.h"
@@ -15,7 +16,7 @@
 #include <sys/socket.h>
 #include <uv.h>
 
-enum { PAUSE = 0xff, ROUNDS = 12 };
+enum { PAUSE = 0xff, ROUNDS = 12, DAY_MS = 86400000 };
 
 static struct {
     struct loop *loop;
@@ -38,13 +39,38 @@ static struct {
 
 /* ---- the server --------------------------------------------------------------------------- */
 
-static void check_body(struct span body)
+static void check_lines(struct span body)
 {
     for (size_t i = 0; i < body.len; i++) {
         MUST(body.ptr[i] != '\0');
         MUST(body.ptr[i] != '\n' || (i > 0 && body.ptr[i - 1] == '\r'));
         MUST(body.ptr[i] != '\r' || (i + 1 < body.len && body.ptr[i + 1] == '\n'));
     }
+}
+
+static void check_body(const struct queue_message *message, struct span body)
+{
+    const char *end = body.len ? memmem(body.ptr, body.len, "\r\n\r\n", 4) : NULL;
+    bool empty_header = body.len >= 2 && memcmp(body.ptr, "\r\n", 2) == 0;
+
+    if ((message->flags & QUEUE_BODY_BINARY) == 0)
+        check_lines(body);
+    else if (!empty_header)
+        check_lines(end ? span_head(body, (size_t)(end - body.ptr) + 4) : body);
+}
+
+/* What nobody could have asked for here, or not for so long. */
+static void check_envelope(const struct queue_message *message)
+{
+    MUST((message->flags & (QUEUE_REQUIRE_TLS | QUEUE_HAS_AUTH)) == 0);
+    MUST(message->priority >= -9 && message->priority <= 9);
+    MUST(message->release == 0 || (message->release > message->arrival &&
+                                   message->release <= message->arrival + 8 * DAY_MS));
+    MUST((message->by == ESMTP_BY_NONE) == (message->deliver_by == 0));
+    MUST(message->by != ESMTP_BY_RETURN || message->deliver_by > message->arrival);
+    for (unsigned i = 0; i < message->group_count; i++)
+        MUST(message->groups[i].state != QUEUE_GROUP_FUTURE ||
+             message->groups[i].due == message->release);
 }
 
 static void on_accepted(struct queue_message *message, void *context)
@@ -55,17 +81,20 @@ static void on_accepted(struct queue_message *message, void *context)
     buf_init(&body, 0);
     MUST(!err_is(queue_read_body(rig.queue, message->id, 0, UINT32_MAX, &body)));
     MUST(buf_len(&body) == message->size);
-    check_body(buf_span(&body));
+    check_body(message, buf_span(&body));
+    check_envelope(message);
     buf_fini(&body);
     MUST(message->group_count > 0 && message->groups[0].recipient_count > 0);
     rig.accepted++;
 }
 
 /* A pair of sockets rather than a connection: those would use up the machine's ports. */
-static void accept_client(int fd)
+static void accept_client(int fd, bool local)
 {
     const struct receive_listener kind = {.tls = CONF_TLS_STARTTLS,
-                                          .role = client.lmtp ? CONF_ROLE_LMTP : CONF_ROLE_RELAY};
+                                          .role = client.lmtp ? CONF_ROLE_LMTP
+                                                  : local     ? CONF_ROLE_LOCAL
+                                                              : CONF_ROLE_RELAY};
     static const struct sockaddr_in peer = {.sin_family = AF_INET,
                                             .sin_addr.s_addr = 0x0100007f}; /* 127.0.0.1 */
     struct conn *conn = conn_accept(rig.loop, fd);
@@ -125,7 +154,7 @@ static void close_server(void)
 
 /* ---- the client --------------------------------------------------------------------------- */
 
-static void connect_client(void)
+static void connect_client(bool local)
 {
     int ends[2];
 
@@ -133,7 +162,7 @@ static void connect_client(void)
     client.fd = ends[0];
     client.eof = false;
     buf_init(&client.replies, 0);
-    accept_client(ends[1]);
+    accept_client(ends[1], local);
 }
 
 static void read_replies(void)
@@ -163,10 +192,8 @@ static void send_all(struct span bytes)
     }
 }
 
-static void speak(struct span input)
+static void speak(uint32_t seed, struct span input)
 {
-    uint32_t seed = fuzz_seed(&input);
-
     while (input.len > 0) {
         struct span section = span_split(input, (char)PAUSE, &input);
         while (section.len > 0) {
@@ -211,9 +238,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rig.loop == NULL)
         make_rig();
     client.lmtp = size > 0 && (data[0] & 0x80) != 0;
+    struct span input = span_of((const char *)data, size);
+    uint32_t seed = fuzz_seed(&input);
     open_server();
-    connect_client();
-    speak(span_of((const char *)data, size));
+    connect_client((seed & 1) != 0);
+    speak(seed, input);
     hang_up();
     close_server();
     check_replies();

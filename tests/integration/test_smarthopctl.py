@@ -147,6 +147,14 @@ def test_list_json(site):
         "sender": "sender1@example.org",
         "envid": "",
         "ret": "",
+        "body": "7BIT",
+        "priority": 0,
+        "release": None,
+        "deliver_by": None,
+        "deliver_by_mode": "",
+        "deliver_by_trace": False,
+        "require_tls": False,
+        "auth": None,
         "recipients": [
             {
                 "address": f"user{n}@site1.example.net",

@@ -372,6 +372,72 @@ static void test_what_is_returned(void **state)
     }
 }
 
+/* Content that may not leave as a notification does, whatever RET says. */
+static void test_what_is_never_returned(void **state)
+{
+    static const unsigned flags[] = {QUEUE_BODY_BINARY, QUEUE_REQUIRE_TLS};
+
+    (void)state;
+    message->ret = ESMTP_RET_FULL;
+    body_is(SPAN("Subject: x\r\n\r\nHello\n\0.\r\n"));
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        message->flags = flags[i];
+        queue_message_unref(dsn);
+        build();
+        assert_has("Subject: x\r\n\r\n--=_");
+        assert_has_not("Hello");
+        assert_int_equal(dsn->flags, QUEUE_DSN);
+    }
+}
+
+static void test_times_asked_for(void **state)
+{
+    (void)state;
+    body_is(SPAN("\r\nHello\r\n"));
+    build();
+    assert_has_not("Deliver-By-Date");
+    assert_has_not("Future-Release-Request");
+    queue_message_unref(dsn);
+    message->release = NOW - HOUR;
+    message->by = ESMTP_BY_RETURN;
+    message->deliver_by = NOW;
+    reported.is_late = true;
+    reported.final_text = SPAN("too late");
+    build();
+    assert_has("\r\nFuture-Release-Request: until;2024-03-05T09:11:12Z\r\n"
+               "Deliver-By-Date: Tue, 05 Mar 2024 10:11:12 +0000\r\n\r\n");
+    assert_has("    Given up: too late\r\n");
+    assert_has("Action: failed\r\nStatus: 5.4.7\r\n"); /* not 5.1.1, which stood in the way */
+    assert_has("Diagnostic-Code: smtp; 550 5.1.1 No such user here\r\n");
+}
+
+static void test_late_but_tried_on(void **state)
+{
+    (void)state;
+    message->by = ESMTP_BY_NOTIFY;
+    message->deliver_by = NOW - 1000;
+    reported.action = REPORT_DELAYED;
+    reported.is_late = true;
+    recipient.last = (struct status){0};
+    body_is(SPAN("\r\nHello\r\n"));
+    build();
+    assert_has("    The time by which it was to be delivered has passed.\r\n");
+    assert_has("Action: delayed\r\nStatus: 4.4.7\r\nWill-Retry-Until: ");
+}
+
+static void test_each_step_is_told(void **state)
+{
+    (void)state;
+    message->flags = QUEUE_BY_TRACE;
+    message->by = ESMTP_BY_NOTIFY;
+    message->deliver_by = NOW + HOUR;
+    reported.action = REPORT_RELAYED;
+    body_is(SPAN("\r\nHello\r\n"));
+    build();
+    assert_has("You asked to be told of each such step.");
+    assert_has("Action: relayed\r\n");
+}
+
 /* A peer's reply must not become header fields, parts or control sequences. */
 static void test_hostile_texts(void **state)
 {
@@ -563,6 +629,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mixed_actions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sender_parameters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_returned, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_never_returned, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_times_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_late_but_tried_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_step_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_texts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_words, setup, teardown),
         cmocka_unit_test_setup_teardown(test_boundary_in_content, setup, teardown),
