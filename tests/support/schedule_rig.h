@@ -272,10 +272,12 @@ static inline bool schedule_rig_keep_message(void *context, struct queue_message
 {
     struct queue_message **kept = context;
 
+    queue_message_unref(*kept);
     *kept = queue_message_ref(message);
     return true;
 }
 
+/* The newest message is a notification with this text. */
 static inline void schedule_rig_assert_dsn(struct schedule_rig *rig, const char *text)
 {
     struct queue_message *dsn = NULL;
