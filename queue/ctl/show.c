@@ -111,11 +111,12 @@ static void print_extensions(const struct show *show, struct arena *arena)
     if (message->release != 0)
         print_line("Release", when(show, message->release, arena));
     if (message->by != ESMTP_BY_NONE)
-        print_line(
-            "Deliver by",
-            arena_printf(arena, "%.*s%s%s", SPAN_ARG(when(show, message->deliver_by, arena)),
-                         returned ? ", or it is returned" : ", or its sender is told",
-                         message->flags & QUEUE_BY_TRACE ? "; and told of each relaying" : ""));
+        print_line("Deliver by",
+                   arena_printf(arena, "%.*s%s%s", SPAN_ARG(when(show, message->deliver_by, arena)),
+                                returned ? ", or it is returned" : ", or its sender is told",
+                                message->flags & QUEUE_BY_TRACE
+                                    ? "; its sender is told of each relaying"
+                                    : ""));
     if (message->flags & QUEUE_HAS_AUTH)
         print_line("AUTH", message->auth.len ? message->auth : SPAN("<>"));
     if (message->flags & (QUEUE_BODY_BINARY | QUEUE_BODY_8BIT))
