@@ -93,8 +93,10 @@ def test_keywords(start_lmtp, certificate):
     with greet(relay) as client:
         name, *keywords = client.command(LHLO).lines
         assert name == "relay.test"
-        assert sorted(keywords) == ["8BITMIME", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES", "HELP",
-                                    "PIPELINING", "SIZE 10485760", "SMTPUTF8", "STARTTLS"]
+        assert sorted(keywords) == [
+            "8BITMIME", "BINARYMIME", "CHUNKING", "DELIVERBY", "DSN", "ENHANCEDSTATUSCODES",
+            "HELP", "LIMITS RCPTMAX=1000", "MT-PRIORITY", "PIPELINING", "SIZE 10485760",
+            "SMTPUTF8", "STARTTLS"]
 
 
 def test_other_hellos(start_lmtp):

@@ -30,8 +30,10 @@ def test_keywords(discarding_relay, certificate):
         assert (greeting.code, greeting.lines) == (220, ["relay.test ESMTP Smarthop"])
         name, *keywords = client.command("EHLO client.test").lines
         assert name == "relay.test"
-        assert sorted(keywords) == ["8BITMIME", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES", "HELP",
-                                    "PIPELINING", "SIZE 10485760", "SMTPUTF8", "STARTTLS"]
+        assert sorted(keywords) == [
+            "8BITMIME", "BINARYMIME", "CHUNKING", "DELIVERBY", "DSN", "ENHANCEDSTATUSCODES",
+            "HELP", "LIMITS RCPTMAX=1000", "MT-PRIORITY", "PIPELINING", "SIZE 10485760",
+            "SMTPUTF8", "STARTTLS"]
         assert client.command("HELO client.test").lines == ["relay.test"]
 
 

@@ -488,8 +488,7 @@ int main(void)
         IN_FOLDER(test_inherited_lists), IN_FOLDER(test_round_trip),
         IN_FOLDER(test_restart_needed),  IN_FOLDER(test_manual),
         IN_FOLDER(test_sample),          IN_FOLDER(test_reference_loads),
-        IN_FOLDER(test_block_lists),
-        IN_FOLDER(test_words),
+        IN_FOLDER(test_block_lists),     IN_FOLDER(test_words),
     };
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
