@@ -138,6 +138,7 @@ struct conf_route {
     char *mx_domain; /* CONF_ROUTE_MX: the MX of this domain; NULL = of the recipient's own */
     uint16_t port;   /* for MX */
     enum conf_route_tls tls;
+    bool xforward;
     char *text; /* CONF_ROUTE_REJECT, CONF_ROUTE_HOLD: the reason */
 };
 

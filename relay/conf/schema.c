@@ -458,6 +458,9 @@ static const struct conf_key route_keys[] = {
      .reloadable = true,
      .help = "none: in clear; opportunistic: encrypted where the host offers it; required: "
              "encrypted or not at all."},
+    {FIELD(conf_route, xforward), .type = CONF_BOOL, .standard = "no", .reloadable = true,
+     .help = "Tell the hosts, where they list XFORWARD, from which client a message came. For a "
+             "content filter, or another relay of your own."},
 };
 
 const struct conf_section conf_globals = {

@@ -32,6 +32,9 @@ struct deliver_options {
     const char *hello;   /* our host name */
     const struct sockaddr *peer;
     const char *host; /* name of the peer, for TLS and for statuses; an address where it has none */
+    bool is_told;     /* `host` comes from the operator, not from DNS: a certificate for it proves
+                         who is there (RFC 8689 4.2.1) */
+    bool xforward;    /* tell it of our client, where it lists XFORWARD */
     enum deliver_tls tls;
     struct tls_client *tls_client;
     struct ssl_session_st *resume; /* NULL = none; referenced while it is needed */
@@ -53,6 +56,7 @@ struct deliver_attempt {
     bool sent;               /* the end of data has left: a lost reply may mean a duplicate */
     bool dsn_passed;         /* notifications are the next hop's to send from here on: RFC 3461 */
     bool damaged;            /* the stored body is not what was accepted: hold it for an operator */
+    bool declined; /* nothing was sent: this host cannot take the message, another one may */
     uint64_t started_ms, finished_ms; /* loop time */
 };
 
@@ -82,5 +86,12 @@ const char *deliver_session_tls(const struct deliver_session *session);
 /* A TLS session for the next connection to this host, or NULL; the caller's. */
 struct ssl_session_st *deliver_session_resume(const struct deliver_session *session);
 unsigned deliver_session_messages(const struct deliver_session *session);
+
+/* What one transaction may have (RFC 9422); UINT64_MAX where the host names no limit. */
+struct deliver_limits {
+    uint64_t recipients;
+    uint64_t domains; /* of the recipients */
+};
+struct deliver_limits deliver_session_limits(const struct deliver_session *session);
 
 #endif

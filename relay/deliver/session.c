@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "proto/ip.h"
-#include "proto/smtp_ehlo.h"
+#include "proto/xclient.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +37,7 @@ static const struct {
     [DELIVER_STATE_READY] = {"ready", NO_DEADLINE, on_unasked_reply},
     [DELIVER_STATE_IDLE] = {"idle", NO_DEADLINE, on_unasked_reply},
     [DELIVER_STATE_DECLINED] = {"declined", NO_DEADLINE, on_unasked_reply},
+    [DELIVER_STATE_XFORWARD] = {"xforward", DEADLINE(mail), deliver_on_xforward_reply},
     [DELIVER_STATE_MAIL] = {"mail", DEADLINE(mail), deliver_on_mail_reply},
     [DELIVER_STATE_RCPT] = {"rcpt", DEADLINE(rcpt), deliver_on_rcpt_reply},
     [DELIVER_STATE_DATA] = {"data", DEADLINE(data_init), deliver_on_data_reply},
@@ -233,9 +234,10 @@ static void note_extensions(struct deliver_session *s, const struct smtp_reply *
 
     if (s->state != DELIVER_STATE_HELO)
         smtp_ehlo_parse(reply, &ehlo);
-    s->extensions = ehlo.extensions;
-    s->size_max = ehlo.size_max;
-    s->mail_max = ehlo.mail_max;
+    s->xforward = s->options.xforward ? xforward_attributes(ehlo.xforward) : 0;
+    /* The texts lie in the reply. */
+    ehlo.domain = ehlo.auth_text = ehlo.xclient = ehlo.xforward = SPAN_NONE;
+    s->offer = ehlo;
 }
 
 static void on_ehlo_reply(struct deliver_session *s, const struct smtp_reply *reply)
@@ -252,7 +254,7 @@ static void on_ehlo_reply(struct deliver_session *s, const struct smtp_reply *re
         return;
     }
     note_extensions(s, reply);
-    bool offered = (s->extensions & SMTP_EXT_STARTTLS) != 0 && !s->plain_only;
+    bool offered = deliver_is_offered(s, SMTP_EXT_STARTTLS) && !s->plain_only;
     if (s->options.tls == DELIVER_TLS_NONE || is_secured(s)) {
         deliver_enter(s, DELIVER_STATE_READY);
     } else if (offered) {
@@ -292,6 +294,7 @@ static void on_secured(struct deliver_session *s)
 
     conn_tls_info(s->conn, &info);
     snprintf(s->tls, sizeof s->tls, "%s %s", info.version, info.cipher);
+    s->is_verified = info.verified;
     /* A resumed session is not verified again: the one it came from may never have been. */
     if (s->options.tls == DELIVER_TLS_REQUIRED && !info.verified)
         fail_own(s, VERDICT_UNVERIFIED);
@@ -325,7 +328,7 @@ static void announce_ready(struct deliver_session *s)
     if (s->state != DELIVER_STATE_READY)
         return;
     buf_fini(&s->reply_text);
-    if (s->mail_max != 0 && s->messages >= s->mail_max) {
+    if (s->offer.mail_max != 0 && s->messages >= s->offer.mail_max) {
         quit(s); /* RFC 9422 4.1 */
         return;
     }
@@ -357,6 +360,7 @@ static void on_declined(struct call *call)
     }
     struct status status = verdict_of_own(s->objection);
     status.by = s->transaction.by;
+    s->attempt->declined = true;
     deliver_transaction_settle(s, &status);
     deliver_enter(s, DELIVER_STATE_READY);
     finish_attempt(s);
@@ -368,7 +372,7 @@ void deliver_send(struct deliver_session *s, struct deliver_attempt *attempt)
     if (s->state != DELIVER_STATE_IDLE || attempt->recipient_count == 0)
         abort();
     deliver_transaction_prepare(s, attempt);
-    if (!deliver_transaction_is_declined(s)) {
+    if (!deliver_is_declined(s)) {
         deliver_transaction_begin(s);
         return;
     }
@@ -397,6 +401,7 @@ static void on_trouble(struct deliver_session *s, enum verdict_trouble trouble, 
     } else if (tls_is_to_blame(s)) {
         s->plain_only = true;
         s->tls[0] = '\0';
+        s->is_verified = false;
         deliver_enter(s, DELIVER_STATE_RECONNECT);
         conn_close(s->conn);
     } else {
@@ -537,4 +542,15 @@ struct ssl_session_st *deliver_session_resume(const struct deliver_session *s)
 unsigned deliver_session_messages(const struct deliver_session *s)
 {
     return s->messages;
+}
+
+static uint64_t limit_or_none(uint64_t limit)
+{
+    return limit != 0 ? limit : UINT64_MAX;
+}
+
+struct deliver_limits deliver_session_limits(const struct deliver_session *s)
+{
+    return (struct deliver_limits){.recipients = limit_or_none(s->offer.rcpt_max),
+                                   .domains = limit_or_none(s->offer.rcpt_domain_max)};
 }

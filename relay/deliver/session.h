@@ -10,16 +10,20 @@
 #include "deliver/state.h"
 #include "deliver/verdict.h"
 #include "proto/dot.h"
+#include "proto/smtp_ehlo.h"
 
-/* Two cursors over MAIL, one RCPT a recipient, then DATA or BDAT: 0, 1 .. n, n + 1. */
+/* Two cursors over MAIL, one RCPT a recipient, then DATA or BDAT: 0, 1 .. n, n + 1. Before these
+ * may go XFORWARD commands. */
 struct deliver_transaction {
+    struct span xforward;       /* commands that have not left yet, each with its CRLF */
+    unsigned xforward_replies;  /* that are to come */
     unsigned sent;              /* commands that have left */
     unsigned received;          /* replies that have come */
     unsigned accepted;          /* recipients */
     bool chunking;              /* BDAT, not DATA */
     bool at_once;               /* BDAT and all of the message leave together with the envelope */
     struct span by;             /* in the attempt's arena */
-    struct dot_encoder encoder; /* with BDAT only its line checker is used */
+    struct dot_encoder encoder; /* with BDAT only its line checker is used, if any */
 };
 
 struct deliver_session {
@@ -33,11 +37,11 @@ struct deliver_session {
     bool plain_only; /* a handshake has failed before */
     struct buf reply_text;
     struct smtp_reply_parser parser;
-    unsigned extensions; /* of the latest EHLO */
-    uint64_t size_max;
-    uint64_t mail_max;
+    struct smtp_ehlo offer; /* of the latest EHLO; without its texts */
+    unsigned xforward;      /* bits of enum xforward_attribute, where they are to be told */
     struct span by;
     char tls[64];
+    bool is_verified; /* under TLS, with a certificate for the host's name */
     struct status failure;
     unsigned messages; /* transactions that are over */
 
@@ -58,8 +62,29 @@ void deliver_end(struct deliver_session *s);
 /* The attempt has its statuses. `clean`: the next one may follow without RSET. */
 void deliver_conclude(struct deliver_session *s, bool clean);
 
-/* True, and why in s->objection, where this host cannot take the message. */
-bool deliver_transaction_is_declined(struct deliver_session *s);
+static inline bool deliver_is_offered(const struct deliver_session *s,
+                                      enum smtp_extension extension)
+{
+    return smtp_ehlo_has(&s->offer, extension);
+}
+
+/* RFC 1870 3: as transmitted, but without what transparency adds. */
+static inline uint64_t deliver_wire_size(const struct queue_message *message)
+{
+    return message->size + message->trace.len;
+}
+
+/* objection.c: true, and why in s->objection, where this host cannot take the attempt's message. */
+bool deliver_is_declined(struct deliver_session *s);
+
+/* envelope.c: what the commands of the attempt say */
+void deliver_write_mail(const struct deliver_session *s, struct buf *out);
+void deliver_write_rcpt(const struct deliver_session *s, unsigned i, struct buf *out);
+/* Returns the number of commands; the text lives in the attempt's arena. */
+unsigned deliver_write_xforward(const struct deliver_session *s, struct span *out);
+/* Seconds that are left until message->deliver_by, less than zero when it has passed. */
+int64_t deliver_seconds_left(const struct queue_message *message);
+
 void deliver_transaction_prepare(struct deliver_session *s, struct deliver_attempt *attempt);
 void deliver_transaction_begin(struct deliver_session *s);
 /* Gives the status to every recipient of the attempt that has none. */
@@ -67,6 +92,7 @@ void deliver_transaction_settle(struct deliver_session *s, const struct status *
 /* Goes on sending message data, as far as the connection takes it. */
 void deliver_transaction_pump(struct deliver_session *s);
 
+void deliver_on_xforward_reply(struct deliver_session *s, const struct smtp_reply *reply);
 void deliver_on_mail_reply(struct deliver_session *s, const struct smtp_reply *reply);
 void deliver_on_rcpt_reply(struct deliver_session *s, const struct smtp_reply *reply);
 void deliver_on_data_reply(struct deliver_session *s, const struct smtp_reply *reply);

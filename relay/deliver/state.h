@@ -16,6 +16,7 @@ enum deliver_state {
     DELIVER_STATE_READY,    /* can take an attempt; the owner has not been told yet */
     DELIVER_STATE_IDLE,     /* the owner has been told */
     DELIVER_STATE_DECLINED, /* has an attempt that this host cannot be given */
+    DELIVER_STATE_XFORWARD,
     DELIVER_STATE_MAIL,
     DELIVER_STATE_RCPT,
     DELIVER_STATE_DATA,

@@ -1,7 +1,6 @@
 #include "deliver/session.h"
 
-#include "proto/smtp_ehlo.h"
-#include "proto/xtext.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 
@@ -11,30 +10,6 @@ enum {
     BAD_LINES = BODY_BARE_CR | BODY_BARE_LF | BODY_NUL,
 };
 
-static bool offers(const struct deliver_session *s, enum smtp_extension extension)
-{
-    return (s->extensions & (unsigned)extension) != 0;
-}
-
-/* RFC 1870 3: as transmitted, but without what transparency adds. */
-static uint64_t wire_size(const struct queue_message *message)
-{
-    return message->size + message->trace.len;
-}
-
-bool deliver_transaction_is_declined(struct deliver_session *s)
-{
-    const struct queue_message *message = s->attempt->message;
-
-    if ((message->flags & QUEUE_SMTPUTF8) != 0 && !offers(s, SMTP_EXT_SMTPUTF8))
-        s->objection = VERDICT_NEEDS_SMTPUTF8;
-    else if (s->size_max != 0 && wire_size(message) > s->size_max)
-        s->objection = VERDICT_TOO_LARGE;
-    else
-        return false;
-    return true;
-}
-
 void deliver_transaction_prepare(struct deliver_session *s, struct deliver_attempt *attempt)
 {
     s->attempt = attempt;
@@ -43,8 +18,9 @@ void deliver_transaction_prepare(struct deliver_session *s, struct deliver_attem
         attempt->statuses[i] = (struct status){0};
     attempt->scope = STATUS_SCOPE_RECIPIENT;
     attempt->sent = false;
-    attempt->dsn_passed = offers(s, SMTP_EXT_DSN);
+    attempt->dsn_passed = deliver_is_offered(s, SMTP_EXT_DSN);
     attempt->damaged = false;
+    attempt->declined = false;
     attempt->started_ms = loop_now(s->options.loop);
 }
 
@@ -93,51 +69,6 @@ static void abandon_body(struct deliver_session *s, enum verdict_own why)
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
-static void write_param(struct buf *out, const char *keyword, struct span value)
-{
-    if (value.len > 0)
-        buf_addf(out, " %s=%.*s", keyword, SPAN_ARG(value));
-}
-
-static void write_mail(struct deliver_session *s, struct buf *out)
-{
-    const struct queue_message *message = s->attempt->message;
-
-    buf_add(out, SPAN("MAIL FROM:<"));
-    buf_add(out, message->reverse_path);
-    buf_add(out, SPAN(">"));
-    if (offers(s, SMTP_EXT_SIZE))
-        buf_addf(out, " SIZE=%llu", (unsigned long long)wire_size(message));
-    /* To a server without 8BITMIME the body goes as it is: those that mind are long gone, and what
-     * was signed stays whole. */
-    if ((message->flags & QUEUE_BODY_8BIT) != 0 && offers(s, SMTP_EXT_8BITMIME))
-        buf_add(out, SPAN(" BODY=8BITMIME"));
-    if ((message->flags & QUEUE_SMTPUTF8) != 0)
-        buf_add(out, SPAN(" SMTPUTF8"));
-    if (s->attempt->dsn_passed) {
-        write_param(out, "RET", esmtp_ret_format(message->ret));
-        write_param(out, "ENVID", xtext_encode(message->envelope_id, s->attempt->arena));
-    }
-    buf_add(out, SPAN("\r\n"));
-}
-
-/* RFC 3461 5.2.1: what was not said to us is not said to the next hop. */
-static void write_rcpt(const struct deliver_attempt *attempt, unsigned i, struct buf *out)
-{
-    const struct queue_recipient *recipient = &attempt->group->recipients[attempt->recipients[i]];
-    char notify[ESMTP_NOTIFY_TEXT_MAX];
-
-    buf_add(out, SPAN("RCPT TO:<"));
-    buf_add(out, recipient->address);
-    buf_add(out, SPAN(">"));
-    if (attempt->dsn_passed) {
-        size_t len = esmtp_notify_format(recipient->notify, notify);
-        write_param(out, "NOTIFY", span_of(notify, len));
-        write_param(out, "ORCPT", recipient->original);
-    }
-    buf_add(out, SPAN("\r\n"));
-}
-
 static void begin_body(struct deliver_session *s)
 {
     dot_encoder_init(&s->transaction.encoder);
@@ -145,18 +76,17 @@ static void begin_body(struct deliver_session *s)
     if (s->transaction.chunking)
         /* One chunk, whatever its size: that it is all or nothing is what counts. */
         buf_addf(conn_output(s->conn), "BDAT %llu LAST\r\n",
-                 (unsigned long long)wire_size(s->attempt->message));
+                 (unsigned long long)deliver_wire_size(s->attempt->message));
 }
 
 static void write_command(struct deliver_session *s, unsigned position)
 {
-    struct deliver_attempt *attempt = s->attempt;
     struct buf *out = conn_output(s->conn);
 
     if (position == 0)
-        write_mail(s, out);
-    else if (position <= attempt->recipient_count)
-        write_rcpt(attempt, position - 1, out);
+        deliver_write_mail(s, out);
+    else if (position <= s->attempt->recipient_count)
+        deliver_write_rcpt(s, position - 1, out);
     else if (s->transaction.chunking)
         begin_body(s);
     else
@@ -171,7 +101,7 @@ static unsigned send_limit(const struct deliver_session *s)
     unsigned envelope = 1 + s->attempt->recipient_count;
     bool with_data = !t->chunking || t->at_once || (t->received == envelope && t->accepted > 0);
 
-    if (!offers(s, SMTP_EXT_PIPELINING))
+    if (!deliver_is_offered(s, SMTP_EXT_PIPELINING))
         return t->received + 1;
     return with_data ? envelope + 1 : envelope;
 }
@@ -188,16 +118,37 @@ static void send_commands(struct deliver_session *s)
     conn_written(s->conn);
 }
 
+/* With PIPELINING all of them leave, and the envelope with them; otherwise one at a time. */
+static void send_xforward(struct deliver_session *s)
+{
+    struct span *unsent = &s->transaction.xforward;
+    bool all = deliver_is_offered(s, SMTP_EXT_PIPELINING);
+    size_t len = all ? unsent->len : span_index(*unsent, '\n') + 1;
+
+    buf_add(conn_output(s->conn), span_head(*unsent, len));
+    *unsent = span_from(*unsent, len);
+    if (all)
+        send_commands(s);
+    else
+        conn_written(s->conn);
+}
+
 void deliver_transaction_begin(struct deliver_session *s)
 {
     struct deliver_transaction *t = &s->transaction;
     const struct queue_message *message = s->attempt->message;
 
-    t->chunking = offers(s, SMTP_EXT_CHUNKING);
-    t->at_once = t->chunking && offers(s, SMTP_EXT_PIPELINING) && message->body_in_memory &&
-                 wire_size(message) <= AT_ONCE_MAX;
-    deliver_enter(s, DELIVER_STATE_MAIL);
-    send_commands(s);
+    t->chunking = deliver_is_offered(s, SMTP_EXT_CHUNKING);
+    t->at_once = t->chunking && deliver_is_offered(s, SMTP_EXT_PIPELINING) &&
+                 message->body_in_memory && deliver_wire_size(message) <= AT_ONCE_MAX;
+    t->xforward_replies = s->xforward != 0 ? deliver_write_xforward(s, &t->xforward) : 0;
+    if (t->xforward_replies > 0) {
+        deliver_enter(s, DELIVER_STATE_XFORWARD);
+        send_xforward(s);
+    } else {
+        deliver_enter(s, DELIVER_STATE_MAIL);
+        send_commands(s);
+    }
     if (t->at_once)
         deliver_transaction_pump(s);
 }
@@ -213,11 +164,13 @@ static bool write_chunk(struct deliver_session *s, struct span run)
     struct line_checker *lines = &s->transaction.encoder.lines;
     struct span part = span_head(run, PUMP_STEP);
 
-    line_checker_feed(lines, part);
-    if (deliver_body_is_last(&s->body, part.len))
-        line_checker_end(lines);
-    if (has_bad_lines(s))
-        return false;
+    if ((s->attempt->message->flags & QUEUE_BODY_BINARY) == 0) {
+        line_checker_feed(lines, part);
+        if (deliver_body_is_last(&s->body, part.len))
+            line_checker_end(lines);
+        if (has_bad_lines(s))
+            return false;
+    }
     conn_write(s->conn, part);
     deliver_body_take(&s->body, part.len);
     return true;
@@ -315,6 +268,40 @@ static void next_command(struct deliver_session *s)
     }
     send_commands(s);
     deliver_enter(s, DELIVER_STATE_RCPT);
+}
+
+static void log_refused_xforward(const struct deliver_session *s, const struct status *status)
+{
+    struct log_line line;
+
+    if (!log_begin(&line, LOG_WARN, "xforward-refused"))
+        return;
+    log_span(&line, "host", s->by);
+    log_u64(&line, "code", status->code);
+    log_span(&line, "text", status->text);
+    log_end(&line);
+}
+
+void deliver_on_xforward_reply(struct deliver_session *s, const struct smtp_reply *reply)
+{
+    struct deliver_transaction *t = &s->transaction;
+    struct status status = judge(s, reply);
+
+    if (ends_session(&status)) {
+        deliver_fail(s, &status);
+        return;
+    }
+    if (!status_is_success(&status))
+        log_refused_xforward(s, &status);
+    t->xforward_replies--;
+    if (t->xforward.len > 0) {
+        send_xforward(s);
+    } else if (t->xforward_replies == 0) {
+        deliver_enter(s, DELIVER_STATE_MAIL);
+        send_commands(s);
+        return;
+    }
+    deliver_enter(s, DELIVER_STATE_XFORWARD);
 }
 
 void deliver_on_mail_reply(struct deliver_session *s, const struct smtp_reply *reply)

@@ -6,10 +6,11 @@
 #define OPENING                                                                                    \
     (AT(CONNECT) | AT(GREETING) | AT(EHLO) | AT(HELO) | AT(STARTTLS) | AT(HANDSHAKE) | AT(EHLO_TLS))
 #define BETWEEN (AT(READY) | AT(IDLE) | AT(DECLINED) | AT(RSET))
+#define FIRST   (AT(XFORWARD) | AT(MAIL)) /* of a transaction */
 #define IN_DATA (AT(DATA) | AT(BODY) | AT(FINAL))
 /* Where a 2yz is the good answer. */
 #define GRANTS                                                                                     \
-    (AT(GREETING) | AT(EHLO) | AT(HELO) | AT(STARTTLS) | AT(EHLO_TLS) | AT(MAIL) | AT(RCPT) |      \
+    (AT(GREETING) | AT(EHLO) | AT(HELO) | AT(STARTTLS) | AT(EHLO_TLS) | FIRST | AT(RCPT) |         \
      AT(FINAL) | AT(RSET))
 
 enum reading {
@@ -28,7 +29,7 @@ struct reply_row {
 };
 
 /* A server that has enough of a connection says nothing about the host. Where it was idle, the 421
- * may look like the reply to the next MAIL. */
+ * may look like the reply to the next command. */
 static bool is_reused(const struct verdict_reply *said)
 {
     return said->reused;
@@ -45,10 +46,11 @@ static bool is_too_many(const struct verdict_reply *said)
 
 /* The first row that fits holds. */
 static const struct reply_row reply_rows[] = {
-    {BETWEEN | AT(MAIL), 421, 421, is_reused, TEMPORARY, STATUS_SCOPE_SESSION, {4, 4, 2}},
+    {BETWEEN | FIRST, 421, 421, is_reused, TEMPORARY, STATUS_SCOPE_SESSION, {4, 4, 2}},
     {ANYWHERE, 421, 421, NULL, TEMPORARY, STATUS_SCOPE_HOST, {4, 3, 2}},
     {AT(STARTTLS), 400, 599, NULL, TEMPORARY, STATUS_SCOPE_HOST, {4, 7, 4}},
     {OPENING, 400, 599, NULL, TEMPORARY, STATUS_SCOPE_HOST, {0}},
+    {AT(XFORWARD), 400, 599, NULL, AS_SAID, STATUS_SCOPE_RECIPIENT, {0}},
     /* RFC 3207 4, RFC 4954 6: TLS or AUTH first. That is about us, not about the message. */
     {AT(MAIL), 530, 530, NULL, TEMPORARY, STATUS_SCOPE_HOST, {4, 7, 0}},
     {AT(MAIL), 400, 599, NULL, AS_SAID, STATUS_SCOPE_MESSAGE, {0}},
@@ -73,6 +75,7 @@ static const char *const doing[DELIVER_STATE_COUNT] = {
     [DELIVER_STATE_READY] = "idle",
     [DELIVER_STATE_IDLE] = "idle",
     [DELIVER_STATE_DECLINED] = "idle",
+    [DELIVER_STATE_XFORWARD] = "waiting for the reply to XFORWARD",
     [DELIVER_STATE_MAIL] = "waiting for the reply to MAIL",
     [DELIVER_STATE_RCPT] = "waiting for the reply to RCPT",
     [DELIVER_STATE_DATA] = "waiting for the reply to DATA",
@@ -199,6 +202,39 @@ struct status verdict_of_own(enum verdict_own why)
                                     {5, 6, 7},
                                     STATUS_SCOPE_MESSAGE,
                                     "the host does not offer SMTPUTF8"},
+        [VERDICT_NEEDS_BINARYMIME] = {554,
+                                      {5, 6, 3},
+                                      STATUS_SCOPE_MESSAGE,
+                                      "the message is BINARYMIME, which the host does not offer"},
+        [VERDICT_NEEDS_TLS] = {550,
+                               {5, 7, 10},
+                               STATUS_SCOPE_MESSAGE,
+                               "REQUIRETLS: there is no TLS with the host"},
+        [VERDICT_TLS_FAILED] = {451,
+                                {4, 7, 5},
+                                STATUS_SCOPE_MESSAGE,
+                                "REQUIRETLS: TLS with the host has failed"},
+        [VERDICT_NEEDS_PROOF] = {550,
+                                 {5, 7, 10},
+                                 STATUS_SCOPE_MESSAGE,
+                                 "REQUIRETLS: it is not proved that the host is the right one"},
+        [VERDICT_NEEDS_REQUIRETLS] = {550,
+                                      {5, 7, 30},
+                                      STATUS_SCOPE_MESSAGE,
+                                      "REQUIRETLS: the host does not offer REQUIRETLS"},
+        [VERDICT_NEEDS_DELIVERBY] =
+            {554,
+             {5, 3, 3},
+             STATUS_SCOPE_MESSAGE,
+             "the host does not offer DELIVERBY, so that it cannot return the message in time"},
+        [VERDICT_TOO_SOON] = {554,
+                              {5, 4, 7},
+                              STATUS_SCOPE_MESSAGE,
+                              "the host does not promise delivery within the time that is left"},
+        [VERDICT_TOO_LATE] = {554,
+                              {5, 4, 7},
+                              STATUS_SCOPE_MESSAGE,
+                              "the time in which it was to be delivered has passed"},
         [VERDICT_DAMAGED] = {451, {4, 3, 0}, STATUS_SCOPE_MESSAGE, "the stored message is damaged"},
         [VERDICT_UNREADABLE] = {451,
                                 {4, 3, 0},

@@ -36,6 +36,14 @@ enum verdict_own {
     VERDICT_INJECTED, /* plain text behind the reply to STARTTLS (CVE-2011-0411) */
     VERDICT_TOO_LARGE,
     VERDICT_NEEDS_SMTPUTF8,
+    VERDICT_NEEDS_BINARYMIME,
+    VERDICT_NEEDS_TLS,   /* for REQUIRETLS, like the next three */
+    VERDICT_TLS_FAILED,  /* maybe only for now */
+    VERDICT_NEEDS_PROOF, /* of who is there */
+    VERDICT_NEEDS_REQUIRETLS,
+    VERDICT_NEEDS_DELIVERBY,
+    VERDICT_TOO_SOON, /* the host does not promise delivery in that little time */
+    VERDICT_TOO_LATE, /* BY has passed */
     VERDICT_DAMAGED,
     VERDICT_UNREADABLE,
     VERDICT_CANCELLED,

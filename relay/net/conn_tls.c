@@ -146,8 +146,9 @@ void conn_tls_info(const struct conn *c, struct conn_tls_info *out)
     out->version = SSL_get_version(ssl);
     out->cipher = SSL_get_cipher_name(ssl);
     out->bits = SSL_get_cipher_bits(ssl, NULL);
-    out->verified =
-        SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE && SSL_get_verify_result(ssl) == X509_V_OK;
+    /* Without a certificate the result is good, too. */
+    out->verified = !SSL_is_server(ssl) && SSL_get0_peer_certificate(ssl) != NULL &&
+                    SSL_get_verify_result(ssl) == X509_V_OK;
     out->server_name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 }
 

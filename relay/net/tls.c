@@ -283,15 +283,14 @@ SSL *tls_client_new_ssl(struct tls_client *client, const char *host, enum tls_ve
     if (ssl == NULL)
         abort();
     SSL_set_connect_state(ssl);
-    if (!is_address(host))
+    if (is_address(host)) {
+        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
+    } else {
         SSL_set_tlsext_host_name(ssl, host);
-    if (verify == TLS_VERIFY_NAME) {
-        SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
-        if (is_address(host))
-            X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
-        else
-            SSL_set1_host(ssl, host);
+        SSL_set1_host(ssl, host);
     }
+    if (verify == TLS_VERIFY_NAME)
+        SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
     if (resume != NULL)
         SSL_set_session(ssl, resume);
     return ssl;

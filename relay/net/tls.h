@@ -32,7 +32,7 @@ struct tls_server *tls_server_ref(struct tls_server *server);
 void tls_server_unref(struct tls_server *server);
 
 enum tls_verify {
-    TLS_VERIFY_NONE, /* opportunistic: any certificate will do */
+    TLS_VERIFY_NONE, /* opportunistic: any certificate will do; what it is worth is told */
     TLS_VERIFY_NAME, /* a valid chain to a known root, and the host's name in the certificate */
 };
 

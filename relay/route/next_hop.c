@@ -42,6 +42,30 @@ static bool parse_host(struct span text, struct route_host *out)
     return out->name.len > 0;
 }
 
+/* "key=value", of those that may follow tls=. */
+static bool parse_option(struct span option, struct route_next_hop *out)
+{
+    struct span value;
+    struct span key = span_split(option, '=', &value);
+
+    if (!span_equal(key, SPAN("xforward")) || !span_equal(value, SPAN("yes")))
+        return false;
+    out->xforward = true;
+    return true;
+}
+
+static bool parse_options(struct span options, struct route_next_hop *out)
+{
+    struct span tls = span_split(options, ';', &options);
+
+    if (!span_starts_nocase(tls, SPAN("tls=")) || !parse_tls(span_from(tls, 4), &out->tls))
+        return false;
+    while (options.len > 0)
+        if (!parse_option(span_split(options, ';', &options), out))
+            return false;
+    return true;
+}
+
 bool route_next_hop_parse(struct span text, struct route_next_hop *out)
 {
     struct span options, hosts, kind;
@@ -52,7 +76,7 @@ bool route_next_hop_parse(struct span text, struct route_next_hop *out)
     out->use_mx = span_equal(kind, SPAN("mx"));
     if (!out->use_mx && !span_equal(kind, SPAN("hosts")))
         return false;
-    if (!span_starts_nocase(options, SPAN("tls=")) || !parse_tls(span_from(options, 4), &out->tls))
+    if (!parse_options(options, out))
         return false;
     while (hosts.len > 0) {
         struct span one = span_split(hosts, ',', &hosts);
@@ -78,6 +102,8 @@ struct span route_next_hop_format(struct arena *arena, const struct route_next_h
         if (tls_words[i].tls == hop->tls)
             len += (size_t)snprintf(text + len, sizeof text - len, ";tls=%.*s",
                                     SPAN_ARG(tls_words[i].word));
+    if (len < sizeof text && hop->xforward)
+        len += (size_t)snprintf(text + len, sizeof text - len, ";xforward=yes");
     if (len >= sizeof text)
         return SPAN_NONE;
     return arena_dup(arena, span_of(text, len));

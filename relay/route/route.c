@@ -23,50 +23,58 @@ static void send_to(struct route_query *query, const struct route_next_hop *hop)
     query->destination = route_destination(query->arena, query->next_hop);
 }
 
+/* What the route says of any host; NULL = no route. */
+static struct route_next_hop without_hosts(const struct conf_route *route)
+{
+    if (route == NULL)
+        return (struct route_next_hop){.tls = CONF_ROUTE_TLS_OPPORTUNISTIC};
+    return (struct route_next_hop){.tls = route->tls, .xforward = route->xforward};
+}
+
+static void to_one(struct route_query *query, struct route_next_hop hop, struct route_host host)
+{
+    hop.hosts[0] = host;
+    hop.host_count = 1;
+    send_to(query, &hop);
+}
+
 /* user@[192.0.2.1]: that host, whatever its name (RFC 5321 4.1.3, 5.1). */
 static bool to_literal(struct route_query *query, struct span domain, uint16_t port,
-                       enum conf_route_tls tls)
+                       const struct conf_route *route)
 {
     struct ip_address ip;
     char text[IP_TEXT_MAX];
 
     if (domain.len == 0 || domain.ptr[0] != '[' || !ip_parse_literal(domain, &ip))
         return false;
-    size_t len = ip_format(&ip, text);
-    struct route_next_hop hop = {
-        .host_count = 1,
-        .hosts = {{.name = span_of(text, len), .port = port, .is_address = true}},
-        .tls = tls,
-    };
-    send_to(query, &hop);
+    struct span name = span_of(text, ip_format(&ip, text));
+    to_one(query, without_hosts(route),
+           (struct route_host){.name = name, .port = port, .is_address = true});
     return true;
 }
 
 static void to_mx(struct route_query *query, struct span domain, uint16_t port,
-                  enum conf_route_tls tls)
+                  const struct conf_route *route)
 {
-    if (to_literal(query, domain, port, tls))
+    struct route_next_hop hop = without_hosts(route);
+
+    if (to_literal(query, domain, port, route))
         return;
     if (!domain_is_valid_with(domain, DOMAIN_ALLOW_UNDERSCORE)) {
         reject(query, STATUS(550, 5, 1, 2, "The recipient's domain is not a valid name"));
         return;
     }
-    struct route_next_hop hop = {
-        .use_mx = true,
-        .host_count = 1,
-        .hosts = {{.name = domain, .port = port}},
-        .tls = tls,
-    };
-    send_to(query, &hop);
+    hop.use_mx = true;
+    to_one(query, hop, (struct route_host){.name = domain, .port = port});
 }
 
 static void to_hosts(struct route_query *query, const struct conf_route *route)
 {
-    struct route_next_hop hop = {.tls = route->tls};
+    struct route_next_hop hop = without_hosts(route);
 
     /* One host that is to be asked for its MX is the MX form; conf allows it only alone. */
     if (route->host_count == 1 && route->hosts[0].use_mx) {
-        to_mx(query, span_cstr(route->hosts[0].host), route->hosts[0].port, route->tls);
+        to_mx(query, span_cstr(route->hosts[0].host), route->hosts[0].port, route);
         return;
     }
     for (unsigned i = 0; i < route->host_count && i < ROUTE_HOSTS_MAX; i++) {
@@ -105,7 +113,7 @@ static void follow(struct route_query *query, const struct conf_route *route, st
         to_hosts(query, route);
         break;
     case CONF_ROUTE_MX:
-        to_mx(query, own, route->port, route->tls);
+        to_mx(query, own, route->port, route);
         break;
     case CONF_ROUTE_REJECT:
         reject(query, rejection(query, route));
@@ -114,7 +122,7 @@ static void follow(struct route_query *query, const struct conf_route *route, st
         query->verdict = ROUTE_DISCARD;
         break;
     case CONF_ROUTE_HOLD:
-        to_mx(query, domain, SMTP_PORT, CONF_ROUTE_TLS_OPPORTUNISTIC);
+        to_mx(query, domain, SMTP_PORT, NULL);
         if (query->verdict == ROUTE_SEND) {
             query->verdict = ROUTE_HOLD;
             query->status = (struct status){.code = 450,
@@ -134,6 +142,6 @@ void route_recipient(struct loop *loop, struct route_query *query)
     if (route != NULL)
         follow(query, route, query->domain);
     else
-        to_mx(query, query->domain, SMTP_PORT, CONF_ROUTE_TLS_OPPORTUNISTIC);
+        to_mx(query, query->domain, SMTP_PORT, NULL);
     loop_defer(loop, &query->call);
 }

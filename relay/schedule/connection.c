@@ -59,6 +59,7 @@ void connections_stop(struct destination *d)
 
 void connection_use(struct connection *c, struct job *job)
 {
+    c->detour = NULL;
     timer_stop(c->destination->owner->loop, &c->idle);
     c->job = job;
     job_start(job, c);
@@ -72,6 +73,10 @@ static void on_ready(struct connection *c)
     if (!c->ready) {
         c->ready = true;
         d->opening--;
+    }
+    if (c->detour != NULL) {
+        connection_use(c, c->detour);
+        return;
     }
     list_prepend(&d->idle, &c->link); /* the one used last is used next; the others may time out */
     if (s->is_stopping ||
@@ -109,6 +114,7 @@ static void on_closed(struct connection *c)
     struct scheduler *s = d->owner;
     const struct status *why = deliver_session_failure(c->session);
     struct target *target = targets_find(d, &c->address);
+    struct job *detour = c->detour;
 
     list_remove(&c->link);
     list_remove(&c->member);
@@ -120,6 +126,8 @@ static void on_closed(struct connection *c)
     if (why->code != 0 && (!c->ready || why->scope == STATUS_SCOPE_HOST))
         on_host_failed(d, target, why);
     free(c);
+    if (detour != NULL)
+        detour_go_on(detour);
     destination_run(d);
     scheduler_check_stopped(s);
 }
@@ -146,7 +154,7 @@ static void on_event(struct deliver_session *session, enum deliver_event event,
     }
 }
 
-void connection_open(struct destination *d, struct target *target)
+void connection_open(struct destination *d, struct target *target, struct job *detour)
 {
     struct scheduler *s = d->owner;
     const struct conf *conf = s->conf;
@@ -157,6 +165,8 @@ void connection_open(struct destination *d, struct target *target)
         .hello = conf->hostname,
         .peer = (const struct sockaddr *)&target->address,
         .host = target->host,
+        .is_told = !d->next_hop.use_mx,
+        .xforward = d->next_hop.xforward,
         .tls = tls_of(d),
         .tls_client = s->tls,
         .resume = target->resume,
@@ -174,6 +184,7 @@ void connection_open(struct destination *d, struct target *target)
     list_init(&c->link);
     list_append(&d->members, &c->member);
     c->destination = d;
+    c->detour = detour;
     c->address = target->address;
     d->connections++;
     d->opening++;

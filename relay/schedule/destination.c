@@ -109,7 +109,7 @@ static void open_connections(struct destination *d)
                 destination_back_off(d, d->failure.code != 0 ? &d->failure : &unreachable);
             return;
         }
-        connection_open(d, target);
+        connection_open(d, target, NULL);
     }
 }
 

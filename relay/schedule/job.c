@@ -25,8 +25,7 @@ static enum settle_fate patience(const struct job *job)
     return is_expired(job) ? SETTLE_FAILED : SETTLE_KEEP;
 }
 
-/* Back at the head of the line, as if it had not been taken. */
-static void requeue(struct job *job)
+void job_requeue(struct job *job)
 {
     job->state = JOB_READY;
     job_line_up_first(job);
@@ -40,27 +39,52 @@ static bool has_untried(const struct queue_group *group)
     return false;
 }
 
+static struct span domain_of(const struct queue_recipient *recipient)
+{
+    return span_from(recipient->address, span_rindex(recipient->address, '@'));
+}
+
+static bool has_domain(const struct queue_group *group, const uint32_t *chosen, unsigned count,
+                       struct span domain)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (span_equal_nocase(domain_of(&group->recipients[chosen[i]]), domain))
+            return true;
+    return false;
+}
+
 /* Where one transaction cannot name all: first those that were never tried, alone, so that a few
  * that are deferred do not keep the others from their turn; then all by turns. */
-static unsigned choose_recipients(const struct job *job, uint32_t *chosen, unsigned most)
+static unsigned choose_recipients(const struct job *job, uint32_t *chosen,
+                                  const struct deliver_limits *most)
 {
     const struct queue_group *group = job->group;
     bool untried = has_untried(group);
-    uint64_t turn = untried ? 0 : (uint64_t)group->tries * most;
+    uint64_t turn = untried ? 0 : (uint64_t)group->tries * most->recipients;
+    uint64_t domains = 0;
     unsigned count = 0;
 
-    for (uint32_t i = 0; i < group->recipient_count && count < most; i++) {
+    for (uint32_t i = 0; i < group->recipient_count && count < most->recipients; i++) {
         uint32_t at = (uint32_t)((turn + i) % group->recipient_count);
-        if (!untried || group->recipients[at].last.code == 0)
-            chosen[count++] = at;
+        if (untried && group->recipients[at].last.code != 0)
+            continue;
+        if (most->domains < group->recipient_count &&
+            !has_domain(group, chosen, count, domain_of(&group->recipients[at]))) {
+            if (domains == most->domains)
+                continue;
+            domains++;
+        }
+        chosen[count++] = at;
     }
     return count;
 }
 
 void job_start(struct job *job, struct connection *c)
 {
-    unsigned most = job->owner->conf->recipients_per_transaction;
+    struct deliver_limits most = deliver_session_limits(c->session);
 
+    if (most.recipients > job->owner->conf->recipients_per_transaction)
+        most.recipients = job->owner->conf->recipients_per_transaction;
     if (job->sent == NULL) {
         job->sent = mem_alloc(job->group->recipient_count * sizeof *job->sent);
         job->statuses = mem_zalloc(job->group->recipient_count * sizeof *job->statuses);
@@ -70,7 +94,7 @@ void job_start(struct job *job, struct connection *c)
         .message = job->message,
         .group = job->group,
         .recipients = job->sent,
-        .recipient_count = choose_recipients(job, job->sent, most),
+        .recipient_count = choose_recipients(job, job->sent, &most),
         .statuses = job->statuses,
         .arena = &job->arena,
     };
@@ -175,9 +199,11 @@ void job_finished(struct job *job, struct connection *c)
 
     if (is_unharmed(job, c)) {
         job->requeues++;
-        requeue(job);
+        job_requeue(job);
         return;
     }
+    if (attempt->declined && detour_begin(job, c))
+        return;
     if (attempt->scope != STATUS_SCOPE_HOST)
         destination_succeeded(job->destination);
     for (uint32_t i = 0; i < job->group->recipient_count; i++)

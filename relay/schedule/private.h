@@ -23,6 +23,7 @@ enum job_state {
 
 struct load;
 struct schedule_batch;
+struct detour;
 
 /* One group in memory. */
 struct job {
@@ -42,6 +43,7 @@ struct job {
     struct deliver_attempt attempt;
     uint32_t *sent;          /* indexes of the attempted recipients */
     struct status *statuses; /* theirs */
+    struct detour *detour;   /* hosts that could not take it; NULL = none, in arena */
 
     /* The settling; see settle.c. */
     struct settling *settling;
@@ -133,6 +135,7 @@ struct connection {
     struct destination *destination;
     struct deliver_session *session;
     struct job *job;
+    struct job *detour;          /* when this one has closed, or is ready: the only job it has */
     struct sockaddr_in6 address; /* names its target, should the targets change meanwhile */
     bool ready;                  /* has been ready at least once */
     struct timer idle;
@@ -166,6 +169,8 @@ void job_free(struct job *job);
  * again; UINT64_MAX = it is not. */
 void job_leave(struct job *job, uint64_t due);
 void job_start(struct job *job, struct connection *c);
+/* Back at the head of the line, as if it had not been taken. */
+void job_requeue(struct job *job);
 /* The attempt has its statuses. */
 void job_finished(struct job *job, struct connection *c);
 /* The same outcome for all of its recipients, without an attempt. */
@@ -223,14 +228,23 @@ void targets_resolve(struct destination *d);
 /* The first that is not known to be bad, or NULL. */
 struct target *targets_choose(struct destination *d);
 struct target *targets_find(struct destination *d, const struct sockaddr_in6 *address);
+bool target_is_at(const struct target *target, const struct sockaddr_in6 *address);
 void targets_clear(struct destination *d);
 
 /* connection.c */
-void connection_open(struct destination *d, struct target *target);
+/* With a job it is for that one first (detour.c). */
+void connection_open(struct destination *d, struct target *target, struct job *detour);
 void connection_use(struct connection *c, struct job *job);
 /* For the stop: ends every connection on which nothing is in doubt. Idle ones say QUIT; a second
  * call ends those that still wait for its answer. */
 void connections_stop(struct destination *d);
+
+/* detour.c */
+/* The host has declined the attempt. False where no other is left to try: the statuses tell the
+ * outcome then. */
+bool detour_begin(struct job *job, struct connection *c);
+/* The connection of its last host has gone. */
+void detour_go_on(struct job *job);
 
 /* load.c */
 void load_start(struct destination *d);

@@ -35,10 +35,15 @@ static size_t address_len(const struct sockaddr_in6 *address)
                                             : sizeof(struct sockaddr_in);
 }
 
+bool target_is_at(const struct target *target, const struct sockaddr_in6 *address)
+{
+    return memcmp(&target->address, address, address_len(address)) == 0;
+}
+
 struct target *targets_find(struct destination *d, const struct sockaddr_in6 *address)
 {
     for (unsigned i = 0; i < d->target_count; i++)
-        if (memcmp(&d->targets[i].address, address, address_len(address)) == 0)
+        if (target_is_at(&d->targets[i], address))
             return &d->targets[i];
     return NULL;
 }

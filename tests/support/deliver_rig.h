@@ -51,11 +51,14 @@ struct rig_case {
     unsigned messages;   /* 0 = 1 */
     unsigned flags;      /* of the message */
     bool dsn;            /* r1 and the message have parameters of RFC 3461 */
-    size_t tiny;         /* RIG_TINY(which deadline passes), 0 = none */
+    void (*prepare)(struct queue_message *message);
+    size_t tiny; /* RIG_TINY(which deadline passes), 0 = none */
     enum deliver_tls tls;
     bool trusted; /* the peer's certificate is */
-    bool linger;  /* the owner never closes */
-    bool cancel;  /* it closes at once after sending */
+    bool told;    /* its name comes from the operator */
+    bool xforward;
+    bool linger; /* the owner never closes */
+    bool cancel; /* it closes at once after sending */
 };
 
 struct rig {
@@ -111,8 +114,9 @@ static inline void rig_note_finished(struct rig *rig)
             scope = attempt->statuses[i].scope;
     }
     assert_int_equal(attempt->scope, scope);
-    buf_addf(&rig->got, "%s%s%s%s; ", attempt->sent ? " sent" : "",
-             attempt->dsn_passed ? " dsn" : "", attempt->damaged ? " damaged" : "",
+    buf_addf(&rig->got, "%s%s%s%s%s; ", attempt->sent ? " sent" : "",
+             attempt->declined ? " declined" : "", attempt->dsn_passed ? " dsn" : "",
+             attempt->damaged ? " damaged" : "",
              deliver_session_tls(rig->session)[0] != '\0' ? " tls" : "");
     tls_session_free(rig->kept);
     rig->kept = deliver_session_resume(rig->session);
@@ -217,6 +221,8 @@ static inline void rig_init(struct rig *rig, const struct rig_case *test)
     rig->message.groups = &rig->group;
     if (test->dsn)
         rig_set_dsn(rig);
+    if (test->prepare != NULL)
+        test->prepare(&rig->message);
     buf_init(&rig->message.body, 0);
 }
 
@@ -241,6 +247,8 @@ static inline void rig_run(struct rig *rig)
         .hello = "me.example",
         .peer = (const struct sockaddr *)&rig->peer.address,
         .host = "peer.example",
+        .is_told = rig->test->told,
+        .xforward = rig->test->xforward,
         .tls = rig->test->tls,
         .tls_client = rig->tls_client,
         .resume = rig->resume,

@@ -5,6 +5,7 @@
  * A script is a list of lines that ends with NULL:
  *   "S:text"   sends it                "T:text"   sends it byte by byte, one system call each
  *   "C:text"   the client sends exactly this, in one write
+ *   "P:text"   the same, where text is a pattern as a shell's
  *   "!body"    the client sends exactly peer->body
  *   "!tls"     a TLS handshake         "!broken-tls"  answers the client's hello with nonsense
  *   "!accept"  waits for the client to close, then takes its next connection
@@ -18,6 +19,7 @@
 #ifndef SMARTHOP_TESTS_SCRIPTED_PEER_H
 #define SMARTHOP_TESTS_SCRIPTED_PEER_H
 
+#include <fnmatch.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -102,6 +104,16 @@ static inline void scripted_peer_expect(struct scripted_peer *p, const char *lin
         scripted_peer_problem(p, line, "got", got, len > 0 ? (size_t)len : 0);
 }
 
+static inline void scripted_peer_match(struct scripted_peer *p, const char *line)
+{
+    char got[8192];
+    ssize_t len = scripted_peer_read(p, got, sizeof got - 1);
+
+    got[len > 0 ? len : 0] = '\0';
+    if (fnmatch(line + 2, got, 0) != 0)
+        scripted_peer_problem(p, line, "got", got, strlen(got));
+}
+
 static inline void scripted_peer_expect_body(struct scripted_peer *p, const char *line)
 {
     static const size_t piece = 65536;
@@ -147,6 +159,8 @@ static inline void scripted_peer_step(struct scripted_peer *p, const char *line)
             scripted_peer_write(p, byte, 1);
     } else if (line[0] == 'C') {
         scripted_peer_expect(p, line);
+    } else if (line[0] == 'P') {
+        scripted_peer_match(p, line);
     } else if (strcmp(line, "!body") == 0) {
         scripted_peer_expect_body(p, line);
     } else if (strcmp(line, "!tls") == 0) {

@@ -21,7 +21,7 @@ struct smtp_peer {
     const char *greeting, *mail, *rcpt, *data, *final;
     /* Of one recipient, where it is not NULL. */
     const char *(*judge)(struct smtp_peer *peer, struct span address);
-    bool offers_dsn;
+    const char *offers;   /* lines of its reply to EHLO: "250-DSN\r\n" */
     unsigned serves_most; /* connections; those beyond are greeted with 421; 0 = no bound */
 
     unsigned connections; /* so far */
@@ -83,8 +83,9 @@ static inline void smtp_peer_command(struct smtp_peer_conn *c, struct span line)
     struct smtp_peer *peer = c->peer;
 
     if (span_starts_nocase(line, SPAN("EHLO"))) {
-        smtp_peer_say(c, peer->offers_dsn ? "250-peer\r\n250-DSN\r\n250 PIPELINING"
-                                          : "250-peer\r\n250 PIPELINING");
+        conn_write(c->conn, SPAN("250-peer\r\n"));
+        conn_write(c->conn, span_cstr(peer->offers));
+        smtp_peer_say(c, "250 PIPELINING");
     } else if (span_starts_nocase(line, SPAN("MAIL"))) {
         smtp_peer_say(c, peer->mail);
     } else if (span_starts_nocase(line, SPAN("RCPT"))) {
@@ -191,6 +192,7 @@ static inline void smtp_peer_open(struct smtp_peer *peer, struct loop *loop)
 
     *peer = (struct smtp_peer){.loop = loop,
                                .greeting = "220 peer",
+                               .offers = "",
                                .mail = "250 2.1.0 ok",
                                .rcpt = "250 2.1.5 ok",
                                .data = "354 go",

@@ -22,6 +22,7 @@ static const char secured[] = "250 2.0.0 sent tls; closed";
 
 #define OPPORTUNISTIC .tls = DELIVER_TLS_OPPORTUNISTIC
 #define REQUIRED      .tls = DELIVER_TLS_REQUIRED
+#define REQUIRETLS    .flags = QUEUE_REQUIRE_TLS
 
 static const struct rig_case cases[] = {
     {"none: not even where it is offered",
@@ -96,6 +97,50 @@ static const struct rig_case cases[] = {
      REQUIRED,
      .trusted = true},
     {"required, STARTTLS lost", {OFFER}, .want = "closed 451 4.4.2 host", REQUIRED},
+
+    /* REQUIRETLS (RFC 8689) */
+    {"REQUIRETLS",
+     {SECURED, "S:250-peer\r\n250 REQUIRETLS\r\n", "C:MAIL FROM:<a@example.com> REQUIRETLS\r\n",
+      "S:" OK, "C:RCPT TO:<r1@example.net>\r\n", "S:550 5.1.1 who?\r\n", "C:RSET\r\n", "S:" OK,
+      BYE},
+     .want = "550 5.1.1 tls; closed",
+     OPPORTUNISTIC,
+     REQUIRETLS,
+     .trusted = true,
+     .told = true},
+    {"REQUIRETLS is not offered",
+     {SECURED, QUICK, BYE},
+     .want = "550 5.7.30 message declined tls; closed",
+     OPPORTUNISTIC,
+     REQUIRETLS,
+     .trusted = true,
+     .told = true},
+    {"REQUIRETLS, but the certificate is not verified",
+     {SECURED, "S:250-peer\r\n250 REQUIRETLS\r\n", BYE},
+     .want = "550 5.7.10 message declined tls; closed",
+     OPPORTUNISTIC,
+     REQUIRETLS,
+     .told = true},
+    {"REQUIRETLS, but the name comes from DNS",
+     {SECURED, "S:250-peer\r\n250 REQUIRETLS\r\n", BYE},
+     .want = "550 5.7.10 message declined tls; closed",
+     OPPORTUNISTIC,
+     REQUIRETLS,
+     .trusted = true},
+    {"REQUIRETLS without STARTTLS",
+     {HI, "S:250-peer\r\n250 REQUIRETLS\r\n", BYE},
+     .want = "550 5.7.10 message declined; closed",
+     OPPORTUNISTIC,
+     REQUIRETLS,
+     .trusted = true,
+     .told = true},
+    {"REQUIRETLS, TLS has failed",
+     {OFFER, "S:220 go\r\n", "!broken-tls", "!accept", HI, QUICK, BYE},
+     .want = "451 4.7.5 message declined; closed",
+     OPPORTUNISTIC,
+     REQUIRETLS,
+     .trusted = true,
+     .told = true},
 };
 
 static struct {

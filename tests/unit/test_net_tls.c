@@ -338,6 +338,35 @@ static void test_verification(void **state)
     }
 }
 
+/* Where any certificate will do, what it is worth is told all the same. */
+static void test_worth_of_a_certificate(void **state)
+{
+    static const struct {
+        bool trusted;
+        const char *host;
+        bool verified;
+    } cases[] = {
+        {true, "mail.example", true},
+        {true, "mail.elsewhere", false},
+        {true, "127.0.0.1", false},
+        {false, "mail.example", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct secure how = {.client = cases[i].trusted ? shared.trusting : shared.wary,
+                             .host = cases[i].host};
+        struct conn_tls_info info;
+        struct conn_rig rig;
+        open_secured(&rig, &how);
+        conn_tls_info(rig.client.conn, &info);
+        assert_int_equal(info.verified, cases[i].verified);
+        conn_tls_info(rig.server.conn, &info);
+        assert_false(info.verified);
+        conn_rig_close(&rig);
+    }
+}
+
 /* Which certificate the server shows for a name. */
 static void test_server_names(void **state)
 {
@@ -438,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_finish_during_the_handshake),
         cmocka_unit_test(test_garbage_for_a_handshake),
         cmocka_unit_test(test_verification),
+        cmocka_unit_test(test_worth_of_a_certificate),
         cmocka_unit_test(test_server_names),
         cmocka_unit_test(test_resumption_survives_a_reload),
         cmocka_unit_test(test_certificates_that_cannot_be_used),

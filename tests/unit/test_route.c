@@ -28,6 +28,8 @@ static void test_next_hops_that_are_read(void **state)
         {"hosts:[192.0.2.1]:25,b.test:26;tls=opportunistic", "192.0.2.1", 2, 25, false, true,
          CONF_ROUTE_TLS_OPPORTUNISTIC},
         {"hosts:[2001:db8::1]:25;tls=none", "2001:db8::1", 1, 25, false, true, CONF_ROUTE_TLS_NONE},
+        {"hosts:a.test:26;tls=none;xforward=yes", "a.test", 1, 26, false, false,
+         CONF_ROUTE_TLS_NONE},
     };
     struct arena arena;
 
@@ -58,6 +60,10 @@ static void test_next_hops_that_are_none(void **state)
         "mx:a.test:25;",
         "mx:a.test:25;tls=",
         "mx:a.test:25;tls=maybe",
+        "mx:a.test:25;xforward=yes",
+        "mx:a.test:25;tls=none;xforward=no",
+        "mx:a.test:25;tls=none;xforward",
+        "mx:a.test:25;tls=none;yforward=yes",
         "mx:a.test:x;tls=none",
         "mx:a.test:65536;tls=none",
         "mx::25;tls=none",
@@ -121,6 +127,7 @@ static const char conf_text[] =
     "route \"one.test\" { hosts = \"relay.test\" tls = required }\n"
     "route \"other.test\" { mx = \"mx.test\" port = 2525 }\n"
     "route \"own.test\" { use_mx = yes tls = none }\n"
+    "route \"filter.test\" { hosts = \"a.test:10025\" tls = none xforward = yes }\n"
     "route \"no.test\" { reject = \"5.1.1 nobody here\" }\n"
     "route \"gone.test\" { discard = yes }\n"
     "route \"held.test\" { hold = \"moving house\" }\n"
@@ -165,6 +172,7 @@ static void test_answers(void **state)
         {"other.test", ROUTE_SEND, "mx:mx.test:2525;tls=opportunistic", ""},
         {"own.test", ROUTE_SEND, "mx:own.test:25;tls=none", ""},
         {"OWN.test", ROUTE_SEND, "mx:OWN.test:25;tls=none", ""},
+        {"filter.test", ROUTE_SEND, "hosts:a.test:10025;tls=none;xforward=yes", ""},
         {"no.test", ROUTE_REJECT, "", "nobody here"},
         {"sub.test", ROUTE_REJECT, "", "not below"},
         {"a.sub.test", ROUTE_REJECT, "", "not below"},

@@ -394,6 +394,40 @@ static void test_in_several_transactions(void **state)
     schedule_rig_close(&rig);
 }
 
+static const char *const domains[] = {"r0@a.test", "r1@b.test", "r2@A.test", "r3@c.test"};
+
+/* RFC 9422: what the peer says of itself bounds a transaction, too. */
+static void test_limits_of_the_peer(void **state)
+{
+    static const struct {
+        const char *offers, *want;
+    } cases[] = {
+        {"250-LIMITS RCPTMAX=3\r\n", "r0@a.test\nr1@b.test\nr2@A.test\n\nr3@c.test\n\n"},
+        {"250-LIMITS RCPTDOMAINMAX=1\r\n", "r0@a.test\nr2@A.test\n\nr1@b.test\n\nr3@c.test\n\n"},
+        {"250-LIMITS RCPTDOMAINMAX=2 RCPTMAX=2\r\n",
+         "r0@a.test\nr1@b.test\n\nr2@A.test\nr3@c.test\n\n"},
+        {"250-LIMITS RCPTDOMAINMAX=2\r\n", "r0@a.test\nr1@b.test\nr2@A.test\n\nr3@c.test\n\n"},
+        {"250-LIMITS RCPTMAX=0 RCPTDOMAINMAX=0\r\n",
+         "r0@a.test\nr1@b.test\nr2@A.test\nr3@c.test\n\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct schedule_rig rig;
+        schedule_rig_open_listening(&rig, "");
+        rig.peer.offers = cases[i].offers;
+        struct queue_message *m =
+            schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), COUNT(domains));
+        for (size_t to = 0; to < COUNT(domains); to++)
+            m->groups[0].recipients[to].address = span_cstr(domains[to]);
+        schedule_rig_add(&rig, m, true);
+        TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+        buf_add(&rig.peer.recipients, span_of("", 1));
+        assert_string_equal(buf_span(&rig.peer.recipients).ptr, cases[i].want);
+        schedule_rig_close(&rig);
+    }
+}
+
 static const char *defer_early_ones(struct smtp_peer *peer, struct span address)
 {
     (void)peer;
@@ -429,6 +463,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_delivered_from_memory),
+        cmocka_unit_test(test_limits_of_the_peer),
         cmocka_unit_test(test_found_in_the_store_at_start),
         cmocka_unit_test(test_more_than_the_window),
         cmocka_unit_test(test_messages_per_connection),

@@ -70,7 +70,7 @@ static void assert_told(struct schedule_rig *rig, const char *wanted)
 
 static void prepare_peer(struct schedule_rig *rig, enum outcome outcome)
 {
-    rig->peer.offers_dsn = outcome == TAKEN_BY_DSN;
+    rig->peer.offers = outcome == TAKEN_BY_DSN ? "250-DSN\r\n" : "";
     if (outcome == REFUSED)
         rig->peer.rcpt = "550 5.1.1 nobody";
     if (outcome == EXPIRED || outcome == WARNED)

@@ -1,0 +1,118 @@
+/* What MAIL, RCPT and XFORWARD say. A parameter goes only to a host that offers its extension. */
+#include "deliver/session.h"
+
+#include "base/clock.h"
+#include "proto/base32.h"
+#include "proto/xclient.h"
+#include "proto/xtext.h"
+
+static void write_param(struct buf *out, const char *keyword, struct span value)
+{
+    if (value.len > 0)
+        buf_addf(out, " %s=%.*s", keyword, SPAN_ARG(value));
+}
+
+static struct span body_type(const struct deliver_session *s)
+{
+    unsigned flags = s->attempt->message->flags;
+
+    if ((flags & QUEUE_BODY_BINARY) != 0)
+        return SPAN("BINARYMIME");
+    /* To a server without 8BITMIME the body goes as it is: those that mind are long gone, and what
+     * was signed stays whole. */
+    if ((flags & QUEUE_BODY_8BIT) != 0 && deliver_is_offered(s, SMTP_EXT_8BITMIME))
+        return SPAN("8BITMIME");
+    return SPAN_NONE;
+}
+
+int64_t deliver_seconds_left(const struct queue_message *message)
+{
+    int64_t left = (int64_t)message->deliver_by - (int64_t)clock_steady_ms();
+
+    return left / 1000 - (left % 1000 < 0);
+}
+
+/* RFC 2852 4: what is left of the time. */
+static void write_by(const struct queue_message *message, struct buf *out)
+{
+    buf_addf(out, " BY=%lld;%c%s", (long long)deliver_seconds_left(message),
+             message->by == ESMTP_BY_RETURN ? 'R' : 'N',
+             (message->flags & QUEUE_BY_TRACE) != 0 ? "T" : "");
+}
+
+/* RFC 4954 5 */
+static void write_auth(const struct deliver_session *s, struct buf *out)
+{
+    struct span auth = s->attempt->message->auth;
+
+    write_param(out, "AUTH", auth.len > 0 ? xtext_encode(auth, s->attempt->arena) : SPAN("<>"));
+}
+
+void deliver_write_mail(const struct deliver_session *s, struct buf *out)
+{
+    const struct queue_message *message = s->attempt->message;
+
+    buf_add(out, SPAN("MAIL FROM:<"));
+    buf_add(out, message->reverse_path);
+    buf_add(out, SPAN(">"));
+    if (deliver_is_offered(s, SMTP_EXT_SIZE))
+        buf_addf(out, " SIZE=%llu", (unsigned long long)deliver_wire_size(message));
+    write_param(out, "BODY", body_type(s));
+    if ((message->flags & QUEUE_SMTPUTF8) != 0)
+        buf_add(out, SPAN(" SMTPUTF8"));
+    if (s->attempt->dsn_passed) {
+        write_param(out, "RET", esmtp_ret_format(message->ret));
+        write_param(out, "ENVID", xtext_encode(message->envelope_id, s->attempt->arena));
+    }
+    if ((message->flags & QUEUE_HAS_AUTH) != 0 && deliver_is_offered(s, SMTP_EXT_AUTH))
+        write_auth(s, out);
+    if ((message->flags & QUEUE_REQUIRE_TLS) != 0)
+        buf_add(out, SPAN(" REQUIRETLS"));
+    if (message->priority != 0 && deliver_is_offered(s, SMTP_EXT_MT_PRIORITY))
+        buf_addf(out, " MT-PRIORITY=%d", message->priority);
+    if (message->by != ESMTP_BY_NONE && deliver_is_offered(s, SMTP_EXT_DELIVERBY))
+        write_by(message, out);
+    buf_add(out, SPAN("\r\n"));
+}
+
+/* RFC 3461 5.2.1: what was not said to us is not said to the next hop. */
+void deliver_write_rcpt(const struct deliver_session *s, unsigned i, struct buf *out)
+{
+    const struct deliver_attempt *attempt = s->attempt;
+    const struct queue_recipient *recipient = &attempt->group->recipients[attempt->recipients[i]];
+    char notify[ESMTP_NOTIFY_TEXT_MAX];
+
+    buf_add(out, SPAN("RCPT TO:<"));
+    buf_add(out, recipient->address);
+    buf_add(out, SPAN(">"));
+    if (attempt->dsn_passed) {
+        size_t len = esmtp_notify_format(recipient->notify, notify);
+        write_param(out, "NOTIFY", span_of(notify, len));
+        write_param(out, "ORCPT", recipient->original);
+    }
+    buf_add(out, SPAN("\r\n"));
+}
+
+unsigned deliver_write_xforward(const struct deliver_session *s, struct span *out)
+{
+    const struct queue_message *message = s->attempt->message;
+    struct ip_address address;
+    char id[ID_TEXT_SIZE];
+    struct buf lines;
+    bool has_address = ip_parse_literal(message->client, &address);
+    struct xforward x = {
+        .name = message->client_name,
+        .address = has_address ? &address : NULL,
+        .port = message->client_port,
+        .protocol = message->protocol,
+        .hello = message->hello,
+        .ident = span_cstr(id_format(message->id, id)),
+        .local = !has_address,
+    };
+
+    buf_init(&lines, 0);
+    unsigned count = xforward_write(&x, s->xforward, s->attempt->arena, &lines);
+    *out = arena_dup(s->attempt->arena, buf_span(&lines));
+    buf_fini(&lines);
+    return count;
+}
