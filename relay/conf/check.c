@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LISTENER_NAME_MAX = 64, LOCAL_MAX = 64, SMTP_PORT = 25 };
+enum { PLAIN_NAME_MAX = 64, LOCAL_MAX = 64, SMTP_PORT = 25 };
 
 static unsigned line_of(const struct conf_loading *loading, const char *name)
 {
@@ -95,9 +95,9 @@ static void check_globals(struct conf_loading *loading)
                             "tls_certificate and tls_key go together; one of them is missing");
 }
 
-static bool is_plain_name(struct span name)
+bool conf_is_plain_name(struct span name)
 {
-    if (name.len == 0 || name.len > LISTENER_NAME_MAX)
+    if (name.len == 0 || name.len > PLAIN_NAME_MAX)
         return false;
     for (size_t i = 0; i < name.len; i++) {
         if (!ascii_is_alnum(name.ptr[i]) && strchr("-_.", name.ptr[i]) == NULL)
@@ -188,11 +188,11 @@ static void check_listeners(struct conf_loading *loading)
     for (unsigned i = 0; i < conf->listener_count; i++) {
         const struct conf_listener *listener = &conf->listeners[i];
         unsigned line = place_of(loading, CONF_LISTENER, i);
-        if (!is_plain_name(span_cstr(listener->name)))
+        if (!conf_is_plain_name(span_cstr(listener->name)))
             conf_source_problem(source, line,
                                 "\"%.64s\" does not name a listener; expected up to %d letters, "
                                 "digits and -_.",
-                                listener->name, LISTENER_NAME_MAX);
+                                listener->name, PLAIN_NAME_MAX);
         if (listener->tls != CONF_TLS_NONE &&
             (conf->tls_certificate == NULL || conf->tls_key == NULL))
             conf_source_problem(source, line,

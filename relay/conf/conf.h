@@ -129,6 +129,17 @@ enum conf_route_action {
     CONF_ROUTE_HOLD
 };
 
+/* credentials "NAME" { }: how to log in at a next hop. */
+struct conf_credentials {
+    char *name;
+    char *user;
+    char *password;      /* as written; NULL where it is in a file */
+    char *password_file; /* NULL where it is not */
+    char *secret;        /* the password, wherever it came from */
+};
+
+enum { CONF_USER_MAX = 255, CONF_PASSWORD_MAX = 511 };
+
 /* route "PATTERN" { }: an exact domain, ".domain" (it and its subdomains), or "*". */
 struct conf_route {
     char *pattern;
@@ -139,6 +150,8 @@ struct conf_route {
     uint16_t port;   /* for MX */
     enum conf_route_tls tls;
     bool xforward;
+    char *credentials; /* name of those with which to log in; NULL = not at all */
+    bool auth_without_tls;
     char *text; /* CONF_ROUTE_REJECT, CONF_ROUTE_HOLD: the reason */
 };
 
@@ -211,6 +224,8 @@ struct conf {
 
     struct conf_route *routes;
     unsigned route_count;
+    struct conf_credentials *credentials;
+    unsigned credentials_count;
 
     struct conf_address *dns_servers; /* none = those of resolv.conf */
     unsigned dns_server_count;
@@ -259,7 +274,8 @@ void conf_unref(struct conf *conf);
 /* Tells what of `next` cannot take effect without a restart, one line a key, into `messages`. */
 void conf_restart_needed(const struct conf *now, const struct conf *next, struct buf *messages);
 
-/* Every key with its effective value, as a relay.conf that would be read back the same. */
+/* Every key with its effective value, as a relay.conf that would be read back the same, but for
+ * passwords: they are shown as "***". */
 void conf_print(const struct conf *conf, struct buf *out);
 /* The KEYS section of relay.conf(5), in roff. */
 void conf_print_manual(struct buf *out);
@@ -283,5 +299,7 @@ const struct conf_domains *conf_relay_domains(const struct conf *conf,
 
 /* The first matching route: the exact domain, then the longest ".domain", then "*"; NULL = none. */
 const struct conf_route *conf_route_find(const struct conf *conf, struct span domain);
+/* NULL = there are none of that name. */
+const struct conf_credentials *conf_credentials_find(const struct conf *conf, struct span name);
 
 #endif

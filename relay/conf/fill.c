@@ -94,7 +94,9 @@ static cfg_t *make_parser(struct conf_source *source)
 static void report_value(const struct filling *f, const struct conf_key *key, const struct raw *raw,
                          const struct buf *why)
 {
-    conf_source_problem(&f->loading->source, raw->line, "%s: \"%.100s\" %.*s", key->name, raw->text,
+    const char *shown = key->is_secret ? "***" : raw->text;
+
+    conf_source_problem(&f->loading->source, raw->line, "%s: \"%.100s\" %.*s", key->name, shown,
                         SPAN_ARG(buf_span(why)));
 }
 

@@ -14,6 +14,7 @@ static void free_item(const struct conf_section *section, void *item)
 
 static void free_conf(struct conf *conf)
 {
+    conf_credentials_erase(conf);
     for (unsigned type = 0; type < CONF_SECTIONS; type++) {
         const struct conf_section *section = &conf_sections[type];
         for (unsigned i = 0; i < conf_section_count(conf, section); i++) {
@@ -80,6 +81,7 @@ static void load_text(struct conf_loading *loading)
     if (!conf_fill(loading))
         return;
     conf_check(loading);
+    conf_credentials_load(loading);
     if (loading->source.problem_count > 0)
         return;
     set_hostname(loading);

@@ -20,6 +20,14 @@ bool conf_fill(struct conf_loading *loading);
 /* What no single row of the schema can tell. */
 void conf_check(struct conf_loading *loading);
 
+/* Checks the credentials, reads their passwords, and checks what routes say of them. */
+void conf_credentials_load(struct conf_loading *loading);
+/* Erases the passwords that were read. */
+void conf_credentials_erase(struct conf *conf);
+
+/* Up to 64 letters, digits and -_. */
+bool conf_is_plain_name(struct span name);
+
 /* The machine's own name, fully qualified where it has such a name; the caller frees it. NULL
  * where it is not a domain name. May ask the name server. */
 char *conf_own_hostname(void);

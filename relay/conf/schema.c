@@ -389,6 +389,19 @@ static const struct conf_key certificate_keys[] = {
      .help = "Its private key, PEM."},
 };
 
+static const struct conf_key credentials_keys[] = {
+    {FIELD(conf_credentials, user), .type = CONF_STRING, .standard = "",
+     .example = "relay@example.org", .min = 1, .max = CONF_USER_MAX, .is_required = true,
+     .reloadable = true, .help = "The name to log in with."},
+    {FIELD(conf_credentials, password), .type = CONF_STRING, .standard = "", .example = "secret",
+     .max = CONF_PASSWORD_MAX, .is_secret = true, .reloadable = true,
+     .help = "The password; or rather password_file."},
+    {FIELD(conf_credentials, password_file), .type = CONF_PATH, .standard = "",
+     .example = "provider.password", .max = PATH_LENGTH_MAX, .reloadable = true,
+     .help = "A file whose first line is the password, read at the start and at each reload. It "
+             "must not be readable by everybody."},
+};
+
 static const struct conf_key route_keys[] = {
     {.name = "hosts",
      LIST(conf_route, hosts, host_count),
@@ -461,6 +474,14 @@ static const struct conf_key route_keys[] = {
     {FIELD(conf_route, xforward), .type = CONF_BOOL, .standard = "no", .reloadable = true,
      .help = "Tell the hosts, where they list XFORWARD, from which client a message came. For a "
              "content filter, or another relay of your own."},
+    {FIELD(conf_route, credentials), .type = CONF_STRING, .standard = "", .example = "provider",
+     .max = 64, .reloadable = true,
+     .help = "Log in at the hosts with the credentials of that name. Only with hosts. Unless "
+             "auth_without_tls says otherwise a host must show a certificate for its name; without "
+             "logging in nothing is sent to it."},
+    {FIELD(conf_route, auth_without_tls), .type = CONF_BOOL, .standard = "no", .reloadable = true,
+     .help = "Log in also where there is no TLS, or where the host's certificate is not verified. "
+             "The password is then open to whoever is on the way."},
 };
 
 const struct conf_section conf_globals = {
@@ -491,6 +512,16 @@ const struct conf_section conf_sections[CONF_SECTIONS] = {
                           .title_offset = offsetof(struct conf_certificate, server_name),
                           .items_offset = offsetof(struct conf, certificates),
                           .count_offset = offsetof(struct conf, certificate_count)},
+    [CONF_CREDENTIALS] = {.name = "credentials",
+                          .title = "name",
+                          .keys = credentials_keys,
+                          .help = "A name and a password with which to log in at next hops; routes "
+                                  "name them. Each has either password or password_file.",
+                          .key_count = COUNT(credentials_keys),
+                          .item_size = sizeof(struct conf_credentials),
+                          .title_offset = offsetof(struct conf_credentials, name),
+                          .items_offset = offsetof(struct conf, credentials),
+                          .count_offset = offsetof(struct conf, credentials_count)},
     [CONF_ROUTE] = {.name = "route",
                     .title = "pattern",
                     .keys = route_keys,

@@ -44,7 +44,8 @@ struct conf_key {
     uint16_t default_port;         /* ADDRESSES: 0 = the port must be written */
     bool is_choice;
     bool is_required;
-    bool inherits; /* absent, the global key of this name holds */
+    bool inherits;  /* absent, the global key of this name holds */
+    bool is_secret; /* never shown, and erased at the end */
     bool reloadable;
 };
 
@@ -65,7 +66,7 @@ enum { CONF_KEYS_MAX = 96 }; /* of one table */
 /* The globals: a section without title and items. */
 extern const struct conf_section conf_globals;
 
-enum { CONF_LISTENER, CONF_CERTIFICATE, CONF_ROUTE, CONF_SECTIONS };
+enum { CONF_LISTENER, CONF_CERTIFICATE, CONF_CREDENTIALS, CONF_ROUTE, CONF_SECTIONS };
 extern const struct conf_section conf_sections[CONF_SECTIONS];
 
 static inline bool conf_key_is_list(const struct conf_key *key)

@@ -410,7 +410,10 @@ void conf_value_free(const struct conf_key *key, void *item)
         *list = NULL;
         *count_field(key, item) = 0;
     } else if (key->type == CONF_STRING || key->type == CONF_DOMAIN || key->type == CONF_PATH) {
-        free(*text_field(key, item));
+        char *text = *text_field(key, item);
+        if (key->is_secret && text != NULL)
+            explicit_bzero(text, strlen(text));
+        free(text);
         *text_field(key, item) = NULL;
     }
 }
@@ -485,7 +488,8 @@ void conf_value_print(const struct conf_key *key, const void *item, struct buf *
     case CONF_STRING:
     case CONF_DOMAIN:
     case CONF_PATH:
-        print_quoted(*text_field(key, item), out);
+        print_quoted(
+            key->is_secret && *text_field(key, item) != NULL ? "***" : *text_field(key, item), out);
         break;
     case CONF_NETWORKS:
     case CONF_ADDRESSES:

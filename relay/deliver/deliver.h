@@ -26,6 +26,14 @@ struct deliver_deadlines {
     uint64_t connect, greeting, hello, mail, rcpt, data_init, data_block, data_final, quit;
 };
 
+/* With which to log in. They are copied. */
+struct deliver_credentials {
+    struct span name; /* by which the configuration knows them; for texts */
+    struct span user; /* empty = there are none of that name any more */
+    struct span password;
+    bool without_tls; /* also where nothing proves who is there */
+};
+
 struct deliver_options {
     struct loop *loop;
     struct queue *queue; /* bodies that are not in memory are read through it, on the pool */
@@ -35,6 +43,7 @@ struct deliver_options {
     bool is_told;     /* `host` comes from the operator, not from DNS: a certificate for it proves
                          who is there (RFC 8689 4.2.1) */
     bool xforward;    /* tell it of our client, where it lists XFORWARD */
+    const struct deliver_credentials *credentials; /* NULL = nobody logs in */
     enum deliver_tls tls;
     struct tls_client *tls_client;
     struct ssl_session_st *resume; /* NULL = none; referenced while it is needed */
@@ -68,7 +77,8 @@ enum deliver_event {
 typedef void deliver_handler(struct deliver_session *session, enum deliver_event event,
                              struct deliver_attempt *attempt, void *owner);
 
-/* Connects, greets, secures. DELIVER_READY or DELIVER_CLOSED follows; never from within. */
+/* Connects, greets, secures, logs in. DELIVER_READY or DELIVER_CLOSED follows; never from within.
+ */
 struct deliver_session *deliver_open(const struct deliver_options *options,
                                      deliver_handler *handler, void *owner);
 /* Only when the last event was DELIVER_READY. The attempt is the session's until

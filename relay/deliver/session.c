@@ -1,6 +1,7 @@
 #include "deliver/session.h"
 
 #include "base/log.h"
+#include "deliver/login.h"
 #include "proto/ip.h"
 #include "proto/xclient.h"
 
@@ -34,6 +35,8 @@ static const struct {
     [DELIVER_STATE_STARTTLS] = {"starttls", DEADLINE(hello), on_starttls_reply},
     [DELIVER_STATE_HANDSHAKE] = {"handshake", DEADLINE(hello), on_unasked_reply},
     [DELIVER_STATE_EHLO_TLS] = {"ehlo-tls", DEADLINE(hello), on_ehlo_reply},
+    [DELIVER_STATE_AUTH] = {"auth", DEADLINE(hello), deliver_on_auth_reply},
+    [DELIVER_STATE_DERIVE] = {"derive", NO_DEADLINE, on_unasked_reply},
     [DELIVER_STATE_READY] = {"ready", NO_DEADLINE, on_unasked_reply},
     [DELIVER_STATE_IDLE] = {"idle", NO_DEADLINE, on_unasked_reply},
     [DELIVER_STATE_DECLINED] = {"declined", NO_DEADLINE, on_unasked_reply},
@@ -94,6 +97,7 @@ static void release(struct deliver_session *s)
     if (s->attempt != NULL)
         finish_attempt(s);
     tell(s, DELIVER_CLOSED, NULL);
+    deliver_login_free(s->login);
     tls_client_unref(s->options.tls_client);
     tls_session_free(s->options.resume);
     buf_fini(&s->reply_text);
@@ -101,10 +105,10 @@ static void release(struct deliver_session *s)
     free(s);
 }
 
-/* The last of the connection, the pool and the deferred call to let go takes the session along. */
-static void release_if_free(struct deliver_session *s)
+void deliver_release_if_free(struct deliver_session *s)
 {
-    if (s->state == DELIVER_STATE_CLOSED && s->conn == NULL && !s->body.reading && !s->declining)
+    if (s->state == DELIVER_STATE_CLOSED && s->conn == NULL && !s->body.reading && !s->declining &&
+        !deliver_login_is_deriving(s->login))
         release(s);
 }
 
@@ -240,6 +244,15 @@ static void note_extensions(struct deliver_session *s, const struct smtp_reply *
     s->offer = ehlo;
 }
 
+/* What secures the connection is settled. */
+static void log_in(struct deliver_session *s)
+{
+    if (s->login != NULL)
+        deliver_login_begin(s);
+    else
+        deliver_enter(s, DELIVER_STATE_READY);
+}
+
 static void on_ehlo_reply(struct deliver_session *s, const struct smtp_reply *reply)
 {
     struct status status = judge(s, reply);
@@ -256,14 +269,14 @@ static void on_ehlo_reply(struct deliver_session *s, const struct smtp_reply *re
     note_extensions(s, reply);
     bool offered = deliver_is_offered(s, SMTP_EXT_STARTTLS) && !s->plain_only;
     if (s->options.tls == DELIVER_TLS_NONE || is_secured(s)) {
-        deliver_enter(s, DELIVER_STATE_READY);
+        log_in(s);
     } else if (offered) {
         conn_write(s->conn, SPAN("STARTTLS\r\n"));
         deliver_enter(s, DELIVER_STATE_STARTTLS);
     } else if (s->options.tls == DELIVER_TLS_REQUIRED) {
         fail_own(s, VERDICT_NO_STARTTLS);
     } else {
-        deliver_enter(s, DELIVER_STATE_READY);
+        log_in(s);
     }
 }
 
@@ -277,7 +290,7 @@ static void on_starttls_reply(struct deliver_session *s, const struct smtp_reply
         if (required || reply->code == 421 || reply->code < 400)
             deliver_fail(s, &status);
         else
-            deliver_enter(s, DELIVER_STATE_READY);
+            log_in(s);
         return;
     }
     deliver_enter(s, DELIVER_STATE_HANDSHAKE);
@@ -355,7 +368,7 @@ static void on_declined(struct call *call)
 
     s->declining = false;
     if (s->state != DELIVER_STATE_DECLINED) {
-        release_if_free(s);
+        deliver_release_if_free(s);
         return;
     }
     struct status status = verdict_of_own(s->objection);
@@ -438,7 +451,7 @@ static void on_conn_closed(struct deliver_session *s)
     if (s->state == DELIVER_STATE_RECONNECT)
         connect_to_peer(s);
     else
-        release_if_free(s);
+        deliver_release_if_free(s);
 }
 
 static void on_conn(struct conn *conn, enum conn_event event, void *owner)
@@ -483,7 +496,7 @@ static void on_body_arrived(struct deliver_body *body)
     if (s->state == DELIVER_STATE_BODY)
         deliver_transaction_pump(s);
     else
-        release_if_free(s);
+        deliver_release_if_free(s);
 }
 
 static void name_peer(struct deliver_session *s)
@@ -517,6 +530,8 @@ struct deliver_session *deliver_open(const struct deliver_options *options,
     s->options.host = arena_dup(&s->arena, span_cstr(options->host)).ptr;
     s->options.tls_client = tls_client_ref(options->tls_client);
     s->options.resume = tls_session_ref(options->resume);
+    s->login = deliver_login_create(s, options->credentials);
+    s->options.credentials = NULL;
     name_peer(s);
     buf_init(&s->reply_text, SMTP_REPLY_TEXT_MAX);
     deliver_body_init(&s->body, options->loop, options->queue, on_body_arrived);

@@ -41,7 +41,8 @@ struct deliver_session {
     unsigned xforward;      /* bits of enum xforward_attribute, where they are to be told */
     struct span by;
     char tls[64];
-    bool is_verified; /* under TLS, with a certificate for the host's name */
+    struct deliver_login *login; /* NULL = there is none, or it is done */
+    bool is_verified;            /* under TLS, with a certificate for the host's name */
     struct status failure;
     unsigned messages; /* transactions that are over */
 
@@ -57,6 +58,8 @@ struct deliver_session {
 void deliver_enter(struct deliver_session *s, enum deliver_state state);
 /* Ends the connection for this reason, which becomes the outcome of recipients without one. */
 void deliver_fail(struct deliver_session *s, const struct status *why);
+/* The last of the connection, the pool and the deferred call to let go takes the session along. */
+void deliver_release_if_free(struct deliver_session *s);
 /* Ends the connection; it is not the host's fault. The attempt has its statuses. */
 void deliver_end(struct deliver_session *s);
 /* The attempt has its statuses. `clean`: the next one may follow without RSET. */

@@ -2,7 +2,7 @@
 #ifndef SMARTHOP_DELIVER_STATE_H
 #define SMARTHOP_DELIVER_STATE_H
 
-/* From CONNECT to EHLO_TLS the host has not yet shown that it takes mail. From MAIL to FINAL the
+/* From CONNECT to DERIVE the host has not yet shown that it takes mail. From MAIL to FINAL the
  * state is what the next reply will answer: with PIPELINING what has been sent may be far ahead. */
 enum deliver_state {
     DELIVER_STATE_CONNECT,
@@ -13,6 +13,8 @@ enum deliver_state {
     DELIVER_STATE_STARTTLS,
     DELIVER_STATE_HANDSHAKE,
     DELIVER_STATE_EHLO_TLS,
+    DELIVER_STATE_AUTH,
+    DELIVER_STATE_DERIVE,   /* the pool works out what AUTH goes on with */
     DELIVER_STATE_READY,    /* can take an attempt; the owner has not been told yet */
     DELIVER_STATE_IDLE,     /* the owner has been told */
     DELIVER_STATE_DECLINED, /* has an attempt that this host cannot be given */

@@ -4,14 +4,15 @@
 #define ANYWHERE  (~0u)
 /* The host has not shown yet that it takes mail: trouble is the host's, not the message's. */
 #define OPENING                                                                                    \
-    (AT(CONNECT) | AT(GREETING) | AT(EHLO) | AT(HELO) | AT(STARTTLS) | AT(HANDSHAKE) | AT(EHLO_TLS))
+    (AT(CONNECT) | AT(GREETING) | AT(EHLO) | AT(HELO) | AT(STARTTLS) | AT(HANDSHAKE) |             \
+     AT(EHLO_TLS) | AT(AUTH) | AT(DERIVE))
 #define BETWEEN (AT(READY) | AT(IDLE) | AT(DECLINED) | AT(RSET))
 #define FIRST   (AT(XFORWARD) | AT(MAIL)) /* of a transaction */
 #define IN_DATA (AT(DATA) | AT(BODY) | AT(FINAL))
 /* Where a 2yz is the good answer. */
 #define GRANTS                                                                                     \
-    (AT(GREETING) | AT(EHLO) | AT(HELO) | AT(STARTTLS) | AT(EHLO_TLS) | FIRST | AT(RCPT) |         \
-     AT(FINAL) | AT(RSET))
+    (AT(GREETING) | AT(EHLO) | AT(HELO) | AT(STARTTLS) | AT(EHLO_TLS) | AT(AUTH) | FIRST |         \
+     AT(RCPT) | AT(FINAL) | AT(RSET))
 
 enum reading {
     AS_SAID,
@@ -49,6 +50,7 @@ static const struct reply_row reply_rows[] = {
     {BETWEEN | FIRST, 421, 421, is_reused, TEMPORARY, STATUS_SCOPE_SESSION, {4, 4, 2}},
     {ANYWHERE, 421, 421, NULL, TEMPORARY, STATUS_SCOPE_HOST, {4, 3, 2}},
     {AT(STARTTLS), 400, 599, NULL, TEMPORARY, STATUS_SCOPE_HOST, {4, 7, 4}},
+    {AT(AUTH), 400, 599, NULL, TEMPORARY, STATUS_SCOPE_HOST, {4, 7, 8}},
     {OPENING, 400, 599, NULL, TEMPORARY, STATUS_SCOPE_HOST, {0}},
     {AT(XFORWARD), 400, 599, NULL, AS_SAID, STATUS_SCOPE_RECIPIENT, {0}},
     /* RFC 3207 4, RFC 4954 6: TLS or AUTH first. That is about us, not about the message. */
@@ -72,6 +74,8 @@ static const char *const doing[DELIVER_STATE_COUNT] = {
     [DELIVER_STATE_STARTTLS] = "waiting for the reply to STARTTLS",
     [DELIVER_STATE_HANDSHAKE] = "in the TLS handshake",
     [DELIVER_STATE_EHLO_TLS] = "waiting for the reply to EHLO under TLS",
+    [DELIVER_STATE_AUTH] = "waiting for the reply to AUTH",
+    [DELIVER_STATE_DERIVE] = "working out the proof for AUTH",
     [DELIVER_STATE_READY] = "idle",
     [DELIVER_STATE_IDLE] = "idle",
     [DELIVER_STATE_DECLINED] = "idle",
@@ -194,6 +198,33 @@ struct status verdict_of_own(enum verdict_own why)
                               {4, 7, 5},
                               STATUS_SCOPE_HOST,
                               "plain text behind the reply to STARTTLS"},
+        [VERDICT_NO_CREDENTIALS] = {451,
+                                    {4, 7, 0},
+                                    STATUS_SCOPE_HOST,
+                                    "the configuration has none of that name any more"},
+        [VERDICT_BAD_CREDENTIALS] =
+            {451,
+             {4, 7, 8},
+             STATUS_SCOPE_HOST,
+             "its user or its password is not valid UTF-8, or has blanks or control characters"},
+        [VERDICT_LOGIN_UNSAFE] =
+            {451,
+             {4, 7, 5},
+             STATUS_SCOPE_HOST,
+             "the host is not proved to be the right one, so that the password is kept from it"},
+        [VERDICT_NO_AUTH] = {451, {4, 7, 0}, STATUS_SCOPE_HOST, "the host offers no AUTH"},
+        [VERDICT_NO_MECHANISM] = {451,
+                                  {4, 7, 4},
+                                  STATUS_SCOPE_HOST,
+                                  "the host offers no mechanism of AUTH that is known here"},
+        [VERDICT_LOGIN_NONSENSE] = {451,
+                                    {4, 5, 0},
+                                    STATUS_SCOPE_HOST,
+                                    "the host's part of AUTH makes no sense"},
+        [VERDICT_LOGIN_UNPROVED] = {451,
+                                    {4, 7, 8},
+                                    STATUS_SCOPE_HOST,
+                                    "the host has not proved that it knows the password"},
         [VERDICT_TOO_LARGE] = {552,
                                {5, 3, 4},
                                STATUS_SCOPE_MESSAGE,

@@ -34,6 +34,13 @@ enum verdict_own {
     VERDICT_NO_STARTTLS,
     VERDICT_UNVERIFIED,
     VERDICT_INJECTED, /* plain text behind the reply to STARTTLS (CVE-2011-0411) */
+    VERDICT_NO_CREDENTIALS,
+    VERDICT_BAD_CREDENTIALS,
+    VERDICT_LOGIN_UNSAFE, /* nothing proves who would get the password */
+    VERDICT_NO_AUTH,
+    VERDICT_NO_MECHANISM,
+    VERDICT_LOGIN_NONSENSE, /* a challenge that the mechanism does not have */
+    VERDICT_LOGIN_UNPROVED, /* SCRAM: the host does not know the password */
     VERDICT_TOO_LARGE,
     VERDICT_NEEDS_SMTPUTF8,
     VERDICT_NEEDS_BINARYMIME,

@@ -2,7 +2,6 @@
 #include "route/route.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 static const struct {
     enum conf_route_tls tls;
@@ -42,16 +41,24 @@ static bool parse_host(struct span text, struct route_host *out)
     return out->name.len > 0;
 }
 
+static bool parse_yes(struct span value, bool *out)
+{
+    *out = span_equal(value, SPAN("yes"));
+    return *out;
+}
+
 /* "key=value", of those that may follow tls=. */
 static bool parse_option(struct span option, struct route_next_hop *out)
 {
     struct span value;
     struct span key = span_split(option, '=', &value);
 
-    if (!span_equal(key, SPAN("xforward")) || !span_equal(value, SPAN("yes")))
-        return false;
-    out->xforward = true;
-    return true;
+    if (span_equal(key, SPAN("xforward")))
+        return parse_yes(value, &out->xforward);
+    if (span_equal(key, SPAN("auth_without_tls")))
+        return parse_yes(value, &out->auth_without_tls);
+    out->credentials = value;
+    return span_equal(key, SPAN("auth")) && value.len > 0;
 }
 
 static bool parse_options(struct span options, struct route_next_hop *out)
@@ -87,26 +94,41 @@ bool route_next_hop_parse(struct span text, struct route_next_hop *out)
     return out->host_count > 0 && (!out->use_mx || out->host_count == 1);
 }
 
+static void format_hosts(const struct route_next_hop *hop, struct buf *out)
+{
+    buf_addf(out, "%s", hop->use_mx ? "mx:" : "hosts:");
+    for (unsigned i = 0; i < hop->host_count; i++) {
+        const struct route_host *host = &hop->hosts[i];
+        buf_addf(out, "%s%s%.*s%s:%u", i ? "," : "", host->is_address ? "[" : "",
+                 SPAN_ARG(host->name), host->is_address ? "]" : "", host->port);
+    }
+}
+
+static void format_options(const struct route_next_hop *hop, struct buf *out)
+{
+    for (size_t i = 0; i < sizeof tls_words / sizeof tls_words[0]; i++)
+        if (tls_words[i].tls == hop->tls)
+            buf_addf(out, ";tls=%.*s", SPAN_ARG(tls_words[i].word));
+    if (hop->xforward)
+        buf_addf(out, ";xforward=yes");
+    if (hop->credentials.len > 0)
+        buf_addf(out, ";auth=%.*s", SPAN_ARG(hop->credentials));
+    if (hop->auth_without_tls)
+        buf_addf(out, ";auth_without_tls=yes");
+}
+
 struct span route_next_hop_format(struct arena *arena, const struct route_next_hop *hop)
 {
-    char text[ROUTE_NEXT_HOP_MAX];
-    size_t len = (size_t)snprintf(text, sizeof text, "%s", hop->use_mx ? "mx:" : "hosts:");
+    struct span result = SPAN_NONE;
+    struct buf text;
 
-    for (unsigned i = 0; i < hop->host_count && len < sizeof text; i++) {
-        const struct route_host *host = &hop->hosts[i];
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s%.*s%s:%u", i ? "," : "",
-                                host->is_address ? "[" : "", SPAN_ARG(host->name),
-                                host->is_address ? "]" : "", host->port);
-    }
-    for (size_t i = 0; i < sizeof tls_words / sizeof tls_words[0] && len < sizeof text; i++)
-        if (tls_words[i].tls == hop->tls)
-            len += (size_t)snprintf(text + len, sizeof text - len, ";tls=%.*s",
-                                    SPAN_ARG(tls_words[i].word));
-    if (len < sizeof text && hop->xforward)
-        len += (size_t)snprintf(text + len, sizeof text - len, ";xforward=yes");
-    if (len >= sizeof text)
-        return SPAN_NONE;
-    return arena_dup(arena, span_of(text, len));
+    buf_init(&text, 0);
+    format_hosts(hop, &text);
+    format_options(hop, &text);
+    if (buf_len(&text) < ROUTE_NEXT_HOP_MAX)
+        result = arena_dup(arena, buf_span(&text));
+    buf_fini(&text);
+    return result;
 }
 
 struct span route_destination(struct arena *arena, struct span next_hop)

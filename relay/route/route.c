@@ -28,7 +28,12 @@ static struct route_next_hop without_hosts(const struct conf_route *route)
 {
     if (route == NULL)
         return (struct route_next_hop){.tls = CONF_ROUTE_TLS_OPPORTUNISTIC};
-    return (struct route_next_hop){.tls = route->tls, .xforward = route->xforward};
+    return (struct route_next_hop){
+        .tls = route->tls,
+        .xforward = route->xforward,
+        .credentials = span_cstr(route->credentials),
+        .auth_without_tls = route->auth_without_tls,
+    };
 }
 
 static void to_one(struct route_query *query, struct route_next_hop hop, struct route_host host)

@@ -48,13 +48,15 @@ struct route_host {
 
 /* A next hop as it is acted on. Text form: "mx:DOMAIN:PORT;tls=WORD" or
  * "hosts:HOST:PORT,...;tls=WORD", addresses in brackets, and behind it what else is not as usual:
- * ";xforward=yes". */
+ * ";xforward=yes", ";auth=NAME", ";auth_without_tls=yes". Never a password. */
 struct route_next_hop {
     bool use_mx; /* then hosts[0] names the domain and the port */
     unsigned host_count;
     struct route_host hosts[ROUTE_HOSTS_MAX];
     enum conf_route_tls tls;
     bool xforward;
+    struct span credentials; /* name of those to log in with; empty = none */
+    bool auth_without_tls;
 };
 
 /* False where the text is none of ours. The spans point into `text`. */

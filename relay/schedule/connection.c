@@ -154,11 +154,26 @@ static void on_event(struct deliver_session *session, enum deliver_event event,
     }
 }
 
+/* Without a user where a reload has taken them away: then the session says so. */
+static struct deliver_credentials credentials_of(const struct destination *d)
+{
+    const struct conf_credentials *found =
+        conf_credentials_find(d->owner->conf, d->next_hop.credentials);
+
+    return (struct deliver_credentials){
+        .name = d->next_hop.credentials,
+        .user = found != NULL ? span_cstr(found->user) : SPAN_NONE,
+        .password = found != NULL ? span_cstr(found->secret) : SPAN_NONE,
+        .without_tls = d->next_hop.auth_without_tls,
+    };
+}
+
 void connection_open(struct destination *d, struct target *target, struct job *detour)
 {
     struct scheduler *s = d->owner;
     const struct conf *conf = s->conf;
     struct connection *c = mem_zalloc(sizeof *c);
+    struct deliver_credentials credentials = credentials_of(d);
     struct deliver_options options = {
         .loop = s->loop,
         .queue = s->queue,
@@ -167,6 +182,7 @@ void connection_open(struct destination *d, struct target *target, struct job *d
         .host = target->host,
         .is_told = !d->next_hop.use_mx,
         .xforward = d->next_hop.xforward,
+        .credentials = credentials.name.len > 0 ? &credentials : NULL,
         .tls = tls_of(d),
         .tls_client = s->tls,
         .resume = target->resume,

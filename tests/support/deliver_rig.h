@@ -57,8 +57,10 @@ struct rig_case {
     bool trusted; /* the peer's certificate is */
     bool told;    /* its name comes from the operator */
     bool xforward;
-    bool linger; /* the owner never closes */
-    bool cancel; /* it closes at once after sending */
+    const char *user, *password; /* to log in with; NULL = not at all */
+    bool login_anyway;           /* without TLS, too */
+    bool linger;                 /* the owner never closes */
+    bool cancel;                 /* it closes at once after sending */
 };
 
 struct rig {
@@ -81,6 +83,7 @@ struct rig {
     struct buf got;
     char by[128]; /* of the first status */
     char text[128];
+    char failure[256]; /* text of the session's */
 };
 
 static inline unsigned rig_or_one(unsigned n)
@@ -175,6 +178,8 @@ static inline void rig_on_event(struct deliver_session *session, enum deliver_ev
         buf_addf(&rig->got, "closed%s", deliver_session_failure(session)->code != 0 ? " " : "");
         if (deliver_session_failure(session)->code != 0)
             rig_note_status(rig, deliver_session_failure(session));
+        snprintf(rig->failure, sizeof rig->failure, "%.*s",
+                 SPAN_ARG(deliver_session_failure(session)->text));
         rig->session = NULL;
         loop_stop(rig->loop);
         break;
@@ -241,6 +246,10 @@ static inline void rig_run(struct rig *rig)
 {
     assert_false(err_is(loop_create("test", &rig->loop)));
     scripted_peer_start(&rig->peer);
+    struct deliver_credentials credentials = {.name = SPAN("provider"),
+                                              .user = span_cstr(rig->test->user),
+                                              .password = span_cstr(rig->test->password),
+                                              .without_tls = rig->test->login_anyway};
     struct deliver_options options = {
         .loop = rig->loop,
         .queue = &rig->queue,
@@ -249,6 +258,7 @@ static inline void rig_run(struct rig *rig)
         .host = "peer.example",
         .is_told = rig->test->told,
         .xforward = rig->test->xforward,
+        .credentials = rig->test->user != NULL ? &credentials : NULL,
         .tls = rig->test->tls,
         .tls_client = rig->tls_client,
         .resume = rig->resume,

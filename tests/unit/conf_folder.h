@@ -37,7 +37,8 @@ static inline int enter_folder(void **state)
 
 static inline int leave_folder(void **state)
 {
-    static const char *const names[] = {"relay.conf", "more.conf", "printed.conf", "sub/x.conf"};
+    static const char *const names[] = {"relay.conf", "more.conf", "printed.conf", "sub/x.conf",
+                                        "secret"};
 
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         unlink(names[i]);

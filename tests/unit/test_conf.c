@@ -380,6 +380,35 @@ static void test_round_trip(void **state)
     conf_unref(second);
 }
 
+static void test_credentials(void **state)
+{
+    struct buf printed;
+
+    (void)state;
+    write_file("secret", "from a file\r\nand a comment\n");
+    chmod("secret", 0640);
+    struct conf *conf =
+        load_good(NAMED "credentials one { user = \"u@a.test\" password = \"hidden\" }\n"
+                        "credentials two { user = v password_file = secret }\n"
+                        "route a { hosts = b credentials = two auth_without_tls = yes }\n");
+    const struct conf_credentials *one = conf_credentials_find(conf, SPAN("one"));
+    const struct conf_credentials *two = conf_credentials_find(conf, SPAN("two"));
+    assert_string_equal(one->user, "u@a.test");
+    assert_string_equal(one->secret, "hidden");
+    assert_string_equal(two->secret, "from a file");
+    assert_null(conf_credentials_find(conf, SPAN("On")));
+    assert_string_equal(conf->routes[0].credentials, "two");
+    assert_true(conf->routes[0].auth_without_tls);
+    buf_init(&printed, 0);
+    conf_print(conf, &printed);
+    buf_addf(&printed, "%c", '\0');
+    assert_non_null(strstr(buf_span(&printed).ptr, "password = \"***\"\n"));
+    assert_null(strstr(buf_span(&printed).ptr, "hidden"));
+    assert_null(strstr(buf_span(&printed).ptr, "from a file"));
+    buf_fini(&printed);
+    conf_unref(conf);
+}
+
 static void test_restart_needed(void **state)
 {
     struct conf *now = load_good(NAMED "listener a { address = \"127.0.0.1:1\" }\n"
@@ -489,6 +518,7 @@ int main(void)
         IN_FOLDER(test_restart_needed),  IN_FOLDER(test_manual),
         IN_FOLDER(test_sample),          IN_FOLDER(test_reference_loads),
         IN_FOLDER(test_block_lists),     IN_FOLDER(test_words),
+        IN_FOLDER(test_credentials),
     };
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

@@ -229,6 +229,30 @@ static const struct bad_case cross_cases[] = {
      "relay.conf:4: route \"a.B\" is given twice; first in relay.conf:3\n"},
 };
 
+static const struct bad_case credentials_cases[] = {
+    {"no password", NAMED "credentials a { user = u }\n",
+     "relay.conf:3: credentials \"a\": either password or password_file is needed\n"},
+    {"no user", NAMED "credentials a { password = p }\n",
+     "relay.conf:3: credentials \"a\" lacks its user\n"},
+    {"two passwords", NAMED "credentials a { user = u password = p password_file = f }\n",
+     "relay.conf:3: credentials \"a\": either password or password_file is needed\n"},
+    {"name", NAMED "credentials \"a;b\" { user = u password = p }\n",
+     "relay.conf:3: credentials \"a;b\": the name may have up to 64 letters, digits and -_.\n"},
+    {"a password is not shown", NAMED "credentials a { user = u\npassword = \"s\\x01ecret\" }\n",
+     "relay.conf:3: credentials \"a\": either password or password_file is needed\n"
+     "relay.conf:4: password: \"***\" has control characters; expected a text of at most 511 "
+     "bytes\n"},
+    {"no such file", NAMED "credentials a { user = u password_file = \"/nonexistent\" }\n",
+     "relay.conf:3: credentials \"a\": cannot read /nonexistent: No such file or directory\n"},
+    {"no file", NAMED "credentials a { user = u password_file = \"/dev/null\" }\n",
+     "relay.conf:3: credentials \"a\": not a file: /dev/null\n"},
+    {"unknown credentials", NAMED "route a { hosts = b credentials = c }\n",
+     "relay.conf:3: route \"a\": there are no credentials \"c\"\n"},
+    {"credentials without hosts",
+     NAMED "credentials c { user = u password = p }\nroute a { use_mx = yes credentials = c }\n",
+     "relay.conf:4: route \"a\": credentials go with hosts only\n"},
+};
+
 #define RUN(cases)                                                                                 \
     for (unsigned i = 0; i < sizeof(cases) / sizeof *(cases); i++)                                 \
     check_bad(&(cases)[i])
@@ -255,6 +279,45 @@ static void test_cross_checks(void **state)
 {
     (void)state;
     RUN(cross_cases);
+}
+
+static void test_credentials(void **state)
+{
+    (void)state;
+    RUN(credentials_cases);
+}
+
+/* What the file holds, and what is then wrong with it in the folder of *state. */
+static void check_password_file(void **state, const char *text, mode_t mode, const char *what)
+{
+    struct bad_case bad = {what, NAMED "credentials a { user = u password_file = secret }\n", NULL};
+    struct buf wanted;
+
+    write_file("secret", text);
+    assert_int_equal(chmod("secret", mode), 0);
+    buf_init(&wanted, 0);
+    buf_addf(&wanted, "relay.conf:3: credentials \"a\": ");
+    buf_addf(&wanted, what, (const char *)*state);
+    buf_addf(&wanted, "\n%c", '\0');
+    bad.messages = buf_span(&wanted).ptr;
+    check_bad(&bad);
+    buf_fini(&wanted);
+}
+
+static void test_password_files(void **state)
+{
+    char text[600];
+
+    check_password_file(state, "p", 0604,
+                        "everybody may read %s/secret: take that right away (chmod o-r)");
+    check_password_file(state, "", 0600, "the first line is no password in %s/secret");
+    check_password_file(state, "\nsecret\n", 0600, "the first line is no password in %s/secret");
+    memset(text, 'x', sizeof text);
+    text[512] = '\0'; /* one too many */
+    check_password_file(state, text, 0600, "the first line is no password in %s/secret");
+    memcpy(text + 512, "xxx", 3);
+    text[599] = '\0';
+    check_password_file(state, text, 0600, "the first line is no password in %s/secret");
 }
 
 static void test_files(void **state)
@@ -301,9 +364,9 @@ static void test_include_faults(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_names),          IN_FOLDER(test_values), IN_FOLDER(test_syntax),
-        IN_FOLDER(test_cross_checks),   IN_FOLDER(test_files),  IN_FOLDER(test_includes),
-        IN_FOLDER(test_include_faults),
+        IN_FOLDER(test_names),          IN_FOLDER(test_values),      IN_FOLDER(test_syntax),
+        IN_FOLDER(test_cross_checks),   IN_FOLDER(test_files),       IN_FOLDER(test_includes),
+        IN_FOLDER(test_include_faults), IN_FOLDER(test_credentials), IN_FOLDER(test_password_files),
     };
 
     return cmocka_run_group_tests_name("conf_errors", tests, NULL, NULL);

@@ -23,6 +23,7 @@ static const char secured[] = "250 2.0.0 sent tls; closed";
 #define OPPORTUNISTIC .tls = DELIVER_TLS_OPPORTUNISTIC
 #define REQUIRED      .tls = DELIVER_TLS_REQUIRED
 #define REQUIRETLS    .flags = QUEUE_REQUIRE_TLS
+#define LOGIN         .user = "user", .password = "secret"
 
 static const struct rig_case cases[] = {
     {"none: not even where it is offered",
@@ -97,6 +98,37 @@ static const struct rig_case cases[] = {
      REQUIRED,
      .trusted = true},
     {"required, STARTTLS lost", {OFFER}, .want = "closed 451 4.4.2 host", REQUIRED},
+
+    /* logging in */
+    {"login, verified",
+     {SECURED, "S:250-peer\r\n250 AUTH PLAIN\r\n", "C:AUTH PLAIN AHVzZXIAc2VjcmV0\r\n",
+      "S:235 2.7.0 ok\r\n", "C:MAIL FROM:<a@example.com>\r\n", "S:550 5.7.1 no\r\n", "C:RSET\r\n",
+      "S:" OK, BYE},
+     .want = "550 5.7.1 message tls; closed",
+     OPPORTUNISTIC,
+     LOGIN,
+     .trusted = true,
+     .told = true},
+    {"login, but the certificate is not verified",
+     {SECURED, "S:250-peer\r\n250 AUTH PLAIN\r\n", "!eof"},
+     .want = "closed 451 4.7.5 host",
+     OPPORTUNISTIC,
+     LOGIN,
+     .told = true},
+    {"login, but the name comes from DNS",
+     {SECURED, "S:250-peer\r\n250 AUTH PLAIN\r\n", "!eof"},
+     .want = "closed 451 4.7.5 host",
+     OPPORTUNISTIC,
+     LOGIN,
+     .trusted = true},
+    {"login, but the handshake is broken",
+     {OFFER, "S:220 go\r\n", "!broken-tls", "!accept", HI, "S:250-peer\r\n250 AUTH PLAIN\r\n",
+      "!eof"},
+     .want = "closed 451 4.7.5 host",
+     OPPORTUNISTIC,
+     LOGIN,
+     .trusted = true,
+     .told = true},
 
     /* REQUIRETLS (RFC 8689) */
     {"REQUIRETLS",

@@ -73,6 +73,10 @@ static const struct {
      "401 4.7.4 h refused while waiting for the reply to STARTTLS: 501 no"},
     {IN(MAIL), false, "530 5.7.0 AUTH first",
      "430 4.7.0 h refused while waiting for the reply to MAIL: 530 AUTH first"},
+    {IN(AUTH), false, "235 in", "235 2.0.0 r in"},
+    {IN(AUTH), false, "535 no", "435 4.7.8 h refused while waiting for the reply to AUTH: 535 no"},
+    {IN(AUTH), false, "454 4.7.0 later", "454 4.7.0 h later"},
+    {IN(AUTH), false, "421 bye", "421 4.3.2 h bye"},
     /* the message */
     {IN(MAIL), false, "550 5.7.1 no", "550 5.7.1 m no"},
     {IN(MAIL), false, "452 4.3.1 full", "452 4.3.1 m full"},
@@ -181,6 +185,15 @@ static const struct {
     {VERDICT_NO_STARTTLS, "451 4.7.4 h TLS is required but is not offered"},
     {VERDICT_UNVERIFIED, "451 4.7.5 h the host's certificate is not verified"},
     {VERDICT_INJECTED, "451 4.7.5 h plain text behind the reply to STARTTLS"},
+    {VERDICT_NO_CREDENTIALS, "451 4.7.0 h the configuration has none of that name any more"},
+    {VERDICT_BAD_CREDENTIALS, "451 4.7.8 h its user or its password is not valid UTF-8, or has "
+                              "blanks or control characters"},
+    {VERDICT_LOGIN_UNSAFE, "451 4.7.5 h the host is not proved to be the right one, so that the "
+                           "password is kept from it"},
+    {VERDICT_NO_AUTH, "451 4.7.0 h the host offers no AUTH"},
+    {VERDICT_NO_MECHANISM, "451 4.7.4 h the host offers no mechanism of AUTH that is known here"},
+    {VERDICT_LOGIN_NONSENSE, "451 4.5.0 h the host's part of AUTH makes no sense"},
+    {VERDICT_LOGIN_UNPROVED, "451 4.7.8 h the host has not proved that it knows the password"},
     {VERDICT_TOO_LARGE, "552 5.3.4 m larger than the host accepts"},
     {VERDICT_NEEDS_SMTPUTF8, "550 5.6.7 m the host does not offer SMTPUTF8"},
     {VERDICT_NEEDS_BINARYMIME,

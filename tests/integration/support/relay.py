@@ -64,14 +64,15 @@ class Relay:
     """
 
     def __init__(self, routes=None, listeners=None, certificate=None, certificates=None,
-                 environment=None, **keys):
+                 credentials=None, environment=None, **keys):
         # Not pytest's folder: the path of a socket may have 107 bytes only.
         self.folder = Path(tempfile.mkdtemp(prefix="smarthop-"))
         self.keys = {**DEFAULTS, **keys}
         listener = {"address": ANY_PORT, "tls": "starttls" if certificate else "none"}
         self.sections = {"listener": listeners or {"smtp": listener}, "route": routes or {},
                          "certificate": {name: {"certificate": pair.certificate, "key": pair.key}
-                                         for name, pair in (certificates or {}).items()}}
+                                         for name, pair in (certificates or {}).items()},
+                         "credentials": credentials or {}}
         if certificate is not None:
             self.keys |= {"tls_certificate": certificate.certificate, "tls_key": certificate.key}
         self.environment = environment or {}
