@@ -4,7 +4,7 @@
 
 #include <arpa/inet.h>
 
-enum { DOMAIN_MAX = 253, LABEL_MAX = 63 };
+enum { DOMAIN_MAX = 253, LABEL_MAX = 63, SOCKET_PATH_MAX = 107 };
 
 /* "host:port", "[host]:port", "host" or an IPv6 address without port, taken apart. */
 struct endpoint {
@@ -173,12 +173,26 @@ bool conf_address_parse(struct span text, uint16_t default_port, struct conf_add
     return true;
 }
 
+/* "," and ";" mean something in the text form of a next hop. */
+static bool parse_path_hop(struct span path, struct conf_hop *out, struct buf *why)
+{
+    if (path.len > SOCKET_PATH_MAX)
+        return refuse(why, "has too long a path");
+    if (span_index(path, ',') < path.len || span_index(path, ';') < path.len)
+        return refuse(why, "has a path with a comma or a semicolon");
+    out->is_path = true;
+    out->host = span_to_text(path);
+    return true;
+}
+
 bool conf_hop_parse(struct span text, struct conf_hop *out, struct buf *why)
 {
     struct endpoint end;
     uint8_t bytes[16];
 
     *out = (struct conf_hop){0};
+    if (span_starts_nocase(text, SPAN("unix:/")))
+        return parse_path_hop(span_from(text, strlen("unix:")), out, why);
     if (!split_endpoint(text, &end))
         return refuse(why, "is not a host; expected one like host, host:25 or [192.0.2.1]:25");
     out->is_address = parse_ip(end.host, bytes) != 0;
@@ -215,7 +229,10 @@ void conf_address_print(const struct conf_address *address, struct buf *out)
 
 void conf_hop_print(const struct conf_hop *hop, struct buf *out)
 {
-    buf_addf(out, hop->is_address ? "[%s]:%u" : "%s:%u", hop->host, hop->port);
+    if (hop->is_path)
+        buf_addf(out, "unix:%s", hop->host);
+    else
+        buf_addf(out, hop->is_address ? "[%s]:%u" : "%s:%u", hop->host, hop->port);
 }
 
 static bool network_has(const struct conf_network *network, uint8_t family, const uint8_t *bytes)

@@ -231,6 +231,34 @@ static bool is_rejection(struct span text)
            span_trim(words).len > 0;
 }
 
+/* What is wrong with the host where the route's protocol is this one, or NULL. */
+static const char *host_problem(const struct conf_route *route, const struct conf_hop *host)
+{
+    if (host->is_path && route->protocol != CONF_ROUTE_LMTP)
+        return "unix: is for protocol = lmtp only";
+    if (host->is_path && route->tls == CONF_ROUTE_TLS_REQUIRED)
+        return "there is no TLS over unix:";
+    if (!host->is_path && route->protocol == CONF_ROUTE_LMTP && host->port == SMTP_PORT)
+        return "LMTP is not for port 25 (RFC 2033); write the port";
+    return NULL;
+}
+
+static void check_hosts(struct conf_loading *loading, struct conf_route *route, unsigned line)
+{
+    if (route->protocol == CONF_ROUTE_LMTP && route->action != CONF_ROUTE_HOSTS)
+        conf_source_problem(&loading->source, line,
+                            "route \"%s\": protocol = lmtp goes with hosts only", route->pattern);
+    for (unsigned i = 0; i < route->host_count; i++) {
+        struct conf_hop *host = &route->hosts[i];
+        if (host->port == 0 && !host->is_path)
+            host->port = route->port;
+        const char *problem = host_problem(route, host);
+        if (problem != NULL)
+            conf_source_problem(&loading->source, line, "route \"%s\": %s", route->pattern,
+                                problem);
+    }
+}
+
 static void check_routes(struct conf_loading *loading)
 {
     for (unsigned i = 0; i < loading->conf->route_count; i++) {
@@ -245,10 +273,7 @@ static void check_routes(struct conf_loading *loading)
             !is_rejection(span_cstr(route->text)))
             conf_source_problem(&loading->source, line,
                                 "route \"%s\": reject is not like \"5.7.1 text\"", route->pattern);
-        for (unsigned hop = 0; hop < route->host_count; hop++) {
-            if (route->hosts[hop].port == 0)
-                route->hosts[hop].port = route->port;
-        }
+        check_hosts(loading, route, line);
     }
 }
 

@@ -92,8 +92,9 @@ struct conf_certificate {
 };
 
 struct conf_hop {
-    char *host; /* name, or address, without brackets */
+    char *host; /* name, address without brackets, or a Unix socket's path */
     uint16_t port;
+    bool is_path;
     bool is_address; /* a numeric address: nothing is looked up */
     bool use_mx;     /* look up the MX of `host` rather than its addresses */
 };
@@ -120,6 +121,8 @@ enum conf_list_action {
 };
 
 enum conf_route_tls { CONF_ROUTE_TLS_NONE, CONF_ROUTE_TLS_OPPORTUNISTIC, CONF_ROUTE_TLS_REQUIRED };
+
+enum conf_route_protocol { CONF_ROUTE_SMTP, CONF_ROUTE_LMTP };
 
 enum conf_route_action {
     CONF_ROUTE_HOSTS,
@@ -149,6 +152,7 @@ struct conf_route {
     char *mx_domain; /* CONF_ROUTE_MX: the MX of this domain; NULL = of the recipient's own */
     uint16_t port;   /* for MX */
     enum conf_route_tls tls;
+    enum conf_route_protocol protocol;
     bool xforward;
     char *credentials; /* name of those with which to log in; NULL = not at all */
     bool auth_without_tls;

@@ -39,6 +39,7 @@ static const char *const extensions[] = {
     [CONF_EXT_DELIVERBY] = "DELIVERBY",
     [CONF_EXT_COUNT] = NULL,
 };
+static const char *const route_protocols[] = {"smtp", "lmtp", NULL};
 static const char *const route_tls[] = {"none", "opportunistic", "required", NULL};
 
 enum {
@@ -413,9 +414,10 @@ static const struct conf_key route_keys[] = {
      .is_choice = true,
      .choice = CONF_ROUTE_HOSTS,
      .reloadable = true,
-     .help = "Hosts tried in this order: \"host\", \"host:port\", \"[192.0.2.1]:port\", "
-             "\"[2001:db8::1]:port\". Their addresses are looked up, never their MX; brackets "
-             "around a name change nothing."},
+     .help =
+         "Hosts tried in this order: \"host\", \"host:port\", \"[192.0.2.1]:port\", "
+         "\"[2001:db8::1]:port\"; with protocol = lmtp also \"unix:/path\". Their addresses are "
+         "looked up, never their MX; brackets around a name change nothing."},
     {.name = "mx",
      .offset = offsetof(struct conf_route, mx_domain),
      .type = CONF_DOMAIN,
@@ -471,6 +473,10 @@ static const struct conf_key route_keys[] = {
      .reloadable = true,
      .help = "none: in clear; opportunistic: encrypted where the host offers it; required: "
              "encrypted or not at all."},
+    {FIELD(conf_route, protocol), .type = CONF_ENUM, .standard = "smtp", .words = route_protocols,
+     .reloadable = true,
+     .help = "smtp; lmtp: the hosts are mail stores that take it by LMTP (RFC 2033) and answer for "
+             "each recipient."},
     {FIELD(conf_route, xforward), .type = CONF_BOOL, .standard = "no", .reloadable = true,
      .help = "Tell the hosts, where they list XFORWARD, from which client a message came. For a "
              "content filter, or another relay of your own."},

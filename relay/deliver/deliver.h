@@ -42,6 +42,7 @@ struct deliver_options {
     const char *host; /* name of the peer, for TLS and for statuses; an address where it has none */
     bool is_told;     /* `host` comes from the operator, not from DNS: a certificate for it proves
                          who is there (RFC 8689 4.2.1) */
+    bool lmtp;        /* RFC 2033, not SMTP */
     bool xforward;    /* tell it of our client, where it lists XFORWARD */
     const struct deliver_credentials *credentials; /* NULL = nobody logs in */
     enum deliver_tls tls;

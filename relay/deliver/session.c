@@ -46,6 +46,7 @@ static const struct {
     [DELIVER_STATE_DATA] = {"data", DEADLINE(data_init), deliver_on_data_reply},
     [DELIVER_STATE_BODY] = {"body", DEADLINE(data_block), deliver_on_early_reply},
     [DELIVER_STATE_FINAL] = {"final", DEADLINE(data_final), deliver_on_final_reply},
+    [DELIVER_STATE_FINAL_EACH] = {"final-each", DEADLINE(data_final), deliver_on_final_each_reply},
     [DELIVER_STATE_RSET] = {"rset", DEADLINE(hello), on_rset_reply},
     [DELIVER_STATE_QUIT] = {"quit", DEADLINE(quit), on_quit_reply},
     [DELIVER_STATE_CLOSED] = {"closed", NO_DEADLINE, on_unasked_reply},
@@ -217,12 +218,17 @@ static void send_hello(struct deliver_session *s, const char *verb, enum deliver
     deliver_enter(s, state);
 }
 
+static void send_extended_hello(struct deliver_session *s, enum deliver_state state)
+{
+    send_hello(s, s->options.lmtp ? "LHLO" : "EHLO", state);
+}
+
 static void on_greeting(struct deliver_session *s, const struct smtp_reply *reply)
 {
     struct status status = judge(s, reply);
 
     if (status_is_success(&status))
-        send_hello(s, "EHLO", DELIVER_STATE_EHLO);
+        send_extended_hello(s, DELIVER_STATE_EHLO);
     else
         deliver_fail(s, &status);
 }
@@ -258,7 +264,7 @@ static void on_ehlo_reply(struct deliver_session *s, const struct smtp_reply *re
     struct status status = judge(s, reply);
 
     /* RFC 5321 3.2: a server that does not know EHLO may know HELO. */
-    if (s->state == DELIVER_STATE_EHLO && reply->code >= 500) {
+    if (s->state == DELIVER_STATE_EHLO && reply->code >= 500 && !s->options.lmtp) {
         send_hello(s, "HELO", DELIVER_STATE_HELO);
         return;
     }
@@ -312,7 +318,7 @@ static void on_secured(struct deliver_session *s)
     if (s->options.tls == DELIVER_TLS_REQUIRED && !info.verified)
         fail_own(s, VERDICT_UNVERIFIED);
     else
-        send_hello(s, "EHLO", DELIVER_STATE_EHLO_TLS);
+        send_extended_hello(s, DELIVER_STATE_EHLO_TLS);
 }
 
 /* ---- between attempts ---------------------------------------------------------------------- */
@@ -499,14 +505,19 @@ static void on_body_arrived(struct deliver_body *body)
         deliver_release_if_free(s);
 }
 
+/* "host [address]:port", or the path of a socket. */
 static void name_peer(struct deliver_session *s)
 {
     char literal[IP_LITERAL_MAX];
-    in_port_t port = s->peer.ss_family == AF_INET6
-                         ? ((const struct sockaddr_in6 *)&s->peer)->sin6_port
-                         : ((const struct sockaddr_in *)&s->peer)->sin_port;
+    const struct sockaddr *peer = s->options.peer;
 
-    sockaddr_format_literal((const struct sockaddr *)&s->peer, literal);
+    if (peer->sa_family == AF_UNIX) {
+        s->by = arena_printf(&s->arena, "unix:%s", s->options.host);
+        return;
+    }
+    in_port_t port = peer->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)peer)->sin6_port
+                                                 : ((const struct sockaddr_in *)peer)->sin_port;
+    sockaddr_format_literal(peer, literal);
     bool has_name =
         memmem(literal, strlen(literal), s->options.host, strlen(s->options.host)) == NULL;
     s->by = arena_printf(&s->arena, "%s%s%s:%u", has_name ? s->options.host : "",
@@ -522,9 +533,7 @@ struct deliver_session *deliver_open(const struct deliver_options *options,
     s->handler = handler;
     s->owner = owner;
     arena_init(&s->arena);
-    memcpy(&s->peer, options->peer,
-           options->peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                                : sizeof(struct sockaddr_in));
+    memcpy(&s->peer, options->peer, sockaddr_size(options->peer));
     s->options.peer = (const struct sockaddr *)&s->peer;
     s->options.hello = arena_dup(&s->arena, span_cstr(options->hello)).ptr;
     s->options.host = arena_dup(&s->arena, span_cstr(options->host)).ptr;

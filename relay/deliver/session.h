@@ -20,6 +20,7 @@ struct deliver_transaction {
     unsigned sent;              /* commands that have left */
     unsigned received;          /* replies that have come */
     unsigned accepted;          /* recipients */
+    unsigned answered;          /* LMTP: recipients up to here have their final status */
     bool chunking;              /* BDAT, not DATA */
     bool at_once;               /* BDAT and all of the message leave together with the envelope */
     struct span by;             /* in the attempt's arena */
@@ -101,5 +102,6 @@ void deliver_on_rcpt_reply(struct deliver_session *s, const struct smtp_reply *r
 void deliver_on_data_reply(struct deliver_session *s, const struct smtp_reply *reply);
 void deliver_on_early_reply(struct deliver_session *s, const struct smtp_reply *reply);
 void deliver_on_final_reply(struct deliver_session *s, const struct smtp_reply *reply);
+void deliver_on_final_each_reply(struct deliver_session *s, const struct smtp_reply *reply);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef SMARTHOP_DELIVER_STATE_H
 #define SMARTHOP_DELIVER_STATE_H
 
-/* From CONNECT to DERIVE the host has not yet shown that it takes mail. From MAIL to FINAL the
+/* From CONNECT to DERIVE the host has not yet shown that it takes mail. From MAIL to FINAL_EACH the
  * state is what the next reply will answer: with PIPELINING what has been sent may be far ahead. */
 enum deliver_state {
     DELIVER_STATE_CONNECT,
@@ -24,6 +24,7 @@ enum deliver_state {
     DELIVER_STATE_DATA,
     DELIVER_STATE_BODY, /* message data is leaving; no reply is expected */
     DELIVER_STATE_FINAL,
+    DELIVER_STATE_FINAL_EACH, /* LMTP: for one accepted recipient after the other */
     DELIVER_STATE_RSET,
     DELIVER_STATE_QUIT,
     DELIVER_STATE_CLOSED, /* waits for the connection and the pool to let go */

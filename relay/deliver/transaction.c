@@ -187,6 +187,15 @@ static bool write_text(struct deliver_session *s, struct span run)
     return !has_bad_lines(s);
 }
 
+/* RFC 2033 4.2: LMTP answers for each recipient that it has accepted; where there is none, once, as
+ * SMTP does. */
+static void enter_final(struct deliver_session *s)
+{
+    bool each = s->options.lmtp && s->transaction.accepted > 0;
+
+    deliver_enter(s, each ? DELIVER_STATE_FINAL_EACH : DELIVER_STATE_FINAL);
+}
+
 static void end_body(struct deliver_session *s)
 {
     struct deliver_transaction *t = &s->transaction;
@@ -204,7 +213,7 @@ static void end_body(struct deliver_session *s)
     s->attempt->sent = true;
     deliver_body_end(&s->body);
     if (s->state == DELIVER_STATE_BODY)
-        deliver_enter(s, DELIVER_STATE_FINAL);
+        enter_final(s);
 }
 
 void deliver_transaction_pump(struct deliver_session *s)
@@ -252,7 +261,7 @@ static void end_envelope(struct deliver_session *s)
     if (!t->chunking)
         deliver_enter(s, DELIVER_STATE_DATA);
     else if (t->at_once)
-        deliver_enter(s, DELIVER_STATE_FINAL);
+        enter_final(s);
     else
         enter_body(s);
 }
@@ -346,6 +355,10 @@ void deliver_on_data_reply(struct deliver_session *s, const struct smtp_reply *r
         enter_body(s);
         return;
     }
+    if (reply->code == 354 && s->options.lmtp) {
+        deliver_end(s); /* the end of data would get no reply at all */
+        return;
+    }
     if (reply->code == 354) {
         /* RFC 2920 3.1: DATA had left before every recipient was refused. */
         conn_write(s->conn, SPAN(".\r\n"));
@@ -384,4 +397,24 @@ void deliver_on_final_reply(struct deliver_session *s, const struct smtp_reply *
     }
     deliver_transaction_settle(s, &status);
     deliver_conclude(s, s->transaction.accepted > 0 && status_is_success(&status));
+}
+
+void deliver_on_final_each_reply(struct deliver_session *s, const struct smtp_reply *reply)
+{
+    struct deliver_transaction *t = &s->transaction;
+    struct deliver_attempt *attempt = s->attempt;
+    struct status status = judge(s, reply);
+
+    if (ends_session(&status)) {
+        deliver_fail(s, &status);
+        return;
+    }
+    while (attempt->statuses[t->answered].code != 0)
+        t->answered++; /* refused before */
+    settle_one(attempt, t->answered, &status);
+    t->accepted--;
+    if (t->accepted > 0)
+        deliver_enter(s, DELIVER_STATE_FINAL_EACH);
+    else
+        deliver_conclude(s, true);
 }

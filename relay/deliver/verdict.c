@@ -9,10 +9,11 @@
 #define BETWEEN (AT(READY) | AT(IDLE) | AT(DECLINED) | AT(RSET))
 #define FIRST   (AT(XFORWARD) | AT(MAIL)) /* of a transaction */
 #define IN_DATA (AT(DATA) | AT(BODY) | AT(FINAL))
+#define OF_ONE  (AT(RCPT) | AT(FINAL_EACH)) /* recipient */
 /* Where a 2yz is the good answer. */
 #define GRANTS                                                                                     \
     (AT(GREETING) | AT(EHLO) | AT(HELO) | AT(STARTTLS) | AT(EHLO_TLS) | AT(AUTH) | FIRST |         \
-     AT(RCPT) | AT(FINAL) | AT(RSET))
+     OF_ONE | AT(FINAL) | AT(RSET))
 
 enum reading {
     AS_SAID,
@@ -57,7 +58,7 @@ static const struct reply_row reply_rows[] = {
     {AT(MAIL), 530, 530, NULL, TEMPORARY, STATUS_SCOPE_HOST, {4, 7, 0}},
     {AT(MAIL), 400, 599, NULL, AS_SAID, STATUS_SCOPE_MESSAGE, {0}},
     {AT(RCPT), 552, 552, is_too_many, TEMPORARY, STATUS_SCOPE_RECIPIENT, {4, 5, 3}},
-    {AT(RCPT), 400, 599, NULL, AS_SAID, STATUS_SCOPE_RECIPIENT, {0}},
+    {OF_ONE, 400, 599, NULL, AS_SAID, STATUS_SCOPE_RECIPIENT, {0}},
     {IN_DATA, 400, 599, NULL, AS_SAID, STATUS_SCOPE_MESSAGE, {0}},
     {AT(RSET), 400, 599, NULL, TEMPORARY, STATUS_SCOPE_SESSION, {0}},
     {GRANTS, 200, 299, NULL, AS_SAID, STATUS_SCOPE_RECIPIENT, {0}},
@@ -85,6 +86,7 @@ static const char *const doing[DELIVER_STATE_COUNT] = {
     [DELIVER_STATE_DATA] = "waiting for the reply to DATA",
     [DELIVER_STATE_BODY] = "sending the message",
     [DELIVER_STATE_FINAL] = "waiting for the reply to the end of data",
+    [DELIVER_STATE_FINAL_EACH] = "waiting for a recipient's reply to the end of data",
     [DELIVER_STATE_RSET] = "waiting for the reply to RSET",
     [DELIVER_STATE_QUIT] = "waiting for the reply to QUIT",
     [DELIVER_STATE_CLOSED] = "closing",

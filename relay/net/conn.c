@@ -1,7 +1,9 @@
 #include "net/conn_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -374,6 +376,13 @@ struct conn *conn_accept(struct loop *loop, int fd)
     return c;
 }
 
+static void establish(struct conn *c)
+{
+    c->connected = true;
+    conn_tell(c, CONN_CONNECTED);
+    conn_later(c);
+}
+
 struct connect_request {
     uv_connect_t req;
     struct conn *conn;
@@ -391,10 +400,38 @@ static void on_connected(uv_connect_t *req, int status)
         fail_uv(c, status, "connect");
         return;
     }
-    c->connected = true;
     uv_tcp_nodelay(&c->tcp, 1);
-    conn_tell(c, CONN_CONNECTED);
-    conn_later(c);
+    establish(c);
+}
+
+/* A Unix socket connects at once, or not at all. */
+static void on_connected_at_once(struct call *call)
+{
+    struct conn *c = container_of(call, struct conn, later);
+
+    c->later.done = on_later;
+    if (!c->closing)
+        establish(c);
+}
+
+static int connect_unix(struct conn *c, const struct sockaddr *peer)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int rc = 0;
+
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, peer, sizeof(struct sockaddr_un)) != 0)
+        rc = -errno;
+    if (rc == 0)
+        rc = uv_tcp_open(&c->tcp, fd);
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    c->later.done = on_connected_at_once;
+    loop_defer(c->loop, &c->later);
+    return 0;
 }
 
 /* A start that failed at once is told later, as every other failure. */
@@ -410,19 +447,11 @@ static void on_connect_failed(struct call *call)
     conn_fail(c, e, err_text(e, text));
 }
 
-struct conn *conn_connect(struct loop *loop, const struct sockaddr *peer,
-                          const struct sockaddr *local, const struct conn_options *options)
+static int connect_tcp(struct conn *c, const struct sockaddr *peer, const struct sockaddr *local)
 {
-    struct conn *c = conn_new(loop);
     struct connect_request *request = mem_zalloc(sizeof *request);
     int rc = 0;
 
-    c->handler = options->handler;
-    c->owner = options->owner;
-    if (options->input_max != 0)
-        c->input_max = options->input_max;
-    if (options->output_high != 0)
-        c->output_high = options->output_high;
     memcpy(&c->peer, peer,
            peer->sa_family == AF_INET6 ? sizeof c->peer : sizeof(struct sockaddr_in));
     request->conn = c;
@@ -430,8 +459,25 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *peer,
         rc = uv_tcp_bind(&c->tcp, local, 0);
     if (rc == 0)
         rc = uv_tcp_connect(&request->req, &c->tcp, peer, on_connected);
-    if (rc != 0) {
+    if (rc != 0)
         free(request);
+    return rc;
+}
+
+struct conn *conn_connect(struct loop *loop, const struct sockaddr *peer,
+                          const struct sockaddr *local, const struct conn_options *options)
+{
+    struct conn *c = conn_new(loop);
+
+    c->handler = options->handler;
+    c->owner = options->owner;
+    if (options->input_max != 0)
+        c->input_max = options->input_max;
+    if (options->output_high != 0)
+        c->output_high = options->output_high;
+    c->peer.sin6_family = peer->sa_family;
+    int rc = peer->sa_family == AF_UNIX ? connect_unix(c, peer) : connect_tcp(c, peer, local);
+    if (rc != 0) {
         c->error = err_system(-rc, "connect");
         c->later.done = on_connect_failed;
         loop_defer(loop, &c->later);

@@ -47,8 +47,8 @@ struct conn_options {
     void *owner;
 };
 
-/* Starts connecting. `local` (NULL = any) is the source address. CONN_CONNECTED or CONN_FAILED
- * follows, unless a deadline is set and passes first. */
+/* Starts connecting to an IP address or a Unix socket. `local` (NULL = any) is the source address.
+ * CONN_CONNECTED or CONN_FAILED follows, unless a deadline is set and passes first. */
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *peer,
                           const struct sockaddr *local, const struct conn_options *options);
 
@@ -94,6 +94,7 @@ bool conn_is_closing(const struct conn *conn);
 struct err conn_error(const struct conn *conn);
 /* For CONN_FAILED: one line for people, also for TLS failures; never NULL. */
 const char *conn_error_text(const struct conn *conn);
+/* Of a Unix socket only the family. */
 const struct sockaddr *conn_peer(const struct conn *conn);
 const struct sockaddr *conn_local(const struct conn *conn);
 

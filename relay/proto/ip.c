@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <sys/un.h>
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -161,6 +162,18 @@ size_t sockaddr_format_literal(const struct sockaddr *address, char text[IP_LITE
     if (!ip_from_sockaddr(address, &ip))
         ip = (struct ip_address){.family = AF_INET};
     return ip_format_literal(&ip, text);
+}
+
+socklen_t sockaddr_size(const struct sockaddr *address)
+{
+    switch (address->sa_family) {
+    case AF_INET:
+        return sizeof(struct sockaddr_in);
+    case AF_INET6:
+        return sizeof(struct sockaddr_in6);
+    default:
+        return sizeof(struct sockaddr_un);
+    }
 }
 
 size_t sockaddr_format(const struct sockaddr *address, char text[IP_PORT_TEXT_MAX])

@@ -49,6 +49,9 @@ size_t sockaddr_format_literal(const struct sockaddr *address, char text[IP_LITE
 /* For logs: "192.0.2.1:25", "[2001:db8::1]:25", "unix" for other families. */
 size_t sockaddr_format(const struct sockaddr *address, char text[IP_PORT_TEXT_MAX]);
 
+/* Bytes of a socket's address, by its family: IP or a Unix socket. */
+socklen_t sockaddr_size(const struct sockaddr *address);
+
 struct ip_network {
     int family;
     uint8_t prefix;

@@ -28,6 +28,10 @@ static bool parse_host(struct span text, struct route_host *out)
     size_t colon = span_rindex(text, ':');
     uint64_t port;
 
+    if (span_starts_nocase(text, SPAN("unix:/"))) {
+        *out = (struct route_host){.name = span_from(text, strlen("unix:")), .is_path = true};
+        return true;
+    }
     if (colon == text.len || !span_parse_u64(span_from(text, colon + 1), &port) || port > 65535)
         return false;
     out->port = (uint16_t)port;
@@ -53,6 +57,10 @@ static bool parse_option(struct span option, struct route_next_hop *out)
     struct span value;
     struct span key = span_split(option, '=', &value);
 
+    if (span_equal(key, SPAN("proto"))) {
+        out->lmtp = span_equal(value, SPAN("lmtp"));
+        return out->lmtp;
+    }
     if (span_equal(key, SPAN("xforward")))
         return parse_yes(value, &out->xforward);
     if (span_equal(key, SPAN("auth_without_tls")))
@@ -99,8 +107,12 @@ static void format_hosts(const struct route_next_hop *hop, struct buf *out)
     buf_addf(out, "%s", hop->use_mx ? "mx:" : "hosts:");
     for (unsigned i = 0; i < hop->host_count; i++) {
         const struct route_host *host = &hop->hosts[i];
-        buf_addf(out, "%s%s%.*s%s:%u", i ? "," : "", host->is_address ? "[" : "",
-                 SPAN_ARG(host->name), host->is_address ? "]" : "", host->port);
+        buf_addf(out, "%s", i ? "," : "");
+        if (host->is_path)
+            buf_addf(out, "unix:%.*s", SPAN_ARG(host->name));
+        else
+            buf_addf(out, "%s%.*s%s:%u", host->is_address ? "[" : "", SPAN_ARG(host->name),
+                     host->is_address ? "]" : "", host->port);
     }
 }
 
@@ -109,6 +121,8 @@ static void format_options(const struct route_next_hop *hop, struct buf *out)
     for (size_t i = 0; i < sizeof tls_words / sizeof tls_words[0]; i++)
         if (tls_words[i].tls == hop->tls)
             buf_addf(out, ";tls=%.*s", SPAN_ARG(tls_words[i].word));
+    if (hop->lmtp)
+        buf_addf(out, ";proto=lmtp");
     if (hop->xforward)
         buf_addf(out, ";xforward=yes");
     if (hop->credentials.len > 0)

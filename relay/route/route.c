@@ -30,6 +30,7 @@ static struct route_next_hop without_hosts(const struct conf_route *route)
         return (struct route_next_hop){.tls = CONF_ROUTE_TLS_OPPORTUNISTIC};
     return (struct route_next_hop){
         .tls = route->tls,
+        .lmtp = route->protocol == CONF_ROUTE_LMTP,
         .xforward = route->xforward,
         .credentials = span_cstr(route->credentials),
         .auth_without_tls = route->auth_without_tls,
@@ -87,6 +88,7 @@ static void to_hosts(struct route_query *query, const struct conf_route *route)
             .name = span_cstr(route->hosts[i].host),
             .port = route->hosts[i].port,
             .is_address = route->hosts[i].is_address,
+            .is_path = route->hosts[i].is_path,
         };
     }
     send_to(query, &hop);

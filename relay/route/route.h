@@ -41,19 +41,22 @@ void route_recipient(struct loop *loop, struct route_query *query);
 enum { ROUTE_HOSTS_MAX = 16, ROUTE_NEXT_HOP_MAX = 1024, ROUTE_DESTINATION_MAX = 255 };
 
 struct route_host {
-    struct span name; /* host name or address, without brackets */
-    uint16_t port;
+    struct span name; /* host name, address without brackets, or a socket's path */
+    uint16_t port;    /* 0 for a path */
     bool is_address;
+    bool is_path;
 };
 
 /* A next hop as it is acted on. Text form: "mx:DOMAIN:PORT;tls=WORD" or
- * "hosts:HOST:PORT,...;tls=WORD", addresses in brackets, and behind it what else is not as usual:
- * ";xforward=yes", ";auth=NAME", ";auth_without_tls=yes". Never a password. */
+ * "hosts:HOST:PORT,...;tls=WORD", addresses in brackets, sockets as "unix:/PATH", and behind it
+ * what else is not as usual:
+ * ";proto=lmtp", ";xforward=yes", ";auth=NAME", ";auth_without_tls=yes". Never a password. */
 struct route_next_hop {
     bool use_mx; /* then hosts[0] names the domain and the port */
     unsigned host_count;
     struct route_host hosts[ROUTE_HOSTS_MAX];
     enum conf_route_tls tls;
+    bool lmtp; /* RFC 2033, not SMTP */
     bool xforward;
     struct span credentials; /* name of those to log in with; empty = none */
     bool auth_without_tls;

@@ -5,8 +5,10 @@
 
 enum { BAD_MS = 60000 }; /* how long a host that failed is passed over while others answer */
 
-static enum deliver_tls tls_of(const struct destination *d)
+static enum deliver_tls tls_of(const struct destination *d, const struct target *target)
 {
+    if (target->address.ss_family == AF_UNIX)
+        return DELIVER_TLS_NONE;
     switch (d->next_hop.tls) {
     case CONF_ROUTE_TLS_NONE:
         return DELIVER_TLS_NONE;
@@ -181,9 +183,10 @@ void connection_open(struct destination *d, struct target *target, struct job *d
         .peer = (const struct sockaddr *)&target->address,
         .host = target->host,
         .is_told = !d->next_hop.use_mx,
+        .lmtp = d->next_hop.lmtp,
         .xforward = d->next_hop.xforward,
         .credentials = credentials.name.len > 0 ? &credentials : NULL,
-        .tls = tls_of(d),
+        .tls = tls_of(d, target),
         .tls_client = s->tls,
         .resume = target->resume,
         .deadlines = {.connect = conf->connect_timeout,

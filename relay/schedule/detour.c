@@ -7,7 +7,7 @@
 #include "schedule/private.h"
 
 struct detour {
-    struct sockaddr_in6 declined[TARGETS_MAX]; /* hosts that cannot take it */
+    struct sockaddr_storage declined[TARGETS_MAX]; /* hosts that cannot take it */
     unsigned declined_count;
     struct status why; /* of the first one; temporary where one of them may take it later */
 };

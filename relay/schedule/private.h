@@ -52,8 +52,8 @@ struct job {
 /* One host address of a destination. */
 struct target {
     char *host;
-    struct sockaddr_in6 address; /* large enough for both families */
-    uint64_t bad_until;          /* loop time; 0 = no failure known */
+    struct sockaddr_storage address; /* an IP's or a Unix socket's, and zeros */
+    uint64_t bad_until;              /* loop time; 0 = no failure known */
     struct ssl_session_st *resume;
 };
 
@@ -135,9 +135,9 @@ struct connection {
     struct destination *destination;
     struct deliver_session *session;
     struct job *job;
-    struct job *detour;          /* when this one has closed, or is ready: the only job it has */
-    struct sockaddr_in6 address; /* names its target, should the targets change meanwhile */
-    bool ready;                  /* has been ready at least once */
+    struct job *detour; /* when this one has closed, or is ready: the only job it has */
+    struct sockaddr_storage address; /* names its target, should the targets change meanwhile */
+    bool ready;                      /* has been ready at least once */
     struct timer idle;
 };
 
@@ -227,8 +227,8 @@ bool targets_are_fresh(const struct destination *d);
 void targets_resolve(struct destination *d);
 /* The first that is not known to be bad, or NULL. */
 struct target *targets_choose(struct destination *d);
-struct target *targets_find(struct destination *d, const struct sockaddr_in6 *address);
-bool target_is_at(const struct target *target, const struct sockaddr_in6 *address);
+struct target *targets_find(struct destination *d, const struct sockaddr_storage *address);
+bool target_is_at(const struct target *target, const struct sockaddr_storage *address);
 void targets_clear(struct destination *d);
 
 /* connection.c */

@@ -4,6 +4,7 @@
 #include "proto/ip.h"
 
 #include <stdlib.h>
+#include <sys/un.h>
 
 enum {
     WRITTEN_FRESH_MS = 3600000, /* a list of written addresses never changes */
@@ -29,18 +30,12 @@ bool targets_are_fresh(const struct destination *d)
     return d->target_count > 0 && !d->resolving && loop_now(d->owner->loop) < d->targets_expire;
 }
 
-static size_t address_len(const struct sockaddr_in6 *address)
+bool target_is_at(const struct target *target, const struct sockaddr_storage *address)
 {
-    return address->sin6_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                            : sizeof(struct sockaddr_in);
+    return memcmp(&target->address, address, sizeof *address) == 0;
 }
 
-bool target_is_at(const struct target *target, const struct sockaddr_in6 *address)
-{
-    return memcmp(&target->address, address, address_len(address)) == 0;
-}
-
-struct target *targets_find(struct destination *d, const struct sockaddr_in6 *address)
+struct target *targets_find(struct destination *d, const struct sockaddr_storage *address)
 {
     for (unsigned i = 0; i < d->target_count; i++)
         if (target_is_at(&d->targets[i], address))
@@ -58,26 +53,45 @@ struct target *targets_choose(struct destination *d)
     return NULL;
 }
 
-static void add_target(struct destination *d, const char *host, const struct sockaddr *address,
-                       uint16_t port)
+static void add_target(struct destination *d, const char *host,
+                       const struct sockaddr_storage *address)
 {
-    struct target *target = &d->targets[d->target_count];
+    if (d->target_count == TARGETS_MAX || targets_find(d, address) != NULL)
+        return;
+    d->targets[d->target_count++] = (struct target){.host = mem_strdup(host), .address = *address};
+}
 
-    if (d->target_count == TARGETS_MAX)
+static void add_resolved(struct destination *d, const struct resolver_target *resolved,
+                         uint16_t port)
+{
+    struct sockaddr_storage address = {0};
+    struct ip_address ip;
+
+    if (!ip_from_sockaddr(&resolved->address.any, &ip))
         return;
-    memcpy(&target->address, address,
-           address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                          : sizeof(struct sockaddr_in));
-    if (address->sa_family == AF_INET6)
-        target->address.sin6_port = htons(port);
-    else
-        ((struct sockaddr_in *)&target->address)->sin_port = htons(port);
-    if (targets_find(d, &target->address) != NULL) {
-        *target = (struct target){0};
-        return;
+    ip_to_sockaddr(&ip, port, &address);
+    add_target(d, resolved->host, &address);
+}
+
+/* An address, or a socket's path, as it is written. */
+static void add_written(struct destination *d, const struct route_host *host)
+{
+    struct sockaddr_storage address = {0};
+    struct sockaddr_un *local = (struct sockaddr_un *)&address;
+    struct ip_address ip;
+    char text[IP_TEXT_MAX];
+
+    if (host->is_path && host->name.len < sizeof local->sun_path) {
+        char *name = span_to_text(host->name);
+        local->sun_family = AF_UNIX;
+        memcpy(local->sun_path, name, host->name.len);
+        add_target(d, name, &address);
+        free(name);
+    } else if (host->is_address && ip_parse(host->name, &ip)) {
+        ip_to_sockaddr(&ip, host->port, &address);
+        ip_format(&ip, text);
+        add_target(d, text, &address);
     }
-    target->host = mem_strdup(host);
-    d->target_count++;
 }
 
 /* What RFC 5321 and RFC 7505 say to each outcome, as a status. */
@@ -141,7 +155,7 @@ static void on_answer(struct call *call)
     d->pending--;
     d->owner->working--;
     for (unsigned i = 0; i < answer->target_count; i++)
-        add_target(d, answer->targets[i].host, &answer->targets[i].address.any, host->port);
+        add_resolved(d, &answer->targets[i], host->port);
     if (answer->outcome == RESOLVER_OK) {
         if (answer->expires < d->targets_expire)
             d->targets_expire = answer->expires;
@@ -175,18 +189,11 @@ static void resolve_next(struct destination *d)
 {
     for (; d->resolving_host < d->next_hop.host_count; d->resolving_host++) {
         const struct route_host *host = &d->next_hop.hosts[d->resolving_host];
-        struct ip_address ip;
-        if (!host->is_address) {
+        if (!host->is_address && !host->is_path) {
             ask(d, host->name);
             return;
         }
-        if (ip_parse(host->name, &ip)) {
-            struct sockaddr_storage address;
-            char text[IP_TEXT_MAX];
-            ip_to_sockaddr(&ip, host->port, &address);
-            ip_format(&ip, text);
-            add_target(d, text, (struct sockaddr *)&address, host->port);
-        }
+        add_written(d, host);
     }
     resolved(d);
 }

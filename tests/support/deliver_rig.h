@@ -56,6 +56,7 @@ struct rig_case {
     enum deliver_tls tls;
     bool trusted; /* the peer's certificate is */
     bool told;    /* its name comes from the operator */
+    bool lmtp;
     bool xforward;
     const char *user, *password; /* to log in with; NULL = not at all */
     bool login_anyway;           /* without TLS, too */
@@ -257,6 +258,7 @@ static inline void rig_run(struct rig *rig)
         .peer = (const struct sockaddr *)&rig->peer.address,
         .host = "peer.example",
         .is_told = rig->test->told,
+        .lmtp = rig->test->lmtp,
         .xforward = rig->test->xforward,
         .credentials = rig->test->user != NULL ? &credentials : NULL,
         .tls = rig->test->tls,

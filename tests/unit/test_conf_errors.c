@@ -229,7 +229,7 @@ static const struct bad_case cross_cases[] = {
      "relay.conf:4: route \"a.B\" is given twice; first in relay.conf:3\n"},
 };
 
-static const struct bad_case credentials_cases[] = {
+static const struct bad_case next_hop_cases[] = {
     {"no password", NAMED "credentials a { user = u }\n",
      "relay.conf:3: credentials \"a\": either password or password_file is needed\n"},
     {"no user", NAMED "credentials a { password = p }\n",
@@ -248,6 +248,17 @@ static const struct bad_case credentials_cases[] = {
      "relay.conf:3: credentials \"a\": not a file: /dev/null\n"},
     {"unknown credentials", NAMED "route a { hosts = b credentials = c }\n",
      "relay.conf:3: route \"a\": there are no credentials \"c\"\n"},
+    {"LMTP, but no hosts", NAMED "route a { use_mx = yes protocol = lmtp }\n",
+     "relay.conf:3: route \"a\": protocol = lmtp goes with hosts only\n"},
+    {"LMTP, but the port of SMTP", NAMED "route a { hosts = b protocol = lmtp }\n",
+     "relay.conf:3: route \"a\": LMTP is not for port 25 (RFC 2033); write the port\n"},
+    {"a socket, but no LMTP", NAMED "route a { hosts = \"unix:/x\" }\n",
+     "relay.conf:3: route \"a\": unix: is for protocol = lmtp only\n"},
+    {"a socket with TLS", NAMED "route a { hosts = \"unix:/x\" protocol = lmtp tls = required }\n",
+     "relay.conf:3: route \"a\": there is no TLS over unix:\n"},
+    {"a socket's path", NAMED "route a { hosts = {\"unix:/a;b\", \"unix:x\"} protocol = lmtp }\n",
+     "relay.conf:3: hosts: \"unix:/a;b\" has a path with a comma or a semicolon\n"
+     "relay.conf:3: hosts: \"unix:x\" has a wrong port; expected 1 to 65535\n"},
     {"credentials without hosts",
      NAMED "credentials c { user = u password = p }\nroute a { use_mx = yes credentials = c }\n",
      "relay.conf:4: route \"a\": credentials go with hosts only\n"},
@@ -281,10 +292,10 @@ static void test_cross_checks(void **state)
     RUN(cross_cases);
 }
 
-static void test_credentials(void **state)
+static void test_next_hops(void **state)
 {
     (void)state;
-    RUN(credentials_cases);
+    RUN(next_hop_cases);
 }
 
 /* What the file holds, and what is then wrong with it in the folder of *state. */
@@ -364,9 +375,9 @@ static void test_include_faults(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_names),          IN_FOLDER(test_values),      IN_FOLDER(test_syntax),
-        IN_FOLDER(test_cross_checks),   IN_FOLDER(test_files),       IN_FOLDER(test_includes),
-        IN_FOLDER(test_include_faults), IN_FOLDER(test_credentials), IN_FOLDER(test_password_files),
+        IN_FOLDER(test_names),          IN_FOLDER(test_values),    IN_FOLDER(test_syntax),
+        IN_FOLDER(test_cross_checks),   IN_FOLDER(test_files),     IN_FOLDER(test_includes),
+        IN_FOLDER(test_include_faults), IN_FOLDER(test_next_hops), IN_FOLDER(test_password_files),
     };
 
     return cmocka_run_group_tests_name("conf_errors", tests, NULL, NULL);

@@ -2,8 +2,10 @@
 #include "support/conn_rig.h"
 
 #include "net/conn_private.h"
+#include "net/local.h"
 
 #include <errno.h>
+#include <sys/un.h>
 
 enum { MUCH = 12 << 20 };
 
@@ -104,6 +106,89 @@ static void test_closed_before_it_connects(void **state)
     TURN_UNTIL(rig.loop, rig.client.conn == NULL);
     assert_string_equal(rig.client.events, "closed ");
     conn_rig_close(&rig);
+}
+
+/* A rig whose server listens on a Unix socket of a folder of its own. */
+struct unix_rig {
+    struct conn_rig rig;
+    struct sockaddr_un address;
+    char folder[32];
+};
+
+static void unix_rig_open(struct unix_rig *local, bool listens)
+{
+    int fd;
+
+    *local = (struct unix_rig){.rig.loop = turn_loop_create(), .folder = "/tmp/test-conn.XXXXXX"};
+    assert_non_null(mkdtemp(local->folder));
+    local->address.sun_family = AF_UNIX;
+    snprintf(local->address.sun_path, sizeof local->address.sun_path, "%s/s", local->folder);
+    if (!listens)
+        return;
+    assert_false(err_is(local_bind(local->address.sun_path, 0600, &fd)));
+    assert_false(err_is(listener_create(local->rig.loop, fd, conn_rig_on_accept, &local->rig,
+                                        &local->rig.listener)));
+}
+
+static void unix_rig_connect(struct unix_rig *local)
+{
+    struct conn_options options = {.handler = side_on_event, .owner = &local->rig.client};
+
+    SIDE_CALL(local->rig.client.conn = conn_connect(
+                  local->rig.loop, (const struct sockaddr *)&local->address, NULL, &options));
+}
+
+static void unix_rig_close(struct unix_rig *local)
+{
+    conn_rig_close(&local->rig);
+    unlink(local->address.sun_path);
+    assert_int_equal(rmdir(local->folder), 0);
+}
+
+static void test_a_unix_socket(void **state)
+{
+    struct unix_rig local;
+    struct conn_rig *rig = &local.rig;
+
+    (void)state;
+    unix_rig_open(&local, true);
+    unix_rig_connect(&local);
+    TURN_UNTIL(rig->loop, rig->client.count[CONN_CONNECTED] == 1 && rig->server.conn != NULL);
+    assert_int_equal(conn_peer(rig->client.conn)->sa_family, AF_UNIX);
+    say(&rig->client, "ping");
+    TURN_UNTIL(rig->loop, buf_len(&rig->server.got) == 4);
+    say(&rig->server, "pong");
+    SIDE_CALL(conn_finish(rig->server.conn));
+    TURN_UNTIL(rig->loop, rig->client.count[CONN_EOF] == 1);
+    assert_got(&rig->client, "pong");
+    unix_rig_close(&local);
+    assert_string_equal(rig->client.events, "connected input eof closed ");
+}
+
+static void test_no_unix_socket(void **state)
+{
+    struct unix_rig local;
+
+    (void)state;
+    unix_rig_open(&local, false);
+    unix_rig_connect(&local);
+    TURN_UNTIL(local.rig.loop, local.rig.client.count[CONN_FAILED] == 1);
+    assert_int_equal(conn_error(local.rig.client.conn).sys, ENOENT);
+    unix_rig_close(&local);
+    assert_string_equal(local.rig.client.events, "failed closed ");
+}
+
+static void test_a_unix_socket_closed_at_once(void **state)
+{
+    struct unix_rig local;
+
+    (void)state;
+    unix_rig_open(&local, true);
+    unix_rig_connect(&local);
+    SIDE_CALL(conn_close(local.rig.client.conn));
+    TURN_UNTIL(local.rig.loop, local.rig.client.conn == NULL);
+    assert_string_equal(local.rig.client.events, "closed ");
+    unix_rig_close(&local);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -463,6 +548,9 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_a_bad_source_address),
         cmocka_unit_test(test_closed_before_it_connects),
+        cmocka_unit_test(test_a_unix_socket),
+        cmocka_unit_test(test_no_unix_socket),
+        cmocka_unit_test(test_a_unix_socket_closed_at_once),
         cmocka_unit_test(test_what_is_left_stays_in_front),
         cmocka_unit_test(test_an_idle_conn_holds_no_buffer),
         cmocka_unit_test(test_back_pressure),

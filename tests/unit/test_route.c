@@ -28,6 +28,10 @@ static void test_next_hops_that_are_read(void **state)
         {"hosts:[192.0.2.1]:25,b.test:26;tls=opportunistic", "192.0.2.1", 2, 25, false, true,
          CONF_ROUTE_TLS_OPPORTUNISTIC},
         {"hosts:[2001:db8::1]:25;tls=none", "2001:db8::1", 1, 25, false, true, CONF_ROUTE_TLS_NONE},
+        {"hosts:unix:/run/lmtp:1;tls=none;proto=lmtp", "/run/lmtp:1", 1, 0, false, false,
+         CONF_ROUTE_TLS_NONE},
+        {"hosts:a.test:24,unix:/run/lmtp;tls=none;proto=lmtp;xforward=yes", "a.test", 2, 24, false,
+         false, CONF_ROUTE_TLS_NONE},
         {"hosts:a.test:26;tls=required;auth=provider-1", "a.test", 1, 26, false, false,
          CONF_ROUTE_TLS_REQUIRED},
         {"hosts:a.test:26;tls=none;xforward=yes;auth=x;auth_without_tls=yes", "a.test", 1, 26,
@@ -68,6 +72,8 @@ static void test_next_hops_that_are_none(void **state)
         "mx:a.test:25;tls=none;xforward=no",
         "mx:a.test:25;tls=none;xforward",
         "mx:a.test:25;tls=none;auth=",
+        "mx:a.test:25;tls=none;proto=smtp",
+        "hosts:unix:lmtp;tls=none",
         "mx:a.test:25;tls=none;auth_without_tls=maybe",
         "mx:a.test:25;tls=none;yforward=yes",
         "mx:a.test:x;tls=none",
@@ -133,6 +139,7 @@ static const char conf_text[] =
     "route \"one.test\" { hosts = \"relay.test\" tls = required }\n"
     "route \"other.test\" { mx = \"mx.test\" port = 2525 }\n"
     "route \"own.test\" { use_mx = yes tls = none }\n"
+    "route \"store.test\" { hosts = {\"unix:/run/lmtp\", \"a.test:24\"} protocol = lmtp }\n"
     "credentials \"provider\" { user = u password = p }\n"
     "route \"smarthost.test\" { hosts = \"a.test\" credentials = provider }\n"
     "route \"naked.test\" { hosts = \"a.test\" tls = none credentials = provider\n"
@@ -182,6 +189,8 @@ static void test_answers(void **state)
         {"other.test", ROUTE_SEND, "mx:mx.test:2525;tls=opportunistic", ""},
         {"own.test", ROUTE_SEND, "mx:own.test:25;tls=none", ""},
         {"OWN.test", ROUTE_SEND, "mx:OWN.test:25;tls=none", ""},
+        {"store.test", ROUTE_SEND, "hosts:unix:/run/lmtp,a.test:24;tls=opportunistic;proto=lmtp",
+         ""},
         {"smarthost.test", ROUTE_SEND, "hosts:a.test:25;tls=opportunistic;auth=provider", ""},
         {"naked.test", ROUTE_SEND, "hosts:a.test:25;tls=none;auth=provider;auth_without_tls=yes",
          ""},

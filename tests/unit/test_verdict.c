@@ -93,6 +93,9 @@ static const struct {
     {IN(RCPT), false, "552 5.5.3 too many",
      "452 4.5.3 r refused while waiting for the reply to RCPT: 552 too many"},
     {IN(RCPT), false, "552 5.2.2 mailbox full", "552 5.2.2 r mailbox full"},
+    {IN(FINAL_EACH), false, "250 ok", "250 2.0.0 r ok"},
+    {IN(FINAL_EACH), false, "552 5.2.2 full", "552 5.2.2 r full"},
+    {IN(FINAL_EACH), false, "421 bye", "421 4.3.2 h bye"},
     /* the session */
     {IN(RSET), false, "500 what?",
      "400 4.0.0 s refused while waiting for the reply to RSET: 500 what?"},

@@ -65,6 +65,12 @@ class NextHop:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """May be called twice."""
+        if self._listener.fileno() < 0:
+            return
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for each in self._sockets:
