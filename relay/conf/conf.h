@@ -159,6 +159,9 @@ struct conf_route {
     char *text; /* CONF_ROUTE_REJECT, CONF_ROUTE_HOLD: the reason */
 };
 
+/* What becomes of an 8-bit message on its way to a host without 8BITMIME. */
+enum conf_eight_bit { CONF_EIGHT_BIT_CONVERT, CONF_EIGHT_BIT_BOUNCE, CONF_EIGHT_BIT_SEND };
+
 struct conf {
     atomic_uint references;
     char *file; /* where it was read from */
@@ -252,6 +255,7 @@ struct conf {
     unsigned connections_per_destination;
     unsigned messages_per_connection;
     unsigned recipients_per_transaction;
+    enum conf_eight_bit eight_bit_conversion;
     unsigned window_per_destination; /* messages held in memory */
     uint64_t
         queue_memory_max; /* bodies that wait in memory for their delivery, all workers together */

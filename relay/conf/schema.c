@@ -39,6 +39,7 @@ static const char *const extensions[] = {
     [CONF_EXT_DELIVERBY] = "DELIVERBY",
     [CONF_EXT_COUNT] = NULL,
 };
+static const char *const eight_bit_words[] = {"convert", "bounce", "send", NULL};
 static const char *const route_protocols[] = {"smtp", "lmtp", NULL};
 static const char *const route_tls[] = {"none", "opportunistic", "required", NULL};
 
@@ -303,6 +304,12 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, recipients_per_transaction), .type = CONF_NUMBER, .unit = "recipients",
      .standard = "100", .min = 1, .max = 10000, .reloadable = true,
      .help = "Recipients named in one transaction; a message with more goes out in several."},
+    {FIELD(conf, eight_bit_conversion), .type = CONF_ENUM, .standard = "convert",
+     .words = eight_bit_words, .reloadable = true,
+     .help = "What becomes of an 8-bit message on its way to a host that does not offer 8BITMIME. "
+             "convert: its parts that are labelled 8bit become quoted-printable, and what cannot "
+             "be converted (what is signed, or not labelled) is returned; bounce: it is returned; "
+             "send: it goes as it is."},
     {FIELD(conf, window_per_destination), .type = CONF_NUMBER, .unit = "messages",
      .standard = "1000", .min = 1, .max = MILLION, .reloadable = true,
      .help = "Messages of one destination held in memory; the others wait in the store."},

@@ -21,6 +21,13 @@ enum deliver_tls {
     DELIVER_TLS_REQUIRED,      /* verified, or the host is not used */
 };
 
+/* What becomes of an 8-bit message where the host does not offer 8BITMIME (RFC 6152 3). */
+enum deliver_eight_bit {
+    DELIVER_EIGHT_BIT_CONVERT, /* as proto/downgrade.h does, or it is declined */
+    DELIVER_EIGHT_BIT_DECLINE,
+    DELIVER_EIGHT_BIT_SEND,
+};
+
 /* Deadlines in milliseconds, RFC 5321 section 4.5.3.2. */
 struct deliver_deadlines {
     uint64_t connect, greeting, hello, mail, rcpt, data_init, data_block, data_final, quit;
@@ -45,6 +52,7 @@ struct deliver_options {
     bool lmtp;        /* RFC 2033, not SMTP */
     bool xforward;    /* tell it of our client, where it lists XFORWARD */
     const struct deliver_credentials *credentials; /* NULL = nobody logs in */
+    enum deliver_eight_bit eight_bit;
     enum deliver_tls tls;
     struct tls_client *tls_client;
     struct ssl_session_st *resume; /* NULL = none; referenced while it is needed */
@@ -66,7 +74,7 @@ struct deliver_attempt {
     bool sent;               /* the end of data has left: a lost reply may mean a duplicate */
     bool dsn_passed;         /* notifications are the next hop's to send from here on: RFC 3461 */
     bool damaged;            /* the stored body is not what was accepted: hold it for an operator */
-    bool declined; /* nothing was sent: this host cannot take the message, another one may */
+    bool declined; /* this host cannot take the message, and has not got it; another one may */
     uint64_t started_ms, finished_ms; /* loop time */
 };
 

@@ -2,7 +2,9 @@
 #include "deliver/session.h"
 
 #include "base/clock.h"
+#include "proto/address.h"
 #include "proto/base32.h"
+#include "proto/utf8.h"
 #include "proto/xclient.h"
 #include "proto/xtext.h"
 
@@ -18,11 +20,30 @@ static struct span body_type(const struct deliver_session *s)
 
     if ((flags & QUEUE_BODY_BINARY) != 0)
         return SPAN("BINARYMIME");
-    /* To a server without 8BITMIME the body goes as it is: those that mind are long gone, and what
-     * was signed stays whole. */
     if ((flags & QUEUE_BODY_8BIT) != 0 && deliver_is_offered(s, SMTP_EXT_8BITMIME))
         return SPAN("8BITMIME");
     return SPAN_NONE;
+}
+
+bool deliver_address(const struct deliver_session *s, struct span address, struct span *out)
+{
+    struct address parsed;
+
+    *out = address;
+    if (s->transaction.utf8 || utf8_is_ascii(address))
+        return true;
+    return address_parse(address, ADDRESS_ALLOW_UTF8, &parsed) == ADDRESS_OK &&
+           address_format(&parsed, true, s->attempt->arena, out);
+}
+
+/* What cannot be written has been declined before. */
+static void write_address(const struct deliver_session *s, const char *command, struct span address,
+                          struct buf *out)
+{
+    deliver_address(s, address, &address);
+    buf_addf(out, "%s:<", command);
+    buf_add(out, address);
+    buf_add(out, SPAN(">"));
 }
 
 int64_t deliver_seconds_left(const struct queue_message *message)
@@ -52,13 +73,12 @@ void deliver_write_mail(const struct deliver_session *s, struct buf *out)
 {
     const struct queue_message *message = s->attempt->message;
 
-    buf_add(out, SPAN("MAIL FROM:<"));
-    buf_add(out, message->reverse_path);
-    buf_add(out, SPAN(">"));
-    if (deliver_is_offered(s, SMTP_EXT_SIZE))
+    write_address(s, "MAIL FROM", message->reverse_path, out);
+    /* What is converted has a size that nobody knows yet. */
+    if (deliver_is_offered(s, SMTP_EXT_SIZE) && s->transaction.downgrade == NULL)
         buf_addf(out, " SIZE=%llu", (unsigned long long)deliver_wire_size(message));
     write_param(out, "BODY", body_type(s));
-    if ((message->flags & QUEUE_SMTPUTF8) != 0)
+    if (s->transaction.utf8)
         buf_add(out, SPAN(" SMTPUTF8"));
     if (s->attempt->dsn_passed) {
         write_param(out, "RET", esmtp_ret_format(message->ret));
@@ -82,9 +102,7 @@ void deliver_write_rcpt(const struct deliver_session *s, unsigned i, struct buf 
     const struct queue_recipient *recipient = &attempt->group->recipients[attempt->recipients[i]];
     char notify[ESMTP_NOTIFY_TEXT_MAX];
 
-    buf_add(out, SPAN("RCPT TO:<"));
-    buf_add(out, recipient->address);
-    buf_add(out, SPAN(">"));
+    write_address(s, "RCPT TO", recipient->address, out);
     if (attempt->dsn_passed) {
         size_t len = esmtp_notify_format(recipient->notify, notify);
         write_param(out, "NOTIFY", span_of(notify, len));

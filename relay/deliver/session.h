@@ -10,21 +10,24 @@
 #include "deliver/state.h"
 #include "deliver/verdict.h"
 #include "proto/dot.h"
+#include "proto/downgrade.h"
 #include "proto/smtp_ehlo.h"
 
 /* Two cursors over MAIL, one RCPT a recipient, then DATA or BDAT: 0, 1 .. n, n + 1. Before these
  * may go XFORWARD commands. */
 struct deliver_transaction {
-    struct span xforward;       /* commands that have not left yet, each with its CRLF */
-    unsigned xforward_replies;  /* that are to come */
-    unsigned sent;              /* commands that have left */
-    unsigned received;          /* replies that have come */
-    unsigned accepted;          /* recipients */
-    unsigned answered;          /* LMTP: recipients up to here have their final status */
-    bool chunking;              /* BDAT, not DATA */
-    bool at_once;               /* BDAT and all of the message leave together with the envelope */
-    struct span by;             /* in the attempt's arena */
-    struct dot_encoder encoder; /* with BDAT only its line checker is used, if any */
+    struct span xforward;        /* commands that have not left yet, each with its CRLF */
+    unsigned xforward_replies;   /* that are to come */
+    unsigned sent;               /* commands that have left */
+    unsigned received;           /* replies that have come */
+    unsigned accepted;           /* recipients */
+    unsigned answered;           /* LMTP: recipients up to here have their final status */
+    bool chunking;               /* BDAT, not DATA */
+    bool at_once;                /* BDAT and all of the message leave together with the envelope */
+    struct downgrade *downgrade; /* makes the data 7-bit; NULL = it goes as it is */
+    bool utf8;                   /* SMTPUTF8 is said */
+    struct span by;              /* in the attempt's arena */
+    struct dot_encoder encoder;  /* with BDAT only its line checker is used, if any */
 };
 
 struct deliver_session {
@@ -80,12 +83,17 @@ static inline uint64_t deliver_wire_size(const struct queue_message *message)
 
 /* objection.c: true, and why in s->objection, where this host cannot take the attempt's message. */
 bool deliver_is_declined(struct deliver_session *s);
+/* True where its data has to be looked at, and maybe changed, while it leaves. */
+bool deliver_has_to_downgrade(const struct deliver_session *s);
 
 /* envelope.c: what the commands of the attempt say */
 void deliver_write_mail(const struct deliver_session *s, struct buf *out);
 void deliver_write_rcpt(const struct deliver_session *s, unsigned i, struct buf *out);
 /* Returns the number of commands; the text lives in the attempt's arena. */
 unsigned deliver_write_xforward(const struct deliver_session *s, struct span *out);
+/* A mailbox as it stands in a command to this host: its domain in A-labels where SMTPUTF8 is not
+ * said. False where that is not possible. Lives as long as the attempt. */
+bool deliver_address(const struct deliver_session *s, struct span address, struct span *out);
 /* Seconds that are left until message->deliver_by, less than zero when it has passed. */
 int64_t deliver_seconds_left(const struct queue_message *message);
 

@@ -16,6 +16,8 @@ void deliver_transaction_prepare(struct deliver_session *s, struct deliver_attem
     s->transaction = (struct deliver_transaction){.by = arena_dup(attempt->arena, s->by)};
     for (unsigned i = 0; i < attempt->recipient_count; i++)
         attempt->statuses[i] = (struct status){0};
+    s->transaction.utf8 =
+        (attempt->message->flags & QUEUE_SMTPUTF8) != 0 && deliver_is_offered(s, SMTP_EXT_SMTPUTF8);
     attempt->scope = STATUS_SCOPE_RECIPIENT;
     attempt->sent = false;
     attempt->dsn_passed = deliver_is_offered(s, SMTP_EXT_DSN);
@@ -63,6 +65,7 @@ static void abandon_body(struct deliver_session *s, enum verdict_own why)
     struct status status = verdict_of_own(why);
 
     s->attempt->damaged = why == VERDICT_DAMAGED;
+    s->attempt->declined = why == VERDICT_NEEDS_8BITMIME;
     deliver_transaction_settle(s, &status);
     deliver_end(s);
 }
@@ -72,6 +75,8 @@ static void abandon_body(struct deliver_session *s, enum verdict_own why)
 static void begin_body(struct deliver_session *s)
 {
     dot_encoder_init(&s->transaction.encoder);
+    if (s->transaction.downgrade != NULL)
+        downgrade_init(s->transaction.downgrade, s->options.eight_bit == DELIVER_EIGHT_BIT_CONVERT);
     deliver_body_begin(&s->body, s->attempt->message);
     if (s->transaction.chunking)
         /* One chunk, whatever its size: that it is all or nothing is what counts. */
@@ -138,7 +143,9 @@ void deliver_transaction_begin(struct deliver_session *s)
     struct deliver_transaction *t = &s->transaction;
     const struct queue_message *message = s->attempt->message;
 
-    t->chunking = deliver_is_offered(s, SMTP_EXT_CHUNKING);
+    if (deliver_has_to_downgrade(s))
+        t->downgrade = arena_alloc(s->attempt->arena, sizeof *t->downgrade);
+    t->chunking = deliver_is_offered(s, SMTP_EXT_CHUNKING) && t->downgrade == NULL;
     t->at_once = t->chunking && deliver_is_offered(s, SMTP_EXT_PIPELINING) &&
                  message->body_in_memory && deliver_wire_size(message) <= AT_ONCE_MAX;
     t->xforward_replies = s->xforward != 0 ? deliver_write_xforward(s, &t->xforward) : 0;
@@ -153,13 +160,14 @@ void deliver_transaction_begin(struct deliver_session *s)
         deliver_transaction_pump(s);
 }
 
-static bool has_bad_lines(struct deliver_session *s)
+/* False, and why, where the message must not go on. */
+static bool is_sound(const struct line_checker *lines, enum verdict_own *why_out)
 {
-    return (s->transaction.encoder.lines.faults & BAD_LINES) != 0;
+    *why_out = VERDICT_DAMAGED;
+    return (lines->faults & BAD_LINES) == 0;
 }
 
-/* False where the message must not go on. */
-static bool write_chunk(struct deliver_session *s, struct span run)
+static bool write_chunk(struct deliver_session *s, struct span run, enum verdict_own *why_out)
 {
     struct line_checker *lines = &s->transaction.encoder.lines;
     struct span part = span_head(run, PUMP_STEP);
@@ -168,7 +176,7 @@ static bool write_chunk(struct deliver_session *s, struct span run)
         line_checker_feed(lines, part);
         if (deliver_body_is_last(&s->body, part.len))
             line_checker_end(lines);
-        if (has_bad_lines(s))
+        if (!is_sound(lines, why_out))
             return false;
     }
     conn_write(s->conn, part);
@@ -176,7 +184,7 @@ static bool write_chunk(struct deliver_session *s, struct span run)
     return true;
 }
 
-static bool write_text(struct deliver_session *s, struct span run)
+static bool write_text(struct deliver_session *s, struct span run, enum verdict_own *why_out)
 {
     struct buf *out = conn_output(s->conn);
     struct span rest = run;
@@ -184,7 +192,57 @@ static bool write_text(struct deliver_session *s, struct span run)
     dot_encode(&s->transaction.encoder, &rest, out, buf_len(out) + PUMP_STEP);
     deliver_body_take(&s->body, run.len - rest.len);
     conn_written(s->conn);
-    return !has_bad_lines(s);
+    return is_sound(&s->transaction.encoder.lines, why_out);
+}
+
+/* Sends what has become of a part of the message. */
+static bool write_downgraded(struct deliver_session *s, struct span plain, bool possible,
+                             enum verdict_own *why_out)
+{
+    struct buf *out = conn_output(s->conn);
+
+    if (!is_sound(&s->transaction.downgrade->lines, why_out))
+        return false;
+    *why_out = VERDICT_NEEDS_8BITMIME;
+    if (!possible)
+        return false;
+    dot_encode(&s->transaction.encoder, &plain, out, SIZE_MAX);
+    conn_written(s->conn);
+    return true;
+}
+
+static bool downgrade_text(struct deliver_session *s, struct span run, enum verdict_own *why_out)
+{
+    struct span part = span_head(run, PUMP_STEP);
+    struct buf plain;
+
+    buf_init(&plain, 0);
+    bool possible = downgrade_feed(s->transaction.downgrade, part, &plain);
+    bool good = write_downgraded(s, buf_span(&plain), possible, why_out);
+    buf_fini(&plain);
+    deliver_body_take(&s->body, part.len);
+    return good;
+}
+
+/* What was held back until the end is known. */
+static bool end_downgrade(struct deliver_session *s, enum verdict_own *why_out)
+{
+    struct buf plain;
+
+    buf_init(&plain, 0);
+    bool possible = downgrade_end(s->transaction.downgrade, &plain);
+    bool good = write_downgraded(s, buf_span(&plain), possible, why_out);
+    buf_fini(&plain);
+    return good;
+}
+
+static bool write_run(struct deliver_session *s, struct span run, enum verdict_own *why_out)
+{
+    if (s->transaction.chunking)
+        return write_chunk(s, run, why_out);
+    if (s->transaction.downgrade != NULL)
+        return downgrade_text(s, run, why_out);
+    return write_text(s, run, why_out);
 }
 
 /* RFC 2033 4.2: LMTP answers for each recipient that it has accepted; where there is none, once, as
@@ -199,11 +257,13 @@ static void enter_final(struct deliver_session *s)
 static void end_body(struct deliver_session *s)
 {
     struct deliver_transaction *t = &s->transaction;
+    enum verdict_own why;
 
     if (!t->chunking) {
+        bool whole = t->downgrade == NULL || end_downgrade(s, &why);
         line_checker_end(&t->encoder.lines);
-        if (has_bad_lines(s)) {
-            abandon_body(s, VERDICT_DAMAGED);
+        if (!whole || !is_sound(&t->encoder.lines, &why)) {
+            abandon_body(s, why);
             return;
         }
         if (!dot_encode_end(&t->encoder, conn_output(s->conn)))
@@ -219,13 +279,14 @@ static void end_body(struct deliver_session *s)
 void deliver_transaction_pump(struct deliver_session *s)
 {
     struct span run;
+    enum verdict_own why;
 
     while (!conn_is_congested(s->conn)) {
         switch (deliver_body_peek(&s->body, &run)) {
         case DELIVER_BODY_MORE:
-            if (s->transaction.chunking ? write_chunk(s, run) : write_text(s, run))
+            if (write_run(s, run, &why))
                 continue;
-            abandon_body(s, VERDICT_DAMAGED);
+            abandon_body(s, why);
             return;
         case DELIVER_BODY_WAIT:
             return;

@@ -235,6 +235,11 @@ struct status verdict_of_own(enum verdict_own why)
                                     {5, 6, 7},
                                     STATUS_SCOPE_MESSAGE,
                                     "the host does not offer SMTPUTF8"},
+        [VERDICT_NEEDS_8BITMIME] =
+            {554,
+             {5, 6, 3},
+             STATUS_SCOPE_MESSAGE,
+             "the message is 8-bit and cannot be converted, and the host does not offer 8BITMIME"},
         [VERDICT_NEEDS_BINARYMIME] = {554,
                                       {5, 6, 3},
                                       STATUS_SCOPE_MESSAGE,

@@ -43,6 +43,7 @@ enum verdict_own {
     VERDICT_LOGIN_UNPROVED, /* SCRAM: the host does not know the password */
     VERDICT_TOO_LARGE,
     VERDICT_NEEDS_SMTPUTF8,
+    VERDICT_NEEDS_8BITMIME,
     VERDICT_NEEDS_BINARYMIME,
     VERDICT_NEEDS_TLS,   /* for REQUIRETLS, like the next three */
     VERDICT_TLS_FAILED,  /* maybe only for now */

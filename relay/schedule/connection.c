@@ -20,6 +20,19 @@ static enum deliver_tls tls_of(const struct destination *d, const struct target 
     return DELIVER_TLS_OPPORTUNISTIC;
 }
 
+static enum deliver_eight_bit eight_bit_of(const struct conf *conf)
+{
+    switch (conf->eight_bit_conversion) {
+    case CONF_EIGHT_BIT_BOUNCE:
+        return DELIVER_EIGHT_BIT_DECLINE;
+    case CONF_EIGHT_BIT_SEND:
+        return DELIVER_EIGHT_BIT_SEND;
+    case CONF_EIGHT_BIT_CONVERT:
+        break;
+    }
+    return DELIVER_EIGHT_BIT_CONVERT;
+}
+
 /* Keeps the TLS session for the next connection to the same host. */
 static void remember_tls(struct connection *c)
 {
@@ -184,6 +197,7 @@ void connection_open(struct destination *d, struct target *target, struct job *d
         .host = target->host,
         .is_told = !d->next_hop.use_mx,
         .lmtp = d->next_hop.lmtp,
+        .eight_bit = eight_bit_of(conf),
         .xforward = d->next_hop.xforward,
         .credentials = credentials.name.len > 0 ? &credentials : NULL,
         .tls = tls_of(d, target),

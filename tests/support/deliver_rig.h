@@ -56,6 +56,7 @@ struct rig_case {
     enum deliver_tls tls;
     bool trusted; /* the peer's certificate is */
     bool told;    /* its name comes from the operator */
+    enum deliver_eight_bit eight_bit;
     bool lmtp;
     bool xforward;
     const char *user, *password; /* to log in with; NULL = not at all */
@@ -258,6 +259,7 @@ static inline void rig_run(struct rig *rig)
         .peer = (const struct sockaddr *)&rig->peer.address,
         .host = "peer.example",
         .is_told = rig->test->told,
+        .eight_bit = rig->test->eight_bit,
         .lmtp = rig->test->lmtp,
         .xforward = rig->test->xforward,
         .credentials = rig->test->user != NULL ? &credentials : NULL,

@@ -9,7 +9,8 @@
 #define GO       "354 go\r\n"
 #define PIPED    "S:220 hi\r\n", "C:EHLO me.example\r\n", "S:250-peer\r\n250 PIPELINING\r\n"
 #define QUICK                                                                                      \
-    "S:220 hi\r\n", "C:EHLO me.example\r\n", "S:250-peer\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
+    "S:220 hi\r\n", "C:EHLO me.example\r\n",                                                       \
+        "S:250-peer\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
 #define AT_DATA PIPED, "C:" ENVELOPE "DATA\r\n"
 #define IN_DATA AT_DATA, "S:" OK OK GO
 #define IN_BDAT QUICK, "C:" ENVELOPE, "S:" OK OK

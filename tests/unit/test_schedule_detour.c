@@ -33,6 +33,7 @@ static uint64_t send_utf8(struct two_hosts *two)
     struct queue_message *m = schedule_rig_message(&two->rig, two->next_hop, 2);
 
     m->flags |= QUEUE_SMTPUTF8;
+    m->trace = SPAN("Received: by \xc3\xa4\r\n");
     return schedule_rig_add(&two->rig, m, true);
 }
 

@@ -199,6 +199,8 @@ static const struct {
     {VERDICT_LOGIN_UNPROVED, "451 4.7.8 h the host has not proved that it knows the password"},
     {VERDICT_TOO_LARGE, "552 5.3.4 m larger than the host accepts"},
     {VERDICT_NEEDS_SMTPUTF8, "550 5.6.7 m the host does not offer SMTPUTF8"},
+    {VERDICT_NEEDS_8BITMIME, "554 5.6.3 m the message is 8-bit and cannot be converted, and the "
+                             "host does not offer 8BITMIME"},
     {VERDICT_NEEDS_BINARYMIME,
      "554 5.6.3 m the message is BINARYMIME, which the host does not offer"},
     {VERDICT_NEEDS_TLS, "550 5.7.10 m REQUIRETLS: there is no TLS with the host"},
