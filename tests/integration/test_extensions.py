@@ -235,7 +235,8 @@ def times(told):
 
 @pytest.mark.parametrize("way", ["running", "restarted", "down"])
 def test_returned_at_its_time(way, start, sink):
-    relay, next_hop = start("--reply-rcpt", "450 4.2.0 later", retry_first=NEVER, retry_max=NEVER)
+    relay, next_hop = start("--deliver-by", "--reply-rcpt", "450 4.2.0 later",
+                            retry_first=NEVER, retry_max=NEVER)
     submit(relay, "BY=3;R")
     relay.wait_log("deferred")
     if way == "restarted":
@@ -282,7 +283,7 @@ def test_told_and_tried_on(start, sink):
 
 def test_told_of_each_step(start, sink):
     relay, next_hop = start()
-    submit(relay, "BY=600;RT")
+    submit(relay, "BY=600;NT")
     next_hop.wait(1)
     told = report.parse(sink.wait(1)[0])
     assert told.recipients[RCPT]["Action"] == "relayed"

@@ -52,6 +52,7 @@ struct sink_options {
     bool chunking;
     bool pipelining;
     bool dsn;
+    bool deliver_by;
     uint64_t delay_ns;
     const char *stats_file;
     const char *ids_file;

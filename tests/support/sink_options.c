@@ -24,6 +24,7 @@ static const char usage_text[] =
     "  --chunking           offer CHUNKING and take BDAT\n"
     "  --no-pipelining      do not offer PIPELINING\n"
     "  --no-dsn             do not offer DSN\n"
+    "  --deliver-by         offer DELIVERBY\n"
     "  --delay-ms N         wait before each reply\n"
     "  --reply-connect R, --reply-ehlo R, --reply-mail R, --reply-rcpt R, --reply-data R,\n"
     "  --reply-final R      canned reply; R is REPLY, P%=REPLY or PATTERN=REPLY, the pattern\n"
@@ -138,6 +139,8 @@ static void parse_option(struct sink_options *o, const char *name, const char *v
         o->pipelining = false;
     else if (strcmp(name, "no-dsn") == 0)
         o->dsn = false;
+    else if (strcmp(name, "deliver-by") == 0)
+        o->deliver_by = true;
     else if (strcmp(name, "delay-ms") == 0)
         o->delay_ns = rig_number(name, value, 3600000) * RIG_NS_PER_MILLISECOND;
     else if (strcmp(name, "stats-file") == 0)
@@ -169,6 +172,7 @@ struct sink_options sink_parse_arguments(int argc, char **argv)
         {"chunking", 0, NULL, 0},
         {"no-pipelining", 0, NULL, 0},
         {"no-dsn", 0, NULL, 0},
+        {"deliver-by", 0, NULL, 0},
         {"delay-ms", 1, NULL, 0},
         {"stats-file", 1, NULL, 0},
         {"ids-file", 1, NULL, 0},

@@ -221,6 +221,8 @@ static void on_ehlo(struct session *s)
         bytes_text(&s->out, "250-CHUNKING\r\n");
     if (s->options->dsn)
         bytes_text(&s->out, "250-DSN\r\n");
+    if (s->options->deliver_by)
+        bytes_text(&s->out, "250-DELIVERBY\r\n");
     bytes_text(&s->out, "250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n");
     bytes_printf(&s->out, "250-SIZE %u\r\n", SINK_MESSAGE_MAX);
     reply(s, "250 HELP");

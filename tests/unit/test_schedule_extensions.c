@@ -243,11 +243,12 @@ static void test_returned_at_its_time(void **state)
         schedule_rig_open(&rig, "");
         be_patient(&rig);
         rig.peer.final = "451 4.3.0 later";
+        rig.peer.offers = "250-DELIVERBY\r\n";
         if (way == DEFERRED)
             smtp_peer_listen(&rig.peer);
         schedule_start_sweep(rig.scheduler);
         turn_for(rig.loop, 20); /* it has looked, and found that there is nothing to wait for */
-        struct queue_message *m = make_urgent(&rig, ESMTP_BY_RETURN, 300);
+        struct queue_message *m = make_urgent(&rig, ESMTP_BY_RETURN, 1300);
         uint64_t deliver_by = m->deliver_by;
         if (way == HELD)
             m->groups[0].state = QUEUE_GROUP_HELD;
@@ -306,10 +307,11 @@ static void test_busy_at_its_time(void **state)
         schedule_rig_open_listening(&rig, "");
         be_patient(&rig);
         rig.peer.final = "";
+        rig.peer.offers = "250-DELIVERBY\r\n";
         schedule_start_sweep(rig.scheduler);
-        uint64_t id = schedule_rig_add(&rig, make_urgent(&rig, ESMTP_BY_RETURN, 200), true);
+        uint64_t id = schedule_rig_add(&rig, make_urgent(&rig, ESMTP_BY_RETURN, 1500), true);
         TURN_UNTIL(rig.loop, rig.peer.transactions == 1);
-        turn_for(rig.loop, 300);
+        turn_for(rig.loop, 1600);
         assert_false(schedule_rig_is_gone(&rig, id));
         smtp_peer_answer(&rig.peer, cases[i].answer);
         TURN_UNTIL(rig.loop, schedule_rig_is_gone(&rig, id));
@@ -414,9 +416,9 @@ static void test_by_trace(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct schedule_rig rig;
         schedule_rig_open(&rig, "");
-        rig.peer.offers_dsn = cases[i].dsn_passed;
+        rig.peer.offers = cases[i].dsn_passed ? "250-DSN\r\n" : "";
         smtp_peer_listen(&rig.peer);
-        struct queue_message *m = make_urgent(&rig, ESMTP_BY_RETURN, HOUR_MS);
+        struct queue_message *m = make_urgent(&rig, ESMTP_BY_NOTIFY, HOUR_MS);
         m->flags |= QUEUE_BY_TRACE;
         m->groups[0].recipients[0].notify = cases[i].notify;
         uint64_t id = schedule_rig_add(&rig, m, true);
