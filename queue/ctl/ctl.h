@@ -28,6 +28,15 @@ enum ctl_option {
     CTL_ALL = 1 << 7,
     CTL_USERS = 1 << 8,
     CTL_PASSWORD_STDIN = 1 << 9,
+    CTL_NO_PASSWORD = 1 << 10,
+    CTL_SEND_AS = 1 << 11,
+    CTL_CERTIFICATE = 1 << 12,
+};
+
+/* The values of an option that may be given several times. */
+struct ctl_values {
+    const char **items;
+    unsigned count;
 };
 
 struct ctl {
@@ -40,6 +49,8 @@ struct ctl {
     const char *destination;
     const char *state;
     const char *users; /* the users file, or NULL = the configured one */
+    struct ctl_values send_as;
+    struct ctl_values certificates; /* files */
     char **operands;
     unsigned operand_count;
     const char *verb;  /* the last word of the command */
@@ -57,6 +68,7 @@ enum ctl_exit ctl_config_check(struct ctl *ctl);
 enum ctl_exit ctl_config_show(struct ctl *ctl);
 enum ctl_exit ctl_user_add(struct ctl *ctl);
 enum ctl_exit ctl_user_passwd(struct ctl *ctl);
+enum ctl_exit ctl_user_allow(struct ctl *ctl);
 enum ctl_exit ctl_user_list(struct ctl *ctl);
 enum ctl_exit ctl_user_remove(struct ctl *ctl);
 enum ctl_exit ctl_user_test(struct ctl *ctl);

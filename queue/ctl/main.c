@@ -1,4 +1,5 @@
 /* smarthopctl: arguments and the table of commands. */
+#include "base/memory.h"
 #include "queue/ctl/ctl.h"
 #include "queue/ctl/output.h"
 
@@ -10,6 +11,11 @@
 #include <unistd.h>
 
 enum { OPERANDS_ANY = 1000000 };
+
+enum {
+    USER_SECRETS = CTL_USERS | CTL_PASSWORD_STDIN | CTL_NO_PASSWORD,
+    USER_GRANTS = CTL_SEND_AS | CTL_CERTIFICATE,
+};
 
 static enum ctl_exit run_version(struct ctl *ctl)
 {
@@ -56,10 +62,12 @@ static const struct command {
      "is the configuration good?"},
     {"config", "show", ctl_config_show, CONFIG_LOADED, 0, 0, 0, "",
      "every key with the value in effect"},
-    {"user", "add", ctl_user_add, CONFIG_USERS, CTL_USERS | CTL_PASSWORD_STDIN, 1, 1, "NAME",
+    {"user", "add", ctl_user_add, CONFIG_USERS, USER_SECRETS | USER_GRANTS, 1, 1, "NAME",
      "let somebody log in; asks for the password"},
-    {"user", "passwd", ctl_user_passwd, CONFIG_USERS, CTL_USERS | CTL_PASSWORD_STDIN, 1, 1, "NAME",
+    {"user", "passwd", ctl_user_passwd, CONFIG_USERS, USER_SECRETS | USER_GRANTS, 1, 1, "NAME",
      "change the password"},
+    {"user", "allow", ctl_user_allow, CONFIG_USERS, CTL_USERS | USER_GRANTS, 1, 1, "NAME",
+     "add senders and certificates; the password stays"},
     {"user", "list", ctl_user_list, CONFIG_USERS, CTL_USERS, 0, 0, "", "who may log in, and how"},
     {"user", "remove", ctl_user_remove, CONFIG_USERS, CTL_USERS, 1, 1, "NAME",
      "let somebody log in no more"},
@@ -86,6 +94,9 @@ static const struct option options[] = {
     {"all", no_argument, NULL, CTL_ALL},
     {"users", required_argument, NULL, CTL_USERS},
     {"password-stdin", no_argument, NULL, CTL_PASSWORD_STDIN},
+    {"no-password", no_argument, NULL, CTL_NO_PASSWORD},
+    {"send-as", required_argument, NULL, CTL_SEND_AS},
+    {"certificate", required_argument, NULL, CTL_CERTIFICATE},
     {0},
 };
 
@@ -101,7 +112,8 @@ static enum ctl_exit run_help(struct ctl *ctl)
     }
     puts("\nFilters of `queue list`: --sender TEXT, --recipient TEXT, --destination TEXT (parts of"
          " them),\n--state ready|waiting|backoff|held|damaged, --limit N.\n"
-         "Options of `user`: --users FILE (instead of the configured one), --password-stdin.\n"
+         "Options of `user`: --users FILE (instead of the configured one), --password-stdin,\n"
+         "--no-password, --send-as ADDRESS..., --certificate FILE.pem...\n"
          "Exit status: 0 done, 1 failed or not found, 2 wrong usage, 3 the daemon is not running.\n"
          "smarthopctl(1) tells more.");
     return CTL_OK;
@@ -113,6 +125,12 @@ static bool take_limit(struct ctl *ctl, const char *text)
         return true;
     ctl_complain("--limit takes a number, not \"%s\"", text);
     return false;
+}
+
+static void add_value(struct ctl_values *values, const char *value)
+{
+    values->items = mem_realloc(values->items, (values->count + 1) * sizeof *values->items);
+    values->items[values->count++] = value;
 }
 
 static bool take_option(struct ctl *ctl, int option, const char *value)
@@ -138,6 +156,12 @@ static bool take_option(struct ctl *ctl, int option, const char *value)
         break;
     case CTL_USERS:
         ctl->users = value;
+        break;
+    case CTL_SEND_AS:
+        add_value(&ctl->send_as, value);
+        break;
+    case CTL_CERTIFICATE:
+        add_value(&ctl->certificates, value);
         break;
     case CTL_LIMIT:
         if (!take_limit(ctl, value))
@@ -234,22 +258,29 @@ static enum ctl_exit run(struct ctl *ctl, const struct command *command)
     return result;
 }
 
+static enum ctl_exit take_arguments(struct ctl *ctl, int argc, char **argv)
+{
+    char *word;
+
+    if (!parse_options(ctl, argc, argv, &word))
+        return CTL_USAGE;
+    const struct command *command = word ? find_command(ctl, 1, (char *[]){(char *)(uintptr_t)word})
+                                         : find_command(ctl, argc - optind, argv + optind);
+    if (command == NULL || !check_arguments(ctl, command))
+        return CTL_USAGE;
+    return run(ctl, command);
+}
+
 int main(int argc, char **argv)
 {
     struct ctl ctl = {0};
-    char *word;
 
     tzset();
     signal(SIGPIPE, SIG_DFL); /* `queue list | head` ends quietly */
     output_start();
-    if (!parse_options(&ctl, argc, argv, &word))
-        return CTL_USAGE;
-    const struct command *command = word
-                                        ? find_command(&ctl, 1, (char *[]){(char *)(uintptr_t)word})
-                                        : find_command(&ctl, argc - optind, argv + optind);
-    if (command == NULL || !check_arguments(&ctl, command))
-        return CTL_USAGE;
-    enum ctl_exit result = run(&ctl, command);
+    enum ctl_exit result = take_arguments(&ctl, argc, argv);
+    free(ctl.send_as.items);
+    free(ctl.certificates.items);
     if (!output_end()) {
         ctl_complain("the output could not be written in full");
         return CTL_FAILED;

@@ -1,13 +1,16 @@
 /* user: the users file; smarthop-users(5). */
+#include "auth/certificate.h"
 #include "auth/password.h"
 #include "auth/prepare.h"
 #include "auth/users_edit.h"
+#include "base/memory.h"
 #include "queue/ctl/ctl.h"
 #include "queue/ctl/json.h"
 #include "queue/ctl/output.h"
 #include "queue/ctl/prompt.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* NULL, with a complaint, where none is configured. */
 static const char *file_of(const struct ctl *ctl)
@@ -51,14 +54,13 @@ static void complain_of_file(const struct buf *messages)
     fprintf(stderr, "%.*s", SPAN_ARG(buf_span(messages)));
 }
 
-static enum ctl_exit edit(const struct ctl *ctl, const char *file, enum users_edit_kind kind,
-                          struct span name, struct span password)
+static enum ctl_exit edit(const struct ctl *ctl, const char *file, const struct users_edit *wanted)
 {
     char text[ERR_TEXT_MAX];
     struct buf messages;
 
     buf_init(&messages, 0);
-    struct err e = users_edit(file, kind, name, password, &messages);
+    struct err e = users_edit(file, wanted, &messages);
     complain_of_file(&messages);
     if (e.kind == ERR_CONFLICT)
         ctl_complain("%s is there already; `user passwd` changes the password", ctl->operands[0]);
@@ -70,18 +72,61 @@ static enum ctl_exit edit(const struct ctl *ctl, const char *file, enum users_ed
     return err_is(e) ? CTL_FAILED : CTL_OK;
 }
 
+static bool read_certificates(const struct ctl *ctl, struct fingerprint *out)
+{
+    char text[ERR_TEXT_MAX];
+
+    for (unsigned i = 0; i < ctl->certificates.count; i++) {
+        const char *file = ctl->certificates.items[i];
+        struct err e = certificate_fingerprint(file, &out[i]);
+        if (err_is(e)) {
+            ctl_complain("%s: %s", file,
+                         e.kind == ERR_INVALID ? "there is no certificate (PEM) in it"
+                                               : err_text(e, text));
+            return false;
+        }
+    }
+    return true;
+}
+
+/* With what the options let the user use. */
+static enum ctl_exit edit_with_grants(const struct ctl *ctl, const char *file,
+                                      struct users_edit *wanted)
+{
+    unsigned senders = ctl->send_as.count, certificates = ctl->certificates.count;
+    struct span *send_as = mem_zalloc(senders * sizeof *send_as);
+    struct fingerprint *fingerprints = mem_zalloc(certificates * sizeof *fingerprints);
+    enum ctl_exit result = CTL_FAILED;
+
+    for (unsigned i = 0; i < senders; i++)
+        send_as[i] = span_cstr(ctl->send_as.items[i]);
+    wanted->send_as = send_as;
+    wanted->send_as_count = senders;
+    wanted->certificates = fingerprints;
+    wanted->certificate_count = certificates;
+    if (read_certificates(ctl, fingerprints))
+        result = edit(ctl, file, wanted);
+    free(send_as);
+    free(fingerprints);
+    return result;
+}
+
 static enum ctl_exit set_password(const struct ctl *ctl, enum users_edit_kind kind)
 {
     const char *file = file_of(ctl);
     char room[AUTH_NAME_MAX];
-    struct span name;
+    struct users_edit wanted = {.kind = kind};
     struct prompt_password password;
     enum ctl_exit result = CTL_FAILED;
 
-    if (file == NULL || !prepare_name(ctl, room, &name))
+    if (file == NULL || !prepare_name(ctl, room, &wanted.name))
         return CTL_FAILED;
-    if (get_password(ctl, true, &password))
-        result = edit(ctl, file, kind, name, prompt_span(&password));
+    if ((ctl->options & CTL_NO_PASSWORD) != 0)
+        return edit_with_grants(ctl, file, &wanted);
+    if (get_password(ctl, true, &password)) {
+        wanted.password = prompt_span(&password);
+        result = edit_with_grants(ctl, file, &wanted);
+    }
     explicit_bzero(&password, sizeof password);
     return result;
 }
@@ -96,15 +141,30 @@ enum ctl_exit ctl_user_passwd(struct ctl *ctl)
     return set_password(ctl, USERS_CHANGE);
 }
 
+enum ctl_exit ctl_user_allow(struct ctl *ctl)
+{
+    const char *file = file_of(ctl);
+    char room[AUTH_NAME_MAX];
+    struct users_edit wanted = {.kind = USERS_ALLOW};
+
+    if (ctl->send_as.count + ctl->certificates.count == 0) {
+        ctl_complain("nothing is to be allowed; --send-as and --certificate tell what");
+        return CTL_USAGE;
+    }
+    if (file == NULL || !prepare_name(ctl, room, &wanted.name))
+        return CTL_FAILED;
+    return edit_with_grants(ctl, file, &wanted);
+}
+
 enum ctl_exit ctl_user_remove(struct ctl *ctl)
 {
     const char *file = file_of(ctl);
     char room[AUTH_NAME_MAX];
-    struct span name;
+    struct users_edit wanted = {.kind = USERS_REMOVE};
 
-    if (file == NULL || !prepare_name(ctl, room, &name))
+    if (file == NULL || !prepare_name(ctl, room, &wanted.name))
         return CTL_FAILED;
-    return edit(ctl, file, USERS_REMOVE, name, SPAN_NONE);
+    return edit(ctl, file, &wanted);
 }
 
 /* NULL, with a complaint, where the file is not good. */
@@ -125,6 +185,8 @@ static struct users *load(const struct ctl *ctl)
 
 static void list_as_json(const struct users_entry *entry)
 {
+    char text[FINGERPRINT_TEXT_SIZE];
+
     json_open(NULL, '{');
     json_text("name", entry->name);
     json_bool("plain", entry->hash != NULL);
@@ -133,11 +195,17 @@ static void list_as_json(const struct users_entry *entry)
     for (unsigned i = 0; i < entry->send_as_count; i++)
         json_text(NULL, entry->send_as[i]);
     json_close(']');
+    json_open("certificates", '[');
+    for (unsigned i = 0; i < entry->certificate_count; i++)
+        json_text(NULL, span_cstr(fingerprint_format(&entry->certificates[i], text)));
+    json_close(']');
     json_close('}');
 }
 
 static void list_as_text(const struct users_entry *entry)
 {
+    char text[FINGERPRINT_TEXT_SIZE];
+
     output_text(entry->name);
     printf("%s%s%s", entry->hash != NULL ? " plain" : "", entry->has_keys ? " scram" : "",
            entry->hash == NULL && !entry->has_keys ? " no-password" : "");
@@ -145,6 +213,9 @@ static void list_as_text(const struct users_entry *entry)
         printf(i == 0 ? " send_as=" : ",");
         output_text(entry->send_as[i]);
     }
+    for (unsigned i = 0; i < entry->certificate_count; i++)
+        printf("%s%s", i == 0 ? " certificate=" : ",",
+               fingerprint_format(&entry->certificates[i], text));
     putchar('\n');
 }
 

@@ -98,6 +98,8 @@ void users_unref(struct users *users)
     free(users->hashed);
     free(users->keyed);
     free(users->addresses);
+    free(users->fingerprints);
+    free(users->owners);
     free(users);
 }
 

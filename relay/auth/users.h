@@ -11,6 +11,7 @@
 #include "auth/scram.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/fingerprint.h"
 #include "base/follow.h"
 
 enum {
@@ -27,6 +28,8 @@ struct users_entry {
     struct scram_keys keys;
     const struct span *send_as; /* addresses, "@domain" or "*": what senders it may use */
     unsigned send_as_count;     /* 0 = the file does not say */
+    const struct fingerprint *certificates; /* by which EXTERNAL knows the user */
+    unsigned certificate_count;
     unsigned line;
 };
 
@@ -49,6 +52,10 @@ unsigned users_count(const struct users *users);
 const struct users_entry *users_at(const struct users *users, unsigned index);
 /* By a prepared name; NULL = there is no such user. Lives as long as the snapshot. */
 const struct users_entry *users_find(const struct users *users, struct span name);
+
+/* Who has this certificate, which no two users do; NULL = nobody. */
+const struct users_entry *users_find_certificate(const struct users *users,
+                                                 const struct fingerprint *fingerprint);
 
 /* For a name that is not there: what to compute with, so that it costs what a user's would. The
  * same number gives the same user's as long as the file does not change; what numbers give is

@@ -15,6 +15,7 @@
 #define HEADER "# Users of smarthopd: smarthop-users(5). smarthopctl user edits this file.\n"
 
 struct editing {
+    const struct users_edit *wanted;
     char *file;    /* what symbolic links lead to: they are to stay */
     int folder_fd; /* locked; -1 = not open */
     bool is_new;
@@ -48,44 +49,120 @@ static struct err lock_folder(struct editing *edit)
     return ERR_OK;
 }
 
-/* Under the lock. */
-static struct err read_old(struct editing *edit, enum users_edit_kind kind, struct buf *messages)
+static struct err check(const struct editing *edit, const struct buf *text, struct buf *messages)
 {
     struct users *users;
+    struct err e = users_parse(buf_span(text), edit->file, messages, &users);
 
-    if (kind == USERS_ADD && access(edit->file, F_OK) != 0 && errno == ENOENT) {
-        edit->is_new = true;
-        buf_add(&edit->next, SPAN(HEADER));
-        return ERR_OK;
-    }
-    struct err e = users_file_read(edit->file, &edit->old, &edit->st, messages);
-    if (!err_is(e))
-        e = users_parse(buf_span(&edit->old), edit->file, messages, &users);
     if (!err_is(e))
         users_unref(users);
     return e;
 }
 
-/* Hash and keys of the password, with the other fields of the user's old line. */
-static void add_line(struct buf *out, struct span name, struct span password, struct span fields)
+/* Under the lock. */
+static struct err read_old(struct editing *edit, struct buf *messages)
+{
+    if (edit->wanted->kind == USERS_ADD && access(edit->file, F_OK) != 0 && errno == ENOENT) {
+        edit->is_new = true;
+        buf_add(&edit->next, SPAN(HEADER));
+        return ERR_OK;
+    }
+    struct err e = users_file_read(edit->file, &edit->old, &edit->st, messages);
+    return err_is(e) ? e : check(edit, &edit->old, messages);
+}
+
+/* The fields of a line; each but the first has a comma before it. */
+struct line {
+    struct buf *out;
+    struct span old; /* fields that the user's line had */
+    bool has_fields;
+};
+
+static void begin_field(struct line *line)
+{
+    buf_add(line->out, line->has_fields ? SPAN(",") : SPAN(":"));
+    line->has_fields = true;
+}
+
+static bool has_field(struct span fields, struct span wanted)
+{
+    while (fields.len > 0)
+        if (span_equal(span_split(fields, ',', &fields), wanted))
+            return true;
+    return false;
+}
+
+/* Unless the user has it already. */
+static void add_field(struct line *line, const char *key, struct span value)
+{
+    struct buf field;
+
+    buf_init(&field, 0);
+    buf_addf(&field, "%s=", key);
+    for (size_t i = 0; i < value.len; i++) {
+        bool plain = value.ptr[i] != '%' && value.ptr[i] != ',';
+        buf_addf(&field, plain ? "%c" : "%%%02X", (unsigned char)value.ptr[i]);
+    }
+    if (!has_field(line->old, buf_span(&field))) {
+        begin_field(line);
+        buf_add(line->out, buf_span(&field));
+    }
+    buf_fini(&field);
+}
+
+/* Hash and keys of the new password. */
+static void add_password(struct line *line, struct span password)
 {
     char hash[PASSWORD_HASH_MAX], text[SCRAM_KEYS_TEXT_MAX];
     struct scram_keys keys;
 
+    if (password.len == 0) {
+        buf_add(line->out, SPAN("*"));
+        return;
+    }
     password_hash(password, hash);
     scram_keys_make(password, &keys);
-    buf_addf(out, "%.*s:%s:" USERS_FIELD_SCRAM "=%s", SPAN_ARG(name), hash,
-             scram_keys_format(&keys, text));
-    while (fields.len > 0) {
-        struct span value;
-        struct span field = span_split(fields, ',', &fields);
-        if (!span_equal(span_split(field, '=', &value), SPAN(USERS_FIELD_SCRAM)))
-            buf_addf(out, ",%.*s", SPAN_ARG(field));
-    }
-    buf_add(out, SPAN("\n"));
+    buf_add(line->out, span_cstr(hash));
+    begin_field(line);
+    buf_addf(line->out, USERS_FIELD_SCRAM "=%s", scram_keys_format(&keys, text));
     crypto_cleanse(&keys, sizeof keys);
     crypto_cleanse(text, sizeof text);
     crypto_cleanse(hash, sizeof hash);
+}
+
+/* The fields that the line had, but for the keys of a password that is replaced. */
+static void keep_fields(struct line *line, bool with_keys)
+{
+    for (struct span rest = line->old; rest.len > 0;) {
+        struct span value;
+        struct span field = span_split(rest, ',', &rest);
+        if (with_keys || !span_equal(span_split(field, '=', &value), SPAN(USERS_FIELD_SCRAM))) {
+            begin_field(line);
+            buf_add(line->out, field);
+        }
+    }
+}
+
+/* `hash` and `fields` are those of the user's old line. */
+static void add_line(struct editing *edit, struct span name, struct span hash, struct span fields)
+{
+    const struct users_edit *wanted = edit->wanted;
+    struct line line = {.out = &edit->next, .old = fields};
+    char text[FINGERPRINT_TEXT_SIZE];
+    bool keeps_password = wanted->kind == USERS_ALLOW;
+
+    buf_addf(&edit->next, "%.*s:", SPAN_ARG(name));
+    if (keeps_password)
+        buf_add(&edit->next, hash);
+    else
+        add_password(&line, wanted->password);
+    keep_fields(&line, keeps_password);
+    for (unsigned i = 0; i < wanted->send_as_count; i++)
+        add_field(&line, USERS_FIELD_SEND_AS, wanted->send_as[i]);
+    for (unsigned i = 0; i < wanted->certificate_count; i++)
+        add_field(&line, USERS_FIELD_CERTIFICATE,
+                  span_cstr(fingerprint_format(&wanted->certificates[i], text)));
+    buf_add(&edit->next, SPAN("\n"));
 }
 
 static bool is_line_of(struct span line, struct span name)
@@ -98,28 +175,28 @@ static bool is_line_of(struct span line, struct span name)
 }
 
 /* The new text, from the old one's lines. */
-static struct err compose(struct editing *edit, enum users_edit_kind kind, struct span name,
-                          struct span password)
+static struct err compose(struct editing *edit)
 {
+    const struct users_edit *wanted = edit->wanted;
     bool found = false;
 
     for (struct span rest = buf_span(&edit->old); rest.len > 0;) {
         struct span line = span_split(rest, '\n', &rest);
         struct span written, hash, fields;
-        if (!is_line_of(line, name)) {
+        if (!is_line_of(line, wanted->name)) {
             buf_add(&edit->next, line);
             buf_add(&edit->next, SPAN("\n"));
             continue;
         }
         found = true;
         users_line_split(line, &written, &hash, &fields);
-        if (kind == USERS_CHANGE)
-            add_line(&edit->next, written, password, fields);
+        if (wanted->kind != USERS_ADD && wanted->kind != USERS_REMOVE)
+            add_line(edit, written, hash, fields);
     }
-    if (found != (kind != USERS_ADD))
+    if (found != (wanted->kind != USERS_ADD))
         return err_make(found ? ERR_CONFLICT : ERR_NOT_FOUND, "user");
-    if (kind == USERS_ADD)
-        add_line(&edit->next, name, password, SPAN_NONE);
+    if (wanted->kind == USERS_ADD)
+        add_line(edit, wanted->name, SPAN_NONE, SPAN_NONE);
     return ERR_OK;
 }
 
@@ -180,10 +257,9 @@ static struct err replace(struct editing *edit)
     return e;
 }
 
-struct err users_edit(const char *file, enum users_edit_kind kind, struct span name,
-                      struct span password, struct buf *messages)
+struct err users_edit(const char *file, const struct users_edit *wanted, struct buf *messages)
 {
-    struct editing edit = {.file = realpath(file, NULL), .folder_fd = -1};
+    struct editing edit = {.wanted = wanted, .file = realpath(file, NULL), .folder_fd = -1};
 
     if (edit.file == NULL)
         edit.file = mem_strdup(file);
@@ -191,9 +267,11 @@ struct err users_edit(const char *file, enum users_edit_kind kind, struct span n
     buf_init(&edit.next, 0);
     struct err e = lock_folder(&edit);
     if (!err_is(e))
-        e = read_old(&edit, kind, messages);
+        e = read_old(&edit, messages);
     if (!err_is(e))
-        e = compose(&edit, kind, name, password);
+        e = compose(&edit);
+    if (!err_is(e))
+        e = check(&edit, &edit.next, messages);
     if (!err_is(e))
         e = replace(&edit);
     if (edit.folder_fd >= 0)

@@ -15,12 +15,23 @@
 enum users_edit_kind {
     USERS_ADD,    /* ERR_CONFLICT where the user is there; makes the file where there is none */
     USERS_CHANGE, /* the password; ERR_NOT_FOUND where the user is not there */
+    USERS_ALLOW,  /* only more senders and certificates; likewise */
     USERS_REMOVE, /* likewise */
 };
 
-/* `name` is prepared; `password` is valid, and not looked at by USERS_REMOVE. Nothing is changed
- * where the file is not good as it stands: `messages` tells why, as users_load does. Takes long. */
-struct err users_edit(const char *file, enum users_edit_kind kind, struct span name,
-                      struct span password, struct buf *messages);
+struct users_edit {
+    enum users_edit_kind kind;
+    struct span name;     /* prepared */
+    struct span password; /* valid, or empty: none; of USERS_ADD and USERS_CHANGE */
+    /* What the user may use besides what the file has; not with USERS_REMOVE. */
+    const struct span *send_as;
+    unsigned send_as_count;
+    const struct fingerprint *certificates;
+    unsigned certificate_count;
+};
+
+/* Nothing is changed where the file is not good as it stands, or would not be behind the change:
+ * `messages` tells why, as users_load does. Takes long. */
+struct err users_edit(const char *file, const struct users_edit *edit, struct buf *messages);
 
 #endif

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FIELD_SEND_AS "send_as"
-
 enum { NAME_SHOWN_MAX = 60, ADDRESS_MAX = 320 };
 
 struct parsing {
@@ -19,6 +17,7 @@ struct parsing {
     unsigned line;
     unsigned problems;
     unsigned address_count;
+    unsigned certificate_count;
 };
 
 /* One key of the third part of a line. A new key is a new row. */
@@ -65,18 +64,6 @@ static char *own(const struct parsing *p, struct span part)
     return p->users->text + (part.ptr - p->users->text);
 }
 
-static bool hex_value(char c, unsigned *value)
-{
-    c = ascii_lower(c);
-    if (ascii_is_digit(c))
-        *value = (unsigned)(c - '0');
-    else if (c >= 'a' && c <= 'f')
-        *value = (unsigned)(c - 'a') + 10;
-    else
-        return false;
-    return true;
-}
-
 /* Undoes "%XX", in place. */
 static bool unescape(struct parsing *p, struct span *value)
 {
@@ -84,11 +71,11 @@ static bool unescape(struct parsing *p, struct span *value)
     size_t len = 0;
 
     for (size_t i = 0; i < value->len; i++) {
-        unsigned high, low;
         char c = bytes[i];
         if (c == '%') {
-            if (value->len - i < 3 || !hex_value(bytes[i + 1], &high) ||
-                !hex_value(bytes[i + 2], &low))
+            int high = value->len - i < 3 ? -1 : ascii_hex_value(bytes[i + 1]);
+            int low = value->len - i < 3 ? -1 : ascii_hex_value(bytes[i + 2]);
+            if (high < 0 || low < 0)
                 return false;
             c = (char)(high << 4 | low);
             i += 2;
@@ -118,9 +105,23 @@ static const char *take_send_as(struct parsing *p, struct users_entry *entry, st
     return NULL;
 }
 
+static const char *take_certificate(struct parsing *p, struct users_entry *entry, struct span value)
+{
+    struct fingerprint fingerprint;
+
+    if (!fingerprint_parse(value, &fingerprint))
+        return "sha256: and 64 hexadecimal digits";
+    if (entry->certificate_count == 0)
+        entry->certificates = &p->users->fingerprints[p->certificate_count];
+    p->users->fingerprints[p->certificate_count++] = fingerprint;
+    entry->certificate_count++;
+    return NULL;
+}
+
 static const struct field fields[] = {
     {USERS_FIELD_SCRAM, false, take_scram},
-    {FIELD_SEND_AS, true, take_send_as},
+    {USERS_FIELD_SEND_AS, true, take_send_as},
+    {USERS_FIELD_CERTIFICATE, true, take_certificate},
 };
 
 static const struct field *find_field(struct span key)
@@ -140,7 +141,7 @@ static void parse_field(struct parsing *p, struct users_entry *entry, struct spa
     const struct field *field = find_field(key);
 
     if (field == NULL) {
-        problem(p, "there is no key \"%.*s\"; scram and send_as are known",
+        problem(p, "there is no key \"%.*s\"; scram, send_as and certificate are known",
                 SPAN_ARG(span_head(key, NAME_SHOWN_MAX)));
         return;
     }
@@ -223,6 +224,45 @@ static int compare_entries(const void *a, const void *b)
     return order != 0 ? order : (one->line > other->line) - (one->line < other->line);
 }
 
+static int compare_fingerprints(const void *a, const void *b)
+{
+    const struct users_owner *one = a, *other = b;
+
+    return fingerprint_compare(one->fingerprint, other->fingerprint);
+}
+
+static int compare_owners(const void *a, const void *b)
+{
+    const struct users_owner *one = a, *other = b;
+    int order = compare_fingerprints(a, b);
+
+    return order != 0
+               ? order
+               : (one->entry->line > other->entry->line) - (one->entry->line < other->entry->line);
+}
+
+/* Whose each certificate is, sorted; tells of those that are there twice. */
+static void arrange_certificates(struct parsing *p)
+{
+    struct users *users = p->users;
+
+    for (unsigned i = 0; i < users->count; i++) {
+        const struct users_entry *entry = &users->entries[i];
+        for (unsigned n = 0; n < entry->certificate_count; n++)
+            users->owners[users->owner_count++] =
+                (struct users_owner){&entry->certificates[n], entry};
+    }
+    if (users->owner_count > 1)
+        qsort(users->owners, users->owner_count, sizeof *users->owners, compare_owners);
+    for (unsigned i = 1; i < users->owner_count; i++) {
+        const struct users_owner *owner = &users->owners[i];
+        if (fingerprint_compare(owner->fingerprint, owner[-1].fingerprint) != 0)
+            continue;
+        p->line = owner->entry->line;
+        problem(p, "this certificate is already in line %u", owner[-1].entry->line);
+    }
+}
+
 /* Sorts, tells of names that are there twice, and gathers the decoys. */
 static void arrange(struct parsing *p)
 {
@@ -254,10 +294,9 @@ static size_t count_users(struct span text)
     return count;
 }
 
-/* At most so many addresses. */
-static size_t count_addresses(struct span text)
+/* At most so many fields "key=" will there be. */
+static size_t count_fields(struct span text, struct span key)
 {
-    const struct span key = SPAN(FIELD_SEND_AS "=");
     size_t count = 0;
 
     for (const char *at; text.len > 0 && (at = memmem(text.ptr, text.len, key.ptr, key.len));) {
@@ -275,7 +314,11 @@ static struct users *make_users(struct span text, size_t users_max)
     users->entries = mem_zalloc(users_max * sizeof *users->entries);
     users->hashed = mem_zalloc(users_max * sizeof(struct users_entry *));
     users->keyed = mem_zalloc(users_max * sizeof(struct users_entry *));
-    users->addresses = mem_zalloc(count_addresses(text) * sizeof *users->addresses);
+    users->addresses =
+        mem_zalloc(count_fields(text, SPAN(USERS_FIELD_SEND_AS "=")) * sizeof *users->addresses);
+    size_t certificates_max = count_fields(text, SPAN(USERS_FIELD_CERTIFICATE "="));
+    users->fingerprints = mem_zalloc(certificates_max * sizeof *users->fingerprints);
+    users->owners = mem_zalloc(certificates_max * sizeof *users->owners);
     users->text_len = text.len + 1;
     users->text = mem_zalloc(users->text_len);
     if (text.len > 0)
@@ -298,6 +341,7 @@ struct err users_parse(struct span text, const char *file, struct buf *messages,
         parse_line(&p, span_split(rest, '\n', &rest));
     }
     arrange(&p);
+    arrange_certificates(&p);
     if (p.problems == 0) {
         *out = p.users;
         return ERR_OK;
@@ -323,4 +367,14 @@ const struct users_entry *users_find(const struct users *users, struct span name
             low = middle + 1;
     }
     return NULL;
+}
+
+const struct users_entry *users_find_certificate(const struct users *users,
+                                                 const struct fingerprint *fingerprint)
+{
+    const struct users_owner wanted = {.fingerprint = fingerprint};
+    const struct users_owner *found = bsearch(&wanted, users->owners, users->owner_count,
+                                              sizeof *users->owners, compare_fingerprints);
+
+    return found != NULL ? found->entry : NULL;
 }

@@ -9,6 +9,12 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+/* Whose certificate it is. */
+struct users_owner {
+    const struct fingerprint *fingerprint;
+    const struct users_entry *entry;
+};
+
 struct users {
     atomic_uint references;
     struct users_entry *entries; /* sorted by name */
@@ -17,8 +23,11 @@ struct users {
     unsigned hashed_count;
     struct users_entry **keyed; /* those with SCRAM keys */
     unsigned keyed_count;
-    struct span *addresses; /* of all entries' send_as */
-    char *text;             /* what the entries point into; parsing cuts it up */
+    struct span *addresses;           /* of all entries' send_as */
+    struct fingerprint *fingerprints; /* of all entries' certificates */
+    struct users_owner *owners;       /* sorted by fingerprint */
+    unsigned owner_count;
+    char *text; /* what the entries point into; parsing cuts it up */
     size_t text_len;
 };
 
@@ -39,7 +48,9 @@ struct err users_file_load(const char *file, struct stat *st_out, struct buf *me
 /* Erases what the buf holds and releases it. */
 void users_file_forget(struct buf *text);
 
-/* The key of the field that has SCRAM keys. */
-#define USERS_FIELD_SCRAM "scram"
+/* The keys of the third part of a line. */
+#define USERS_FIELD_SCRAM       "scram"
+#define USERS_FIELD_SEND_AS     "send_as"
+#define USERS_FIELD_CERTIFICATE "certificate"
 
 #endif

@@ -105,4 +105,13 @@ static inline bool ascii_is_alnum(char c)
     return ascii_is_alpha(c) || ascii_is_digit(c);
 }
 
+/* Of a hexadecimal digit in either case; -1 where it is none. */
+static inline int ascii_hex_value(char c)
+{
+    c = ascii_lower(c);
+    if (ascii_is_digit(c))
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 #endif

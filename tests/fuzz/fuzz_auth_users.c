@@ -10,6 +10,8 @@ static void check_users(const struct users *users)
         MUST(entry->hash == NULL || strlen(entry->hash) > 0);
         for (unsigned n = 0; n < entry->send_as_count; n++)
             MUST(entry->send_as[n].len > 0);
+        for (unsigned n = 0; n < entry->certificate_count; n++)
+            MUST(users_find_certificate(users, &entry->certificates[n]) == entry);
         if (entry->has_keys) {
             char text[SCRAM_KEYS_TEXT_MAX];
             struct scram_keys again;

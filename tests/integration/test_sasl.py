@@ -4,6 +4,7 @@ and hmac; and smarthopctl's users against both."""
 import base64
 import hashlib
 import hmac
+import json
 import os
 import pty
 import secrets
@@ -12,6 +13,7 @@ import termios
 from pathlib import Path
 
 import pytest
+from support import certificates
 
 BIN = Path(os.environ.get("SMARTHOP_BIN", "build/release/bin")).resolve()
 DEADLINE = 60
@@ -213,6 +215,45 @@ def test_user_commands(users):
     assert smarthopctl(users, "list").stdout == "b,ü= plain scram\n"
     assert oct(users.stat().st_mode & 0o777) == "0o600"
     assert smarthopctl(users, "passwd").returncode == 2
+
+
+def test_user_grants(users, tmp_path):
+    """Senders and certificates: with a new user, with a new password, and alone."""
+    pairs = [certificates.make(tmp_path, name, f"DNS:{name}.test") for name in ("one", "two")]
+    one, two = (certificates.fingerprint(pair) for pair in pairs)
+    options = ("--send-as", "@a.example", "--send-as", "x@b.example",
+               "--certificate", pairs[0].certificate)
+    done = smarthopctl(users, "add", "web", "--no-password", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = f"web no-password send_as=@a.example,x@b.example certificate={one}"
+    assert smarthopctl(users, "list").stdout.splitlines()[-1] == listed
+    done = smarthopctl(users, "allow", "web", "--certificate", pairs[1].certificate)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert smarthopctl(users, "list").stdout.splitlines()[-1] == f"{listed},{two}"
+    done = smarthopctl(users, "passwd", "web", "--password-stdin", "--send-as", "*", password="x")
+    assert (done.returncode, done.stderr) == (0, "")
+    (web,) = [user for user in json.loads(smarthopctl(users, "list", "--json").stdout)
+              if user["name"] == "web"]
+    assert web == {"name": "web", "plain": True, "scram": True, "certificates": [one, two],
+                   "send_as": ["@a.example", "x@b.example", "*"]}
+
+
+def test_user_grants_refused(users, tmp_path):
+    pair = certificates.make(tmp_path, "one", "DNS:one.test")
+    smarthopctl(users, "allow", "alice", "--certificate", pair.certificate)
+    before = users.read_text()
+    for words, why in {
+        ("--certificate", pair.certificate): "this certificate is already in line 2",
+        ("--certificate", pair.key): "there is no certificate (PEM) in it",
+        ("--certificate", tmp_path / "none"): "No such file",
+        ("--send-as", "nobody"): "send_as: expected an address",
+        (): "nothing is to be allowed",
+    }.items():
+        done = smarthopctl(users, "allow", "b,ü=", *words)
+        assert done.returncode != 0
+        assert why in done.stderr
+    assert smarthopctl(users, "remove", "alice", "--send-as", "a@b").returncode == 2
+    assert users.read_text() == before
 
 
 class Terminal:

@@ -11,6 +11,11 @@
 
 static char folder[SCRATCH_PATH];
 
+#define DIGITS_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define DIGITS_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define DIGITS_C "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+#define DIGITS_D "abababababababababababababababababababababababababababababababab"
+
 static int enter(void **state)
 {
     (void)state;
@@ -79,6 +84,42 @@ static void reads_users(void **state)
     users_unref(NULL);
 }
 
+static struct fingerprint fingerprint_of(const char *digits)
+{
+    struct fingerprint fingerprint;
+    char text[FINGERPRINT_TEXT_SIZE];
+
+    snprintf(text, sizeof text, "sha256:%s", digits);
+    assert_true(fingerprint_parse(span_cstr(text), &fingerprint));
+    return fingerprint;
+}
+
+static const struct users_entry *owner_of(const struct users *users, const char *digits)
+{
+    struct fingerprint fingerprint = fingerprint_of(digits);
+
+    return users_find_certificate(users, &fingerprint);
+}
+
+static void certificates_have_one_owner(void **state)
+{
+    struct users *users = users_of("z:*:certificate=sha256:" DIGITS_B "\n"
+                                   "m:*:certificate=sha256:" DIGITS_C ",send_as=@x,"
+                                   "certificate=sha256:" DIGITS_A "\na:*\n");
+
+    (void)state;
+    assert_ptr_equal(owner_of(users, DIGITS_A), users_find(users, SPAN("m")));
+    assert_ptr_equal(owner_of(users, DIGITS_C), users_find(users, SPAN("m")));
+    assert_ptr_equal(owner_of(users, DIGITS_B), users_find(users, SPAN("z")));
+    assert_int_equal(users_find(users, SPAN("m"))->certificate_count, 2);
+    assert_int_equal(users_find(users, SPAN("a"))->certificate_count, 0);
+    assert_null(owner_of(users, DIGITS_D));
+    users_unref(users);
+    users = users_of("");
+    assert_null(owner_of(users, DIGITS_A));
+    users_unref(users);
+}
+
 static void tells_each_mistake(void **state)
 {
     static const struct {
@@ -101,14 +142,21 @@ static void tells_each_mistake(void **state)
         {"a:$y$j9T$4j74JKpAIg7WEFX5MHyiF.\n",
          "users:1: the hash is none that libcrypt takes and thinks safe; * stands for none\n"},
         {"\n#\na:*\nA:*\n", "users:4: a is already in line 3\n"},
-        {"a:*:quota=5\n", "users:1: there is no key \"quota\"; scram and send_as are known\n"},
-        {"a:*:=\n", "users:1: there is no key \"\"; scram and send_as are known\n"},
+        {"a:*:quota=5\n",
+         "users:1: there is no key \"quota\"; scram, send_as and certificate are known\n"},
+        {"a:*:=\n", "users:1: there is no key \"\"; scram, send_as and certificate are known\n"},
         {"a:*:scram=x\n", "users:1: scram: expected SCRAM-SHA-256$iterations:salt$key:key\n"},
         {"a:*:scram=" PENCIL_KEYS ",scram=" PENCIL_KEYS "\n", "users:1: scram is given twice\n"},
         {"a:*:send_as=x\n", "users:1: send_as: expected an address, @domain or *\n"},
         {"a:*:send_as=x@\n", "users:1: send_as: expected an address, @domain or *\n"},
         {"a:*:send_as=%2\n", "users:1: send_as: % begins a byte in hexadecimal, as in %2C\n"},
         {"a:*:send_as=%zz@x\n", "users:1: send_as: % begins a byte in hexadecimal, as in %2C\n"},
+        {"a:*:certificate=sha1:" DIGITS_A "\n",
+         "users:1: certificate: expected sha256: and 64 hexadecimal digits\n"},
+        {"a:*:certificate=sha256:" DIGITS_A "\nb:*:certificate=SHA256:" DIGITS_A "\n",
+         "users:2: this certificate is already in line 1\n"},
+        {"a:*:certificate=sha256:" DIGITS_A ",certificate=sha256:" DIGITS_A "\n",
+         "users:1: this certificate is already in line 1\n"},
         {"a\nb\n", "users:1: expected name:hash or name:hash:key=value,...\n"
                    "users:2: expected name:hash or name:hash:key=value,...\n"},
     };
@@ -171,7 +219,9 @@ static struct err edit(enum users_edit_kind kind, const char *name, const char *
     struct buf messages;
 
     buf_init(&messages, 0);
-    struct err e = users_edit("users", kind, span_cstr(name), span_cstr(password), &messages);
+    struct users_edit wanted = {
+        .kind = kind, .name = span_cstr(name), .password = span_cstr(password)};
+    struct err e = users_edit("users", &wanted, &messages);
     buf_fini(&messages);
     return e;
 }
@@ -226,6 +276,61 @@ static void edits(void **state)
     assert_memory_equal(text, after, sizeof after - 1);
 }
 
+static struct err allow(enum users_edit_kind kind, const char *password, const char *sender,
+                        const char *digits, struct buf *messages)
+{
+    struct span senders[] = {span_cstr(sender), SPAN("@own.example")};
+    struct fingerprint certificate = fingerprint_of(digits);
+    struct users_edit wanted = {
+        .kind = kind,
+        .name = SPAN("user"),
+        .password = span_cstr(password),
+        .send_as = senders,
+        .send_as_count = 2,
+        .certificates = &certificate,
+        .certificate_count = 1,
+    };
+
+    buf_clear(messages);
+    return users_edit("users", &wanted, messages);
+}
+
+static void grants_are_added(void **state)
+{
+    static const char added[] = "user:*:send_as=%25a%2Cb@x,send_as=@own.example,"
+                                "certificate=sha256:" DIGITS_A "\n";
+    static const char allowed[] = "user:*:send_as=%25a%2Cb@x,send_as=@own.example,"
+                                  "certificate=sha256:" DIGITS_A ",send_as=*,"
+                                  "certificate=sha256:" DIGITS_B "\n";
+    char text[4096];
+    struct buf messages;
+
+    (void)state;
+    buf_init(&messages, 0);
+    write_users("other:*:certificate=sha256:" DIGITS_C "\n");
+    assert_int_equal(allow(USERS_ALLOW, "", "*", DIGITS_A, &messages).kind, ERR_NOT_FOUND);
+    assert_false(err_is(allow(USERS_ADD, "", "%a,b@x", DIGITS_A, &messages)));
+    read_users(text, sizeof text);
+    assert_non_null(strstr(text, added));
+    assert_false(err_is(allow(USERS_ALLOW, "", "*", DIGITS_B, &messages)));
+    assert_false(err_is(allow(USERS_ALLOW, "", "*", DIGITS_B, &messages)));
+    read_users(text, sizeof text);
+    assert_non_null(strstr(text, allowed));
+    assert_int_equal(allow(USERS_ALLOW, "", "none", DIGITS_B, &messages).kind, ERR_INVALID);
+    assert_non_null(memmem(messages.data, messages.end, ":2: send_as: expected", 21));
+    assert_int_equal(allow(USERS_ALLOW, "", "*", DIGITS_C, &messages).kind, ERR_INVALID);
+    assert_non_null(memmem(messages.data, messages.end, ":2: this certificate is already", 31));
+    assert_false(err_is(allow(USERS_CHANGE, "secret", "*", DIGITS_A, &messages)));
+    assert_password("user", "secret");
+    assert_false(err_is(allow(USERS_ALLOW, "", "*", DIGITS_D, &messages)));
+    assert_password("user", "secret");
+    assert_false(err_is(allow(USERS_CHANGE, "", "*", DIGITS_D, &messages)));
+    read_users(text, sizeof text);
+    assert_null(strstr(text, "scram="));
+    assert_non_null(strstr(text, "\nuser:*:send_as="));
+    buf_fini(&messages);
+}
+
 static void a_new_file_is_private(void **state)
 {
     struct stat st;
@@ -242,7 +347,9 @@ static void a_new_file_is_private(void **state)
     write_users("");
     struct buf messages;
     buf_init(&messages, 0);
-    assert_false(err_is(users_edit("link", USERS_ADD, SPAN("a"), SPAN("b"), &messages)));
+    assert_false(err_is(users_edit(
+        "link", &(struct users_edit){USERS_ADD, .name = SPAN("a"), .password = SPAN("b")},
+        &messages)));
     buf_fini(&messages);
     assert_password("a", "b");
 }
@@ -372,11 +479,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_users),
+        cmocka_unit_test(certificates_have_one_owner),
         cmocka_unit_test(tells_each_mistake),
         cmocka_unit_test(mistakes_are_bounded),
         cmocka_unit_test(names_and_passwords),
         IN_FOLDER(the_file_must_be_private),
         IN_FOLDER(edits),
+        IN_FOLDER(grants_are_added),
         IN_FOLDER(a_new_file_is_private),
         IN_FOLDER(editors_take_turns),
         IN_FOLDER(follows_the_file),

@@ -1,4 +1,6 @@
 """Certificates for the tests, made with openssl(1)."""
+import hashlib
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,3 +21,9 @@ def make(folder, name, *alternatives):
         "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", pair.key,
         "-out", pair.certificate, "-addext", f"subjectAltName={','.join(alternatives)}")
     return pair
+
+
+def fingerprint(pair):
+    """As users files and listeners name it."""
+    der = ssl.PEM_cert_to_DER_cert(pair.certificate.read_text())
+    return f"sha256:{hashlib.sha256(der).hexdigest()}"
