@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/control.h"
+#include "daemon_tls.h"
 #include "net/local.h"
 #include "proto/ip.h"
 #include "sources.h"
@@ -68,27 +69,6 @@ static bool fail(const char *what, struct err e)
 
 /* ---- configuration ------------------------------------------------------------------------ */
 
-/* *out is NULL where no certificate is configured. */
-static bool load_tls(const struct conf *conf, const struct tls_server *old, char *problem,
-                     size_t problem_size, struct tls_server **out)
-{
-    *out = NULL;
-    if (conf->tls_certificate == NULL)
-        return true;
-    unsigned count = conf->certificate_count + 1;
-    struct tls_certificate_files *files = mem_zalloc(count * sizeof *files);
-    files[0].certificate = conf->tls_certificate;
-    files[0].key = conf->tls_key;
-    for (unsigned i = 0; i < conf->certificate_count; i++) {
-        files[i + 1].server_name = conf->certificates[i].server_name;
-        files[i + 1].certificate = conf->certificates[i].certificate;
-        files[i + 1].key = conf->certificates[i].key;
-    }
-    struct err e = tls_server_create(files, count, old, problem, problem_size, out);
-    free(files);
-    return !err_is(e);
-}
-
 static void log_lines(enum log_level level, const char *event, const struct buf *messages)
 {
     struct span rest = buf_span(messages);
@@ -133,7 +113,7 @@ static bool reload(void *context, struct buf *messages)
         log_lines(LOG_ERROR, "reload-refused", messages);
         return false;
     }
-    bool usable = load_tls(next, d->tls, problem, sizeof problem, &tls);
+    bool usable = daemon_load_tls(next, d->tls, problem, sizeof problem, &tls);
     if (!usable)
         buf_addf(messages, "%s\n", problem);
     if (!usable || err_is(sources_reload(&d->sources, next, messages))) {
@@ -456,7 +436,8 @@ static bool bind_address(struct daemon *d, const struct conf_listener *listener,
                      .tls = listener->tls,
                      .role = listener->role,
                      .auth = listener->auth,
-                     .proxy = listener->proxy},
+                     .proxy = listener->proxy,
+                     .client_certificates = listener->client_certificates},
         };
         struct err e = listener_bind(wanted, &bound->fd);
         if (err_is(e))
@@ -593,7 +574,7 @@ static bool load_first_tls(const struct conf *conf, struct tls_server **out)
 {
     char problem[512];
 
-    if (load_tls(conf, NULL, problem, sizeof problem, out))
+    if (daemon_load_tls(conf, NULL, problem, sizeof problem, out))
         return true;
     fprintf(stderr, "smarthopd: %s\n", problem);
     return false;

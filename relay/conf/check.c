@@ -178,6 +178,36 @@ static void check_role(struct conf_loading *loading, const struct conf_listener 
     }
 }
 
+/* What a listener says of certificates must be able to have an effect. */
+static void check_client_certificates(struct conf_loading *loading, unsigned at)
+{
+    const struct conf_listener *listener = &loading->conf->listeners[at];
+    unsigned line = place_of(loading, CONF_LISTENER, at);
+    bool asks = listener->client_certificates != CONF_CERTIFICATES_NO;
+
+    if (asks && listener->tls == CONF_TLS_NONE)
+        conf_source_problem(&loading->source, line,
+                            "listener \"%s\": client_certificates needs TLS", listener->name);
+    if (!asks && (listener->client_ca != NULL || listener->relay_certificate_count > 0))
+        conf_source_problem(&loading->source, line,
+                            "listener \"%s\": client_certificates is no, so that %s has no effect",
+                            listener->name,
+                            listener->client_ca != NULL ? "client_ca" : "relay_certificates");
+    if (listener->role == CONF_ROLE_SUBMISSION && listener->relay_certificate_count > 0)
+        conf_source_problem(&loading->source, line,
+                            "listener \"%s\" is for users who log in, so that "
+                            "relay_certificates has no effect",
+                            listener->name);
+    for (unsigned i = 0; listener->client_ca == NULL && i < listener->relay_certificate_count; i++)
+        if (listener->relay_certificates[i].kind != CONF_IDENTITY_FINGERPRINT) {
+            conf_source_problem(&loading->source, line,
+                                "listener \"%s\": without client_ca relay_certificates takes "
+                                "fingerprints only",
+                                listener->name);
+            break;
+        }
+}
+
 static void check_listeners(struct conf_loading *loading)
 {
     const struct conf *conf = loading->conf;
@@ -200,6 +230,7 @@ static void check_listeners(struct conf_loading *loading)
                                 listener->name);
         check_role(loading, listener, line);
         check_addresses(loading, i);
+        check_client_certificates(loading, i);
     }
 }
 

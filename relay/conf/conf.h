@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/fingerprint.h"
 #include "base/log.h"
 #include "base/span.h"
 
@@ -45,12 +46,33 @@ struct conf_domains {
 
 enum conf_listener_tls { CONF_TLS_NONE, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
 
+enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
+
 /* Who comes there, and so what is asked of them. */
 enum conf_listener_role {
     CONF_ROLE_RELAY,      /* servers and known networks (relay_networks) */
     CONF_ROLE_SUBMISSION, /* users, who must log in (RFC 6409) */
     CONF_ROLE_LMTP,       /* as relay, in the language of RFC 2033; also of lmtp_socket */
     CONF_ROLE_LOCAL,      /* programs on this machine, by submission_socket; not for listeners */
+};
+
+enum conf_client_certificates {
+    CONF_CERTIFICATES_NO,
+    CONF_CERTIFICATES_ASK,
+    CONF_CERTIFICATES_REQUIRE, /* no mail without one that counts */
+};
+
+/* Whose certificate it may be. */
+enum conf_identity_kind {
+    CONF_IDENTITY_VERIFIED, /* anybody's that client_ca vouches for */
+    CONF_IDENTITY_FINGERPRINT,
+    CONF_IDENTITY_HOST, /* one that client_ca vouches for and that names this host */
+};
+
+struct conf_identity {
+    enum conf_identity_kind kind;
+    struct fingerprint fingerprint;
+    char *host;
 };
 
 struct conf_listener {
@@ -65,6 +87,10 @@ struct conf_listener {
     struct conf_domains relay_domains;   /* see conf_relay_networks and conf_relay_domains */
     bool has_relay_networks;
     bool has_relay_domains;
+    enum conf_client_certificates client_certificates;
+    char *client_ca; /* PEM; NULL = certificates are taken as they are */
+    struct conf_identity *relay_certificates;
+    unsigned relay_certificate_count;
 };
 
 /* ESMTP extensions that can be switched off: bits of conf->extensions_off. */
@@ -192,6 +218,9 @@ struct conf {
     unsigned certificate_count;
     char *tls_certificate; /* NULL = no TLS */
     char *tls_key;
+    enum conf_tls_version tls_min_version;
+    char *tls_ciphers;              /* NULL = OpenSSL's choice */
+    char *tls_cipher_suites;        /* likewise */
     uint64_t tls_handshake_timeout; /* all times in milliseconds */
 
     struct conf_networks relay_networks;   /* who may send anywhere */
@@ -204,6 +233,7 @@ struct conf {
     struct conf_networks limit_exempt_networks; /* not counted by sessions_per_client */
     unsigned sessions_max;                      /* of the whole process */
     unsigned sessions_per_client;
+    unsigned client_handshakes_per_minute; /* TLS; 0 = no bound */
     uint64_t greeting_delay;
     bool refuse_early_talkers;
     bool client_names; /* looked up */

@@ -41,6 +41,8 @@ static const char *const extensions[] = {
 };
 static const char *const eight_bit_words[] = {"convert", "bounce", "send", NULL};
 static const char *const route_protocols[] = {"smtp", "lmtp", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const client_certificates[] = {"no", "ask", "require", NULL};
 static const char *const route_tls[] = {"none", "opportunistic", "required", NULL};
 
 enum {
@@ -108,6 +110,15 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, tls_key), .type = CONF_PATH, .standard = "", .max = PATH_LENGTH_MAX,
      .example = "var/tls/key.pem", .reloadable = true,
      .help = "The private key, PEM, that goes with tls_certificate."},
+    {FIELD(conf, tls_min_version), .type = CONF_ENUM, .standard = "1.2", .words = tls_versions,
+     .reloadable = true, .help = "The oldest version of TLS that listeners take."},
+    {FIELD(conf, tls_ciphers), .type = CONF_STRING, .standard = "", .max = 4096,
+     .example = "ECDHE+AESGCM:ECDHE+CHACHA20", .reloadable = true,
+     .help =
+         "What listeners offer with TLS 1.2, as ciphers(1) writes it. Empty: OpenSSL's choice."},
+    {FIELD(conf, tls_cipher_suites), .type = CONF_STRING, .standard = "", .max = 4096,
+     .example = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256", .reloadable = true,
+     .help = "The same with TLS 1.3: names of cipher suites with colons between them."},
     {FIELD(conf, tls_handshake_timeout), .type = CONF_DURATION, .standard = "30s", .min = 10 * MS,
      .max = 10 * MINUTES, .reloadable = true,
      .help = "How long a TLS handshake may take, on either side."},
@@ -161,13 +172,17 @@ static const struct conf_key global_keys[] = {
      .standard = "127.0.0.0/8, ::1",
      .max = LIST_MAX,
      .reloadable = true,
-     .help = "Clients that sessions_per_client does not bind."},
+     .help = "Clients that sessions_per_client and client_handshakes_per_minute do not bind."},
     {FIELD(conf, sessions_max), .type = CONF_NUMBER, .unit = "sessions", .standard = "20000",
      .min = 1, .max = MILLION, .reloadable = true,
      .help = "Sessions at a time, of all clients together."},
     {FIELD(conf, sessions_per_client), .type = CONF_NUMBER, .unit = "sessions", .standard = "100",
      .min = 1, .max = MILLION, .reloadable = true,
      .help = "Sessions at a time of one client address."},
+    {FIELD(conf, client_handshakes_per_minute), .type = CONF_NUMBER, .unit = "handshakes",
+     .standard = "600", .max = MILLION, .reloadable = true,
+     .help = "TLS handshakes that one client address (of IPv6: one /64) may begin in a minute. "
+             "0: no bound."},
     {FIELD(conf, greeting_delay), .type = CONF_DURATION, .standard = "0", .max = 30 * SECONDS,
      .reloadable = true,
      .help = "How long clients of a relay listener wait for the greeting. Programs that send junk "
@@ -388,6 +403,27 @@ static const struct conf_key listener_keys[] = {
      .help = "Offer AUTH. A user who has logged in may relay. Always so for submission."},
     {FIELD(conf_listener, proxy), .type = CONF_BOOL, .standard = "no",
      .help = "Every connection begins with a PROXY header, version 1 or 2, from proxy_networks."},
+    {FIELD(conf_listener, client_certificates), .type = CONF_ENUM, .standard = "no",
+     .words = client_certificates,
+     .help = "no: clients are not asked for a certificate; ask: they may show one, to relay by it "
+             "or to log in by it (EXTERNAL); require: without one that counts MAIL and AUTH are "
+             "refused with 530."},
+    {FIELD(conf_listener, client_ca), .type = CONF_PATH, .standard = "", .max = PATH_LENGTH_MAX,
+     .example = "var/tls/clients.pem", .reloadable = true,
+     .help = "Certificates of authorities, PEM: only client certificates that come from one of "
+             "these count. Empty: each counts, by its fingerprint alone; nothing that it says of "
+             "itself is believed."},
+    {.name = "relay_certificates",
+     LIST(conf_listener, relay_certificates, relay_certificate_count),
+     .type = CONF_IDENTITIES,
+     .standard = "",
+     .example = "\"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
+     .max = LIST_MAX,
+     .reloadable = true,
+     .help = "Clients that may relay by their certificate, as if they were in relay_networks: the "
+             "fingerprint of the certificate as a whole; with client_ca also \"dns:host\", which "
+             "the certificate must name as a dNSName (wildcards in it do not count), or \"*\" for "
+             "every certificate from there."},
 };
 
 static const struct conf_key certificate_keys[] = {

@@ -21,6 +21,7 @@ enum conf_type {
     CONF_HOPS,
     CONF_DOMAINS, /* or ".domain" */
     CONF_BLOCK_LISTS,
+    CONF_IDENTITIES,
     CONF_WORDS, /* a set of `words`: the bits 1, 2, 4, .. of an unsigned */
     CONF_MARK,  /* yes or no, kept only as the route's action */
 };
@@ -72,7 +73,8 @@ extern const struct conf_section conf_sections[CONF_SECTIONS];
 static inline bool conf_key_is_list(const struct conf_key *key)
 {
     return key->type == CONF_NETWORKS || key->type == CONF_ADDRESSES || key->type == CONF_HOPS ||
-           key->type == CONF_DOMAINS || key->type == CONF_BLOCK_LISTS || key->type == CONF_WORDS;
+           key->type == CONF_DOMAINS || key->type == CONF_BLOCK_LISTS || key->type == CONF_WORDS ||
+           key->type == CONF_IDENTITIES;
 }
 
 static inline void *conf_key_field(const struct conf_key *key, const void *item)

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "conf/address.h"
 #include "conf/block_list.h"
+#include "conf/identity.h"
 #include "conf/pattern.h"
 #include "conf/source.h"
 
@@ -123,6 +124,9 @@ void conf_value_print_expected(const struct conf_key *key, struct buf *out)
         break;
     case CONF_BLOCK_LISTS:
         buf_addf(out, "a list of DNS block lists");
+        break;
+    case CONF_IDENTITIES:
+        buf_addf(out, "a list of certificates, or none");
         break;
     case CONF_WORDS:
         buf_addf(out, "a list of ");
@@ -273,6 +277,8 @@ static size_t item_size(const struct conf_key *key)
         return sizeof(char *);
     if (key->type == CONF_BLOCK_LISTS)
         return sizeof(struct conf_block_list);
+    if (key->type == CONF_IDENTITIES)
+        return sizeof(struct conf_identity);
     return key->type == CONF_ADDRESSES ? sizeof(struct conf_address) : sizeof(struct conf_hop);
 }
 
@@ -304,6 +310,7 @@ static bool append(const struct conf_key *key, void *item, struct span text, str
         struct conf_hop hop;
         char *domain;
         struct conf_block_list list;
+        struct conf_identity identity;
     } one;
     size_t size = item_size(key);
     unsigned *count = count_field(key, item);
@@ -322,6 +329,8 @@ static bool append(const struct conf_key *key, void *item, struct span text, str
         good = domain_parse(text, &one.domain, why);
     else if (key->type == CONF_BLOCK_LISTS)
         good = conf_block_list_parse(text, &one.list, why);
+    else if (key->type == CONF_IDENTITIES)
+        good = conf_identity_parse(text, &one.identity, why);
     else
         good = conf_hop_parse(text, &one.hop, why);
     if (!good)
@@ -366,6 +375,7 @@ bool conf_value_add(const struct conf_key *key, void *item, struct span text, co
     case CONF_HOPS:
     case CONF_DOMAINS:
     case CONF_BLOCK_LISTS:
+    case CONF_IDENTITIES:
         return append(key, item, text, why);
     case CONF_WORDS:
         return add_word(key, item, text, why);
@@ -400,12 +410,15 @@ void conf_value_free(const struct conf_key *key, void *item)
         struct conf_hop *hops = key->type == CONF_HOPS ? *list : NULL;
         char **domains = key->type == CONF_DOMAINS ? *list : NULL;
         struct conf_block_list *zones = key->type == CONF_BLOCK_LISTS ? *list : NULL;
+        struct conf_identity *identities = key->type == CONF_IDENTITIES ? *list : NULL;
         for (unsigned i = 0; hops != NULL && i < *count_field(key, item); i++)
             free(hops[i].host);
         for (unsigned i = 0; domains != NULL && i < *count_field(key, item); i++)
             free(domains[i]);
         for (unsigned i = 0; zones != NULL && i < *count_field(key, item); i++)
             free(zones[i].zone);
+        for (unsigned i = 0; identities != NULL && i < *count_field(key, item); i++)
+            free(identities[i].host);
         free(*list);
         *list = NULL;
         *count_field(key, item) = 0;
@@ -446,6 +459,8 @@ static void print_list(const struct conf_key *key, const void *item, struct buf 
             buf_addf(out, "%s", ((char *const *)list)[i]);
         else if (key->type == CONF_BLOCK_LISTS)
             conf_block_list_print((const struct conf_block_list *)list + i, out);
+        else if (key->type == CONF_IDENTITIES)
+            conf_identity_print((const struct conf_identity *)list + i, out);
         else
             conf_hop_print((const struct conf_hop *)list + i, out);
         buf_addf(out, "\"");
@@ -496,6 +511,7 @@ void conf_value_print(const struct conf_key *key, const void *item, struct buf *
     case CONF_HOPS:
     case CONF_DOMAINS:
     case CONF_BLOCK_LISTS:
+    case CONF_IDENTITIES:
         print_list(key, item, out);
         break;
     case CONF_WORDS:

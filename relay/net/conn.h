@@ -22,6 +22,7 @@
 #include "base/loop.h"
 #include "base/span.h"
 #include "net/tls.h"
+#include "net/tls_peer.h"
 
 #include <netinet/in.h>
 
@@ -77,11 +78,14 @@ void conn_deadline(struct conn *conn, uint64_t ms);
 
 /* Starts a TLS handshake; CONN_SECURED or CONN_FAILED follows. What was received in plain text and
  * not consumed is discarded: it must not be taken for something said under TLS (CVE-2011-0411).
- * Returns how many such bytes there were. Output gathered before leaves in plain text first. */
-size_t conn_start_tls_server(struct conn *conn, struct tls_server *server);
+ * Returns how many such bytes there were. Output gathered before leaves in plain text first. The
+ * client is asked for a certificate where `clients` is not NULL. */
+size_t conn_start_tls_server(struct conn *conn, struct tls_server *server,
+                             const struct tls_clients *clients);
 /* The same at the very start of a connection, where what has been received is the beginning of the
  * handshake. */
-void conn_continue_tls_server(struct conn *conn, struct tls_server *server);
+void conn_continue_tls_server(struct conn *conn, struct tls_server *server,
+                              const struct tls_clients *clients);
 size_t conn_start_tls_client(struct conn *conn, struct tls_client *client, const char *host,
                              enum tls_verify verify, struct ssl_session_st *resume);
 
@@ -105,12 +109,14 @@ struct conn_tls_info {
     const char *cipher;
     int bits;
     bool verified;           /* client side: chain and name are good */
-    const char *server_name; /* server side: SNI, checked to be a host name; NULL = none */
+    const char *server_name; /* server side: SNI as it came; NULL = none */
 };
 void conn_tls_info(const struct conn *conn, struct conn_tls_info *out);
 /* While CONN_SECURED is told: whether the peer has sent more behind its handshake. False without
  * TLS. */
 bool conn_tls_has_more(const struct conn *conn);
+/* The certificate that the peer has shown, for the caller to free; NULL = none, or no TLS yet. */
+struct tls_peer *conn_tls_peer(const struct conn *conn);
 enum conn_binding {
     CONN_BINDING_EXPORTER, /* RFC 9266; TLS 1.3 */
     CONN_BINDING_UNIQUE,   /* RFC 5929; TLS 1.2 with the extended master secret */

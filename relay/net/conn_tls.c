@@ -8,7 +8,7 @@ enum { PLAIN_MAX = 16384 /* one TLS record */ };
 
 static void fail_tls(struct conn *c)
 {
-    char text[160];
+    char text[TLS_ERROR_TEXT_SIZE];
 
     tls_error_text(text, sizeof text);
     /* The alert tells the peer why; it is only worth one try. */
@@ -105,21 +105,23 @@ static size_t start_tls(struct conn *c, SSL *ssl)
     return discarded;
 }
 
-size_t conn_start_tls_server(struct conn *c, struct tls_server *server)
+size_t conn_start_tls_server(struct conn *c, struct tls_server *server,
+                             const struct tls_clients *clients)
 {
-    size_t discarded = start_tls(c, tls_server_new_ssl(server));
+    size_t discarded = start_tls(c, tls_server_new_ssl(server, clients));
 
     conn_later(c);
     return discarded;
 }
 
-void conn_continue_tls_server(struct conn *c, struct tls_server *server)
+void conn_continue_tls_server(struct conn *c, struct tls_server *server,
+                              const struct tls_clients *clients)
 {
     struct buf early;
 
     buf_init(&early, 0);
     buf_add(&early, conn_input(c));
-    start_tls(c, tls_server_new_ssl(server));
+    start_tls(c, tls_server_new_ssl(server, clients));
     c->tls->kept = early;
     conn_later(c);
 }
@@ -150,6 +152,15 @@ void conn_tls_info(const struct conn *c, struct conn_tls_info *out)
     out->verified = !SSL_is_server(ssl) && SSL_get0_peer_certificate(ssl) != NULL &&
                     SSL_get_verify_result(ssl) == X509_V_OK;
     out->server_name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+}
+
+struct tls_peer *conn_tls_peer(const struct conn *c)
+{
+    const X509 *certificate =
+        c->tls != NULL && c->tls->secured ? SSL_get0_peer_certificate(c->tls->ssl) : NULL;
+
+    return certificate != NULL ? tls_peer_create(certificate, SSL_get_verify_result(c->tls->ssl))
+                               : NULL;
 }
 
 SSL_SESSION *conn_tls_session(const struct conn *c)

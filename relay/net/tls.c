@@ -1,7 +1,9 @@
 #include "net/tls.h"
 
 #include "base/memory.h"
+#include "net/tls_clients.h"
 #include "net/tls_io.h"
+#include "net/tls_name.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -20,8 +22,16 @@ struct tls_identity {
     SSL_CTX *ctx;
 };
 
+/* What it asks of its clients. */
+struct tls_asking {
+    char *listener;
+    struct tls_clients *clients;
+};
+
 struct tls_server {
     atomic_uint references;
+    struct tls_asking *asking;
+    unsigned asking_count;
     unsigned count;
     struct tls_identity identities[];
 };
@@ -35,7 +45,10 @@ void tls_error_text(char *text, size_t size)
 {
     unsigned long code = ERR_get_error();
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    char why[128];
 
+    if (ERR_SYSTEM_ERROR(code))
+        reason = strerror_r(ERR_GET_REASON(code), why, sizeof why);
     snprintf(text, size, "%s", reason ? reason : "TLS failure");
     ERR_clear_error();
 }
@@ -115,53 +128,68 @@ static struct err make_ctx(const SSL_METHOD *method, SSL_CTX **out)
     return ERR_OK;
 }
 
-static struct err load_identity(const struct tls_certificate_files *files, char *problem,
-                                size_t problem_size, struct tls_identity *out)
+static struct err refuse(const char *what, char *problem, size_t problem_size)
 {
-    char why[160];
-    const char *file = files->certificate;
+    char why[TLS_ERROR_TEXT_SIZE];
+
+    tls_error_text(why, sizeof why);
+    snprintf(problem, problem_size, "%s: %s", what, why);
+    return err_make(ERR_TLS, "make TLS context");
+}
+
+static struct err load_pair(SSL_CTX *ctx, const struct tls_certificate_files *files, char *problem,
+                            size_t problem_size)
+{
+    if (SSL_CTX_use_certificate_chain_file(ctx, files->certificate) != 1)
+        return refuse(files->certificate, problem, problem_size);
+    if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(ctx) != 1)
+        return refuse(files->key, problem, problem_size);
+    return ERR_OK;
+}
+
+static struct err load_identity(const struct tls_server_options *options, unsigned number,
+                                char *problem, size_t problem_size, struct tls_identity *out)
+{
+    static const unsigned char context[] = "smarthop";
+    const struct tls_certificate_files *files = &options->files[number];
     struct err e = make_ctx(TLS_server_method(), &out->ctx);
 
     if (err_is(e))
         return e;
-    static const unsigned char context[] = "smarthop";
     SSL_CTX_set_session_id_context(out->ctx, context, sizeof context - 1);
     SSL_CTX_set_num_tickets(out->ctx, 1);
+    if (options->floor == TLS_FLOOR_1_3)
+        SSL_CTX_set_min_proto_version(out->ctx, TLS1_3_VERSION);
     out->server_name = files->server_name ? mem_strdup(files->server_name) : NULL;
-    bool good = SSL_CTX_use_certificate_chain_file(out->ctx, files->certificate) == 1;
-    if (good) {
-        file = files->key;
-        good = SSL_CTX_use_PrivateKey_file(out->ctx, files->key, SSL_FILETYPE_PEM) == 1 &&
-               SSL_CTX_check_private_key(out->ctx) == 1;
-    }
-    if (good)
-        return ERR_OK;
-    tls_error_text(why, sizeof why);
-    snprintf(problem, problem_size, "%s: %s", file, why);
-    return err_make(ERR_TLS, "load certificate");
+    if (options->ciphers != NULL && SSL_CTX_set_cipher_list(out->ctx, options->ciphers) != 1)
+        return refuse("tls_ciphers", problem, problem_size);
+    if (options->cipher_suites != NULL &&
+        SSL_CTX_set_ciphersuites(out->ctx, options->cipher_suites) != 1)
+        return refuse("tls_cipher_suites", problem, problem_size);
+    return load_pair(out->ctx, files, problem, problem_size);
 }
 
-static bool identity_matches(const struct tls_identity *identity, struct span name)
+/* Another identity's context brings its own settings for certificates, so that clients have to be
+ * asked anew. */
+static void change_identity(SSL *ssl, const struct tls_identity *identity)
 {
-    if (identity->server_name == NULL)
-        return false;
-    struct span pattern = span_cstr(identity->server_name);
-    if (pattern.len > 2 && pattern.ptr[0] == '*') {
-        size_t dot = span_index(name, '.');
-        return span_equal_nocase(span_from(name, dot), span_from(pattern, 1));
-    }
-    return span_equal_nocase(pattern, name);
+    const struct tls_clients *clients = SSL_get_app_data(ssl);
+
+    SSL_set_SSL_CTX(ssl, identity->ctx);
+    if (clients != NULL)
+        tls_clients_ask(clients, ssl);
 }
 
 static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     struct tls_server *server = arg;
-    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    struct span name = span_cstr(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
 
     (void)alert;
-    for (unsigned i = 0; name != NULL && i < server->count; i++) {
-        if (identity_matches(&server->identities[i], span_cstr(name))) {
-            SSL_set_SSL_CTX(ssl, server->identities[i].ctx);
+    for (unsigned i = 1; name.len > 0 && i < server->count; i++) {
+        if (tls_name_matches(span_cstr(server->identities[i].server_name), name)) {
+            change_identity(ssl, &server->identities[i]);
             break;
         }
     }
@@ -183,23 +211,52 @@ static void share_ticket_keys(struct tls_server *server, const struct tls_server
     OPENSSL_cleanse(keys, sizeof keys);
 }
 
-struct err tls_server_create(const struct tls_certificate_files *files, unsigned count,
-                             const struct tls_server *old, char *problem, size_t problem_size,
-                             struct tls_server **out)
+static struct err load_identities(struct tls_server *server,
+                                  const struct tls_server_options *options, char *problem,
+                                  size_t problem_size)
 {
-    struct tls_server *server = mem_zalloc(sizeof *server + count * sizeof(struct tls_identity));
+    for (unsigned i = 0; i < options->count; i++) {
+        struct err e = load_identity(options, i, problem, problem_size, &server->identities[i]);
+        if (err_is(e))
+            return e;
+    }
+    return ERR_OK;
+}
+
+static struct err load_asking(struct tls_server *server, const struct tls_server_options *options,
+                              char *problem, size_t problem_size)
+{
+    server->asking = mem_zalloc(options->listener_count * sizeof *server->asking);
+    for (unsigned i = 0; i < options->listener_count; i++) {
+        const struct tls_listener *listener = &options->listeners[i];
+        struct tls_asking *asking = &server->asking[server->asking_count];
+        struct err e =
+            tls_clients_create(listener->authorities, problem, problem_size, &asking->clients);
+        if (err_is(e))
+            return e;
+        asking->listener = mem_strdup(listener->name);
+        server->asking_count++;
+    }
+    return ERR_OK;
+}
+
+struct err tls_server_create(const struct tls_server_options *options, char *problem,
+                             size_t problem_size, struct tls_server **out)
+{
+    struct tls_server *server =
+        mem_zalloc(sizeof *server + options->count * sizeof(struct tls_identity));
 
     *out = NULL;
     atomic_init(&server->references, 1);
-    server->count = count;
-    for (unsigned i = 0; i < count; i++) {
-        struct err e = load_identity(&files[i], problem, problem_size, &server->identities[i]);
-        if (err_is(e)) {
-            tls_server_unref(server);
-            return e;
-        }
+    server->count = options->count;
+    struct err e = load_identities(server, options, problem, problem_size);
+    if (!err_is(e))
+        e = load_asking(server, options, problem, problem_size);
+    if (err_is(e)) {
+        tls_server_unref(server);
+        return e;
     }
-    share_ticket_keys(server, old);
+    share_ticket_keys(server, options->old);
     SSL_CTX_set_tlsext_servername_callback(server->identities[0].ctx, on_server_name);
     SSL_CTX_set_tlsext_servername_arg(server->identities[0].ctx, server);
     *out = server;
@@ -221,16 +278,33 @@ void tls_server_unref(struct tls_server *server)
         SSL_CTX_free(server->identities[i].ctx);
         free(server->identities[i].server_name);
     }
+    for (unsigned i = 0; i < server->asking_count; i++) {
+        tls_clients_free(server->asking[i].clients);
+        free(server->asking[i].listener);
+    }
+    free(server->asking);
     free(server);
 }
 
-SSL *tls_server_new_ssl(struct tls_server *server)
+const struct tls_clients *tls_server_clients(const struct tls_server *server, const char *listener)
+{
+    for (unsigned i = 0; i < server->asking_count; i++)
+        if (strcmp(server->asking[i].listener, listener) == 0)
+            return server->asking[i].clients;
+    return NULL;
+}
+
+SSL *tls_server_new_ssl(struct tls_server *server, const struct tls_clients *clients)
 {
     SSL *ssl = SSL_new(server->identities[0].ctx);
 
     if (ssl == NULL)
         abort();
     SSL_set_accept_state(ssl);
+    if (clients != NULL) {
+        SSL_set_app_data(ssl, (void *)(uintptr_t)clients);
+        tls_clients_ask(clients, ssl);
+    }
     return ssl;
 }
 

@@ -32,7 +32,18 @@ static bool takes_log_ins(const struct session *s)
 
 bool auth_is_offered(const struct session *s)
 {
-    return takes_log_ins(s) && (s->secured || s->conf->auth_without_tls);
+    return takes_log_ins(s) && (s->secured || s->conf->auth_without_tls) &&
+           !certificate_is_missing(s);
+}
+
+/* Whether the client's certificate is somebody's. */
+static bool has_user(const struct session *s)
+{
+    struct users *users = auth_users(s->server->auth);
+    bool found = certificate_user(s, users).len > 0;
+
+    users_unref(users);
+    return found;
 }
 
 static unsigned offered_mechanisms(const struct session *s)
@@ -41,6 +52,8 @@ static unsigned offered_mechanisms(const struct session *s)
 
     if (s->secured)
         offered |= 1u << SASL_SCRAM_SHA_256_PLUS;
+    if (s->certificate != NULL && has_user(s))
+        offered |= 1u << SASL_EXTERNAL;
     return offered;
 }
 
@@ -250,6 +263,7 @@ static void create_exchange(struct session *s, enum sasl_mechanism mechanism)
     x->mechanism = mechanism;
     x->users = auth_users(s->server->auth);
     setting.users = x->users;
+    setting.identity = certificate_user(s, x->users);
     setting.bindings[SASL_BINDING_TLS_EXPORTER] =
         conn_tls_binding(s->conn, CONN_BINDING_EXPORTER, exporter, sizeof exporter);
     setting.bindings[SASL_BINDING_TLS_UNIQUE] =
@@ -262,6 +276,8 @@ static bool may_begin(struct session *s)
 {
     if (!takes_log_ins(s)) {
         session_refuse(s, 502, ESC(5, 5, 1), "AUTH is not available here");
+    } else if (!certificate_lets_in(s)) {
+        return false;
     } else if (!auth_is_offered(s)) {
         session_refuse(s, 538, ESC(5, 7, 11), "TLS first: log-ins in plain text are not taken");
     } else if (!s->esmtp) {

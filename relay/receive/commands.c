@@ -170,13 +170,17 @@ static void do_starttls(struct session *s, const struct smtp_command *command)
         session_end(s, "plain text behind STARTTLS");
         return;
     }
+    if (!session_may_handshake(s)) {
+        session_reply(s, 454, ESC(4, 7, 0), "Too many TLS handshakes, try again later");
+        return;
+    }
     reset(s);
     free(s->hello);
     s->hello = NULL;
     s->esmtp = false;
     session_reply(s, 220, ESC(2, 0, 0), "Go ahead");
     session_enter(s, SESSION_HANDSHAKE);
-    conn_start_tls_server(s->conn, s->tls);
+    conn_start_tls_server(s->conn, s->tls, certificate_clients(s));
 }
 
 /* ---- dispatch ----------------------------------------------------------------------------- */

@@ -103,6 +103,8 @@ void envelope_mail(struct session *s, struct span text)
         session_refuse(s, 503, ESC(5, 5, 1), "A transaction is under way");
         return;
     }
+    if (!certificate_lets_in(s))
+        return;
     if (s->listener.role == CONF_ROLE_SUBMISSION && s->user == NULL) {
         session_refuse(s, 530, ESC(5, 7, 0), "Log in first");
         return;

@@ -1,4 +1,8 @@
-/* Sessions of the whole process and of each client network, counted under one lock. */
+/*
+ * Sessions of the whole process and of each client network, and the TLS handshakes that each begins
+ * in a minute, counted under one lock. A client without sessions is kept only as long as its
+ * handshakes are to be remembered.
+ */
 #include "receive/session.h"
 
 #include <pthread.h>
@@ -13,39 +17,25 @@ struct client {
     struct client *next;
     struct client_key key;
     unsigned sessions;
+    unsigned handshakes;    /* in the minute that began at `minute` */
+    uint64_t minute;        /* clock_mono_ms */
+    struct list remembered; /* while it has handshakes, but no session */
 };
 
-enum { BUCKETS = 4096 };
+enum {
+    BUCKETS = 4096,
+    MINUTE = 60000,
+    REMEMBERED_MAX = 65536, /* clients without a session; beyond it the oldest is forgotten */
+    FORGET_MOST = 2,        /* at a time: more than come in */
+};
 
 struct receive_limits {
     pthread_mutex_t lock;
     unsigned sessions;
+    unsigned remembered_count;
+    struct list remembered; /* the oldest first */
     struct client *buckets[BUCKETS];
 };
-
-struct receive_limits *receive_limits_create(void)
-{
-    struct receive_limits *limits = mem_zalloc(sizeof *limits);
-
-    pthread_mutex_init(&limits->lock, NULL);
-    return limits;
-}
-
-void receive_limits_free(struct receive_limits *limits)
-{
-    if (limits == NULL)
-        return;
-    pthread_mutex_destroy(&limits->lock);
-    free(limits);
-}
-
-unsigned receive_limits_sessions(struct receive_limits *limits)
-{
-    pthread_mutex_lock(&limits->lock);
-    unsigned sessions = limits->sessions;
-    pthread_mutex_unlock(&limits->lock);
-    return sessions;
-}
 
 static struct client_key key_of(const struct sockaddr *address)
 {
@@ -57,6 +47,12 @@ static struct client_key key_of(const struct sockaddr *address)
         memcpy(key.bytes + 1, ip.bytes, ip.family == AF_INET ? 4 : 8);
     }
     return key;
+}
+
+static bool is_exempt(const struct conf *conf, const struct sockaddr *address)
+{
+    return address->sa_family == AF_UNIX ||
+           conf_networks_contain(&conf->limit_exempt_networks, address);
 }
 
 /* FNV-1a is enough: the counts bound how many entries one network can make. */
@@ -72,11 +68,89 @@ static struct client **find(struct receive_limits *limits, const struct client_k
     return at;
 }
 
+/* A client without sessions has one again. */
+static void recall(struct receive_limits *limits, struct client *client)
+{
+    if (!list_is_linked(&client->remembered))
+        return;
+    list_remove(&client->remembered);
+    limits->remembered_count--;
+}
+
+static void forget(struct receive_limits *limits, struct client *client)
+{
+    struct client **at = find(limits, &client->key);
+
+    recall(limits, client);
+    *at = client->next;
+    free(client);
+}
+
+static struct client *oldest(const struct receive_limits *limits)
+{
+    return container_of(limits->remembered.next, struct client, remembered);
+}
+
+/* Its last session has ended. */
+static void remember(struct receive_limits *limits, struct client *client)
+{
+    if (client->handshakes == 0) {
+        forget(limits, client);
+        return;
+    }
+    if (limits->remembered_count == REMEMBERED_MAX)
+        forget(limits, oldest(limits));
+    list_append(&limits->remembered, &client->remembered);
+    limits->remembered_count++;
+}
+
+/* Threads read the clock one before the other: `now` may be a little before the minute. */
+static bool is_over(const struct client *client, uint64_t now)
+{
+    return now >= client->minute + MINUTE;
+}
+
+/* Those whose minute is over. */
+static void forget_some(struct receive_limits *limits, uint64_t now)
+{
+    for (int i = 0; i < FORGET_MOST && !list_is_empty(&limits->remembered); i++) {
+        if (!is_over(oldest(limits), now))
+            return;
+        forget(limits, oldest(limits));
+    }
+}
+
+struct receive_limits *receive_limits_create(void)
+{
+    struct receive_limits *limits = mem_zalloc(sizeof *limits);
+
+    pthread_mutex_init(&limits->lock, NULL);
+    list_init(&limits->remembered);
+    return limits;
+}
+
+void receive_limits_free(struct receive_limits *limits)
+{
+    if (limits == NULL)
+        return;
+    while (!list_is_empty(&limits->remembered))
+        forget(limits, oldest(limits));
+    pthread_mutex_destroy(&limits->lock);
+    free(limits);
+}
+
+unsigned receive_limits_sessions(struct receive_limits *limits)
+{
+    pthread_mutex_lock(&limits->lock);
+    unsigned sessions = limits->sessions;
+    pthread_mutex_unlock(&limits->lock);
+    return sessions;
+}
+
 enum limit_result receive_limits_enter(struct receive_limits *limits, const struct conf *conf,
                                        const struct sockaddr *address)
 {
-    bool exempt = address->sa_family == AF_UNIX ||
-                  conf_networks_contain(&conf->limit_exempt_networks, address);
+    bool exempt = is_exempt(conf, address);
     struct client_key key = key_of(address);
     enum limit_result result = LIMIT_OK;
 
@@ -90,7 +164,9 @@ enum limit_result receive_limits_enter(struct receive_limits *limits, const stru
         if (*at == NULL) {
             *at = mem_zalloc(sizeof **at);
             (*at)->key = key;
+            list_init(&(*at)->remembered);
         }
+        recall(limits, *at);
         (*at)->sessions++;
         limits->sessions++;
     }
@@ -105,10 +181,28 @@ void receive_limits_leave(struct receive_limits *limits, const struct sockaddr *
     pthread_mutex_lock(&limits->lock);
     struct client **at = find(limits, &key);
     limits->sessions--;
-    if (*at != NULL && --(*at)->sessions == 0) {
-        struct client *gone = *at;
-        *at = gone->next;
-        free(gone);
-    }
+    if (*at != NULL && --(*at)->sessions == 0)
+        remember(limits, *at);
     pthread_mutex_unlock(&limits->lock);
+}
+
+bool receive_limits_handshake(struct receive_limits *limits, const struct conf *conf,
+                              const struct sockaddr *address, uint64_t now)
+{
+    struct client_key key = key_of(address);
+    bool good = true;
+
+    if (conf->client_handshakes_per_minute == 0 || is_exempt(conf, address))
+        return true;
+    pthread_mutex_lock(&limits->lock);
+    forget_some(limits, now);
+    struct client *client = *find(limits, &key);
+    if (client != NULL && is_over(client, now)) {
+        client->minute = now;
+        client->handshakes = 0;
+    }
+    if (client != NULL)
+        good = client->handshakes++ < conf->client_handshakes_per_minute;
+    pthread_mutex_unlock(&limits->lock);
+    return good;
 }

@@ -136,6 +136,8 @@ void xclient_execute(struct session *s, struct span args)
     if (x.values[XCLIENT_ADDR].state != XCLIENT_ABSENT)
         screen_forget(s);
     screen_take_name(s, &x.values[XCLIENT_NAME]);
+    s->is_proxied = true;
+    certificate_forget(s);
     bool fits = take_address(s, &x);
     take_login(s, &x.values[XCLIENT_LOGIN]);
     arena_fini(&arena);

@@ -54,6 +54,7 @@ struct receive_listener {
     enum conf_listener_role role;
     bool auth;
     bool proxy;
+    enum conf_client_certificates client_certificates;
 };
 
 /* A connection from one of the listeners. */

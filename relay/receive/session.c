@@ -5,6 +5,7 @@
  */
 #include "receive/session.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "proto/base32.h"
 #include "proto/smtp_reply.h"
@@ -158,6 +159,8 @@ static void log_close(const struct session *s)
     log_u64(&line, "errors", s->errors);
     if (tls.active)
         log_text(&line, "tls", tls.version);
+    if (s->certificate != NULL)
+        certificate_log(s->certificate, &line);
     log_u64(&line, "ms", loop_now(s->server->loop) - s->began);
     log_text(&line, "closed", s->close_reason ? s->close_reason : "by us");
     log_end(&line);
@@ -175,6 +178,7 @@ static void session_free(struct session *s)
         transaction_drop(s->tx);
     auth_abandon(s);
     screen_abandon(s);
+    certificate_forget(s);
     server_forget_session(s);
     conf_unref(s->conf);
     tls_server_unref(s->tls);
@@ -210,6 +214,7 @@ void session_cut(struct session *s, const char *reason)
 static void on_secured(struct session *s)
 {
     s->secured = true;
+    certificate_take(s);
     if (s->listener.tls == CONF_TLS_IMPLICIT)
         screen_begin(s);
     else
@@ -396,15 +401,22 @@ static void on_lifetime(struct timer *timer)
         timer_start(s->server->loop, &s->lifetime, s->conf->data_timeout, on_lifetime);
 }
 
+bool session_may_handshake(struct session *s)
+{
+    return receive_limits_handshake(s->server->limits, s->conf, session_peer(s), clock_mono_ms());
+}
+
 void session_begin(struct session *s)
 {
     s->may_xclient = conf_networks_contain(&s->conf->xclient_networks, session_peer(s));
-    if (s->listener.tls == CONF_TLS_IMPLICIT) {
+    if (s->listener.tls != CONF_TLS_IMPLICIT) {
+        screen_begin(s);
+    } else if (!session_may_handshake(s)) {
+        session_cut(s, "too many TLS handshakes");
+    } else {
         session_enter(s, SESSION_HANDSHAKE);
         /* Behind a PROXY header the handshake may have begun to arrive with it. */
-        conn_continue_tls_server(s->conn, s->tls);
-    } else {
-        screen_begin(s);
+        conn_continue_tls_server(s->conn, s->tls, certificate_clients(s));
     }
 }
 

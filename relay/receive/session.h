@@ -8,6 +8,7 @@
 #ifndef SMARTHOP_RECEIVE_SESSION_H
 #define SMARTHOP_RECEIVE_SESSION_H
 
+#include "auth/users.h"
 #include "proto/bdat.h"
 #include "proto/dot.h"
 #include "proto/esmtp.h"
@@ -97,13 +98,14 @@ struct session {
     struct sockaddr_in6 peer; /* the client, maybe behind a proxy; AF_UNSPEC = not known, AF_UNIX */
     struct smtp_command_parser parser;
     struct transaction *tx;
-    struct session_auth *auth;   /* an AUTH under way */
-    struct screen *screen;       /* look-ups of the client under way */
-    struct screen_facts facts;   /* of the client */
-    char *user;                  /* who has logged in; NULL = nobody */
-    struct status chunk_refusal; /* of the chunk that is arriving; code 0 = it is taken */
-    uint64_t chunk_left;         /* of a refused one */
-    bool chunk_last;             /* likewise */
+    struct session_auth *auth;    /* an AUTH under way */
+    struct tls_peer *certificate; /* the client's, where it counts; else NULL */
+    struct screen *screen;        /* look-ups of the client under way */
+    struct screen_facts facts;    /* of the client */
+    char *user;                   /* who has logged in; NULL = nobody */
+    struct status chunk_refusal;  /* of the chunk that is arriving; code 0 = it is taken */
+    uint64_t chunk_left;          /* of a refused one */
+    bool chunk_last;              /* likewise */
     struct timer lifetime;
     uint64_t id;
     uint64_t began; /* loop time */
@@ -111,11 +113,13 @@ struct session {
     const char *close_reason;
     bool esmtp;
     bool secured;
-    bool may_relay; /* to any domain */
+    bool has_certificate; /* one that counts was shown on this connection */
+    bool may_relay;       /* to any domain */
     const struct conf_networks
         *relay_networks;                      /* the listener's, in conf; NULL = it is gone there */
     const struct conf_domains *relay_domains; /* likewise: to where anybody may send */
     bool may_xclient;
+    bool is_proxied;  /* XCLIENT has told who the client is: TLS is its proxy's */
     bool is_counted;  /* in the limits, under its peer */
     bool stopping;    /* 421 at the next chance */
     bool overdue;     /* its lifetime has passed, and it was busy then */
@@ -160,6 +164,8 @@ void session_enter(struct session *s, enum session_state state);
 /* The first words, once it is known whose connection it is: the TLS handshake or the greeting. */
 void session_begin(struct session *s);
 void session_greet(struct session *s);
+/* Counts it. */
+bool session_may_handshake(struct session *s);
 const struct sockaddr *session_peer(const struct session *s);
 void session_set_peer(struct session *s, const struct sockaddr *peer);
 /* Closes at once. `reason` is static, for the log. */
@@ -257,6 +263,21 @@ void auth_take_line(struct session *s, const struct smtp_command *command);
 void auth_abandon(struct session *s);
 bool auth_may_send_as(const struct session *s, const struct address *sender);
 
+/* certificate.c */
+/* For the handshake; NULL = nothing is asked of the client. */
+const struct tls_clients *certificate_clients(const struct session *s);
+/* The handshake is done. */
+void certificate_take(struct session *s);
+/* It was not the client's own, but that of a proxy. */
+void certificate_forget(struct session *s);
+/* Adds what of it is to be known to a line. */
+void certificate_log(const struct tls_peer *peer, struct log_line *line);
+bool certificate_is_missing(const struct session *s);
+/* False, and said so, where the listener requires a certificate that has not come. */
+bool certificate_lets_in(struct session *s);
+/* Whose it is, as the snapshot has the name; empty = nobody's. */
+struct span certificate_user(const struct session *s, const struct users *users);
+
 /* transaction.c */
 struct transaction *transaction_create(struct session *s);
 /* Lets go of it; what is under way in the store ends first. Its session forgets it. */
@@ -283,6 +304,10 @@ void trace_make(struct session *s, struct transaction *tx);
 enum limit_result { LIMIT_OK, LIMIT_SESSIONS, LIMIT_CLIENT };
 enum limit_result receive_limits_enter(struct receive_limits *limits, const struct conf *conf,
                                        const struct sockaddr *address);
+/* A client that has a session begins a TLS handshake `now` (clock_mono_ms). False: it has had too
+ * many of them in this minute. */
+bool receive_limits_handshake(struct receive_limits *limits, const struct conf *conf,
+                              const struct sockaddr *address, uint64_t now);
 void receive_limits_leave(struct receive_limits *limits, const struct sockaddr *address);
 
 static inline void count(_Atomic uint64_t *counter)

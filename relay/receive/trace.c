@@ -46,13 +46,17 @@ void trace_make(struct session *s, struct transaction *tx)
     struct queue_message *message = tx->message;
     char date[RFC5322_DATE_MAX], id[ID_TEXT_SIZE];
     struct conn_tls_info tls;
-    struct span cipher = SPAN(""), recipient = SPAN("");
+    struct span cipher = SPAN(""), certificate = SPAN(""), recipient = SPAN("");
     const char *name = screen_verified_name(s); /* nothing that was not checked stands in it */
 
     conn_tls_info(s->conn, &tls);
     if (tls.active)
         cipher = arena_printf(&message->arena, "\r\n\t(using %s with cipher %s (%d bits))",
                               tls.version, tls.cipher, tls.bits);
+    /* Only what has been checked. The name holds nothing that would end the comment. */
+    if (s->certificate != NULL && s->certificate->verified)
+        certificate = arena_printf(&message->arena, "\r\n\t(client certificate \"%s\" verified)",
+                                   s->certificate->name);
     /* With several recipients it would tell each of the others. */
     if (tx->recipient_count == 1)
         recipient =
@@ -63,7 +67,8 @@ void trace_make(struct session *s, struct transaction *tx)
     struct span added = missing_fields(s, tx, id, date);
     message->trace = arena_printf(
         &message->arena,
-        "Received: from %s (%s%s%s)\r\n\tby %s with %s id %s%.*s%.*s;\r\n\t%s\r\n%.*s", s->hello,
-        name ? name : "", name ? " " : "", s->client, s->conf->hostname, message->protocol.ptr, id,
-        SPAN_ARG(cipher), SPAN_ARG(recipient), date, SPAN_ARG(added));
+        "Received: from %s (%s%s%s)\r\n\tby %s with %s id %s%.*s%.*s%.*s;\r\n\t%s\r\n%.*s",
+        s->hello, name ? name : "", name ? " " : "", s->client, s->conf->hostname,
+        message->protocol.ptr, id, SPAN_ARG(cipher), SPAN_ARG(certificate), SPAN_ARG(recipient),
+        date, SPAN_ARG(added));
 }

@@ -1,6 +1,7 @@
 """TLS on the receiving side: versions, tickets, names, renewal, and what must not leak across."""
 import shutil
 import ssl
+import subprocess
 
 import pytest
 from support import certificates
@@ -140,6 +141,112 @@ def test_plain_text_instead_of_handshake(start_relay, certificate):
         client.send(b"NOOP\r\n" * 10)
         assert not [line for line in client.rest().splitlines() if line.startswith(b"250")]
     relay.wait_log("session", closed="TLS handshake failed")
+
+
+def test_renegotiation(start_relay, certificate):
+    """A client that asks for it is told no (CVE-2011-1473)."""
+    relay = start_relay(routes=ROUTES, listeners=SMTPS, certificate=certificate)
+    done = subprocess.run(["openssl", "s_client", "-tls1_2", "-connect", f"127.0.0.1:{relay.port}"],
+                          input=b"R\n", timeout=60, capture_output=True, check=False)
+    assert b"RENEGOTIATING" in done.stdout + done.stderr
+    assert b"no renegotiation" in done.stderr
+    assert b"Secure Renegotiation IS supported" in done.stdout
+    assert b"Compression: NONE" in done.stdout
+
+
+def test_min_version(start_relay, certificate):
+    """Also after a reload, in either direction."""
+    relay = start_relay(routes=ROUTES, listeners=SMTPS, certificate=certificate,
+                        tls_min_version="1.3")
+    for floor in ("1.3", "1.2"):
+        relay.keys["tls_min_version"] = floor
+        relay.write_conf()
+        relay.reload()
+        Dialogue(relay.port, context=context_of(VERSIONS[1])).hello()
+        if floor == "1.2":
+            Dialogue(relay.port, context=context_of(VERSIONS[0])).hello()
+            continue
+        with pytest.raises(ssl.SSLError) as refused:
+            Dialogue(relay.port, context=context_of(VERSIONS[0]))
+        assert refused.value.reason == "TLSV1_ALERT_PROTOCOL_VERSION"
+
+
+def test_ciphers(start_relay, certificate):
+    chosen = {"tls_ciphers": "ECDHE-ECDSA-CHACHA20-POLY1305",
+              "tls_cipher_suites": "TLS_CHACHA20_POLY1305_SHA256"}
+    relay = start_relay(routes=ROUTES, listeners=SMTPS, certificate=certificate, **chosen)
+    for version, name in zip(VERSIONS, chosen.values()):
+        with Dialogue(relay.port, context=context_of(version)).hello() as client:
+            assert client.socket.cipher()[0] == name
+
+
+@pytest.mark.parametrize("key", ["tls_ciphers", "tls_cipher_suites"])
+def test_ciphers_that_do_not_exist(key, start_relay, certificate):
+    relay = start_relay(routes=ROUTES, listeners=SMTPS, certificate=certificate)
+    relay.keys[key] = "NONE-OF-THEM"
+    relay.write_conf()
+    assert relay.reload()["event"] == "reload-refused"
+    (refused,) = relay.log("reload-refused")
+    assert refused["text"] == f"{key}: no cipher match"
+
+
+# ---- handshakes of one client -------------------------------------------------------------------
+
+
+def limited(count):
+    return {"limit_exempt_networks": ["127.0.0.2"], "client_handshakes_per_minute": count}
+
+
+def test_too_many_handshakes(start_relay, certificate):
+    relay = start_relay(routes=ROUTES, listeners=SMTPS, certificate=certificate, **limited(3))
+    context = context_of(VERSIONS[1])
+    for _ in range(3):
+        Dialogue(relay.port, context=context).hello()
+    with Dialogue(relay.port) as client:
+        assert client.rest() == b""  # closed before a handshake
+    relay.wait_log("session", closed="too many TLS handshakes")
+    for client in ("127.0.0.2", "127.0.0.3"):  # one that is exempt, and another one
+        Dialogue(relay.port, client=client, context=context).hello()
+    for _ in range(3):
+        Dialogue(relay.port, client="127.0.0.2", context=context).hello()
+
+
+def test_too_many_handshakes_by_starttls(start_relay, certificate):
+    """Failed ones count, too; mail in plain text goes on."""
+    relay = start_relay(routes=ROUTES, certificate=certificate, **limited(2))
+    for _ in range(2):
+        with Dialogue(relay.port).hello() as client:
+            assert client.command("STARTTLS").code == 220
+            client.send(b"no handshake\r\n")
+            client.rest()
+    with Dialogue(relay.port).hello() as client:
+        assert client.command("STARTTLS").status == "454 4.7.0"
+        client.begin("to@example.test")
+        assert client.command("STARTTLS").status == "454 4.7.0"
+        assert client.command("RCPT TO:<b@example.test>").status == "250 2.1.5"
+    relay.keys["client_handshakes_per_minute"] = 0
+    relay.write_conf()
+    relay.reload()
+    with Dialogue(relay.port).hello() as client:
+        assert client.command("STARTTLS").code == 220
+
+
+def test_too_many_handshakes_behind_a_proxy(start_relay, certificate):
+    """They are counted for the client, not for its proxy."""
+    relay = start_relay(routes=ROUTES, certificate=certificate, proxy_networks=["127.0.0.1"],
+                        listeners={"smtp": {**SMTPS["smtp"], "proxy": True}}, **limited(1))
+
+    def connect(address):
+        client = Dialogue(relay.port)
+        client.send(f"PROXY TCP4 {address} 192.0.2.9 1234 465\r\n".encode())
+        client.secure(context_of(VERSIONS[1]))
+        return client.hello()
+
+    connect("192.0.2.1")
+    connect("192.0.2.2")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        connect("192.0.2.1")
+    relay.wait_log("session", closed="too many TLS handshakes", client="[192.0.2.1]")
 
 
 def test_handshake_timeout(start_relay, certificate):

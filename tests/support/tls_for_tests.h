@@ -16,7 +16,8 @@ static inline struct tls_server *tls_server_for_tests(const char *name)
     scratch_make(folder);
     certificate_make(&mine, folder, name);
     struct tls_certificate_files files = {NULL, mine.path, mine.key_path};
-    if (err_is(tls_server_create(&files, 1, NULL, problem, sizeof problem, &server))) {
+    const struct tls_server_options options = {.files = &files, .count = 1};
+    if (err_is(tls_server_create(&options, problem, sizeof problem, &server))) {
         fprintf(stderr, "%s\n", problem);
         abort();
     }

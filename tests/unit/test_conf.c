@@ -344,10 +344,38 @@ static void test_words(void **state)
     }
 }
 
+#define DIGITS "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define ASKING                                                                                     \
+    "listener asking {\n address = \"127.0.0.1:26\" tls = starttls\n"                              \
+    "client_certificates = require client_ca = ca.pem\n"                                           \
+    "relay_certificates = {\"SHA256:" DIGITS "\", \"dns:A.example\", \"*\"} }\n"
+
+static void test_client_certificates(void **state)
+{
+    struct conf *conf =
+        load_good("tls_certificate = c tls_key = k tls_min_version = 1.3\n" NAMED ASKING);
+    const struct conf_listener *listener = conf_listener_find(conf, "asking");
+
+    (void)state;
+    assert_int_equal(conf->tls_min_version, CONF_TLS_1_3);
+    assert_int_equal(listener->client_certificates, CONF_CERTIFICATES_REQUIRE);
+    assert_true(span_ends_nocase(span_cstr(listener->client_ca), SPAN("/ca.pem")));
+    assert_int_equal(listener->relay_certificate_count, 3);
+    assert_int_equal(listener->relay_certificates[0].kind, CONF_IDENTITY_FINGERPRINT);
+    assert_int_equal(listener->relay_certificates[0].fingerprint.bytes[1], 0x23);
+    assert_int_equal(listener->relay_certificates[1].kind, CONF_IDENTITY_HOST);
+    assert_string_equal(listener->relay_certificates[1].host, "A.example");
+    assert_int_equal(listener->relay_certificates[2].kind, CONF_IDENTITY_VERIFIED);
+    listener = conf_listener_find(conf, "smtp");
+    assert_int_equal(listener->client_certificates, CONF_CERTIFICATES_NO);
+    assert_null(conf_listener_find(conf, "asking "));
+    conf_unref(conf);
+}
+
 static void test_round_trip(void **state)
 {
     struct conf *first =
-        load_good(NAMED ROUTES GATEWAY
+        load_good(NAMED ROUTES GATEWAY ASKING
                   "route \"*\" { use_mx = yes }\n"
                   "tls_certificate = c tls_key = k workers = 7 retry_first = 1500ms\n"
                   "extensions_off = {DSN, chunking}\n"
@@ -518,7 +546,7 @@ int main(void)
         IN_FOLDER(test_restart_needed),  IN_FOLDER(test_manual),
         IN_FOLDER(test_sample),          IN_FOLDER(test_reference_loads),
         IN_FOLDER(test_block_lists),     IN_FOLDER(test_words),
-        IN_FOLDER(test_credentials),
+        IN_FOLDER(test_credentials),     IN_FOLDER(test_client_certificates),
     };
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

@@ -55,6 +55,9 @@ static const struct bad_case name_cases[] = {
     "zen.example=127.0.0.2,127.0.0.4-127.0.0.7\n"
 #define NO_ANSWER                                                                                  \
     " has a wrong answer; expected addresses like 127.0.0.2 or ranges like 127.0.0.4-127.0.0.7\n"
+#define ASKING                                                                                     \
+    "hostname = a tls_certificate = c tls_key = k\n"                                               \
+    "listener x {\n address = \"127.0.0.1:1\" tls = starttls client_certificates = ask\n"
 
 static const struct bad_case value_cases[] = {
     {"not a number", NAMED "sessions_max = many\n",
@@ -139,6 +142,17 @@ static const struct bad_case value_cases[] = {
      "relay.conf:4: block_lists: \"=127.0.0.2\"" NO_LIST
      "relay.conf:4: block_lists: \"l.test=127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5,"
      "127.0.0.6,127.0.0.7,127.0.0.8,127.0.0.9\" has too many answers; expected at most 8\n"},
+    {"client certificates",
+     ASKING "relay_certificates = {\"sha256:00\", \"dns:\",\n\"dns:*.a\", "
+            "\"**\"} }\n",
+     "relay.conf:4: relay_certificates: \"sha256:00\" is not one; expected sha256: with 64 "
+     "hexadecimal digits, dns:host or *\n"
+     "relay.conf:4: relay_certificates: \"dns:\" is not one; expected sha256: with 64 hexadecimal "
+     "digits, dns:host or *\n"
+     "relay.conf:5: relay_certificates: \"dns:*.a\" is not one; expected sha256: with 64 "
+     "hexadecimal digits, dns:host or *\n"
+     "relay.conf:5: relay_certificates: \"**\" is not one; expected sha256: with 64 hexadecimal "
+     "digits, dns:host or *\n"},
     {"hosts", NAMED "route a { hosts = {\"a b\", \"[x\",\n \"a:0\", \"[::1]x\"} }\n",
      "relay.conf:3: hosts: \"a b\" is not a host; expected one like host, host:25 or "
      "[192.0.2.1]:25\n"
@@ -183,6 +197,19 @@ static const struct bad_case cross_cases[] = {
      "-_.\n"},
     {"listener with TLS", "\nlistener a {\n address = \"127.0.0.1:1\"\n tls = implicit\n}\n",
      "relay.conf:2: listener \"a\" has TLS; tls_certificate and tls_key are needed\n"},
+    {"client certificates without TLS",
+     "listener a {\n address = \"127.0.0.1:1\" client_certificates = ask\n}\n",
+     "relay.conf:1: listener \"a\": client_certificates needs TLS\n"},
+    {"names of clients without authorities", ASKING "relay_certificates = {\"*\", \"dns:a.b\"} }\n",
+     "relay.conf:2: listener \"x\": without client_ca relay_certificates takes fingerprints "
+     "only\n"},
+    {"authorities that are of no use",
+     "listener a {\n address = \"127.0.0.1:1\" client_ca = x\n}\n",
+     "relay.conf:1: listener \"a\": client_certificates is no, so that client_ca has no effect\n"},
+    {"relaying where users log in",
+     ASKING "role = submission client_ca = x relay_certificates = {\"*\"} }\n",
+     "relay.conf:2: listener \"x\" is for users who log in, so that relay_certificates has no "
+     "effect\n"},
     {"empty address", "listener a {\n address = {}\n}\n", "relay.conf:1: address is empty\n"},
     {"shared address",
      LISTENER "listener b { address = {\"[::1]:5\", \"127.0.0.1:25\", \"[::1]:5\"} }\n",

@@ -21,10 +21,11 @@ static struct tls_server *make_server(const struct tls_server *old)
         {"other.example", shared.other.path, shared.other.key_path},
         {"*.wild.example", shared.other.path, shared.other.key_path},
     };
+    const struct tls_server_options options = {.files = files, .count = 3, .old = old};
     struct tls_server *server;
     char problem[300];
 
-    assert_false(err_is(tls_server_create(files, 3, old, problem, sizeof problem, &server)));
+    assert_false(err_is(tls_server_create(&options, problem, sizeof problem, &server)));
     return server;
 }
 
@@ -68,7 +69,7 @@ static void start(struct conn_rig *rig, const struct secure *how)
     struct tls_server *server = how->server ? how->server : shared.server;
     const char *host = how->host ? how->host : "mail.example";
 
-    SIDE_CALL(conn_start_tls_server(rig->server.conn, server));
+    SIDE_CALL(conn_start_tls_server(rig->server.conn, server, NULL));
     SIDE_CALL(conn_start_tls_client(rig->client.conn, client, host, how->verify, how->resume));
 }
 
@@ -141,7 +142,7 @@ static void start_when_asked(struct side *side, enum conn_event event)
         struct tls_server *tls = side->tls;
         side->tls = NULL;
         conn_write(side->conn, SPAN("220"));
-        conn_start_tls_server(side->conn, tls);
+        conn_start_tls_server(side->conn, tls, NULL);
     } else if (event == CONN_INPUT && side->tls_client != NULL) {
         struct tls_client *tls = side->tls_client;
         side->tls_client = NULL;
@@ -281,7 +282,7 @@ static void test_finish_during_the_handshake(void **state)
     (void)state;
     conn_rig_open(&rig);
     conn_rig_connect_both(&rig);
-    SIDE_CALL(conn_start_tls_server(rig.server.conn, shared.server));
+    SIDE_CALL(conn_start_tls_server(rig.server.conn, shared.server, NULL));
     SIDE_CALL(conn_finish(rig.server.conn));
     TURN_UNTIL(rig.loop, rig.server.conn == NULL);
     assert_int_equal(rig.client.count[CONN_EOF], 1);
@@ -295,7 +296,7 @@ static void test_garbage_for_a_handshake(void **state)
     (void)state;
     conn_rig_open(&rig);
     int fd = conn_rig_connect_raw(&rig);
-    SIDE_CALL(conn_start_tls_server(rig.server.conn, shared.server));
+    SIDE_CALL(conn_start_tls_server(rig.server.conn, shared.server, NULL));
     assert_int_equal(send(fd, "GET / HTTP/1.0\r\n\r\n", 18, MSG_NOSIGNAL), 18);
     TURN_UNTIL(rig.loop, rig.server.count[CONN_FAILED] == 1);
     assert_int_equal(conn_error(rig.server.conn).kind, ERR_TLS);
@@ -436,8 +437,10 @@ static void test_certificates_that_cannot_be_used(void **state)
         struct tls_certificate_files files;
         const char *file; /* that is blamed */
     } cases[] = {
-        {{NULL, "/nonexistent/cert", shared.mail.key_path}, "/nonexistent/cert: "},
-        {{NULL, shared.mail.path, "/nonexistent/key"}, "/nonexistent/key: "},
+        {{NULL, "/nonexistent/cert", shared.mail.key_path},
+         "/nonexistent/cert: No such file or directory"},
+        {{NULL, shared.mail.path, "/nonexistent/key"},
+         "/nonexistent/key: No such file or directory"},
         {{NULL, shared.mail.key_path, shared.mail.key_path}, shared.mail.key_path},
         {{NULL, shared.mail.path, shared.other.key_path}, shared.other.key_path},
     };
@@ -446,8 +449,8 @@ static void test_certificates_that_cannot_be_used(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct tls_server *server = (struct tls_server *)1;
         char problem[400] = "";
-        struct err e =
-            tls_server_create(&cases[i].files, 1, NULL, problem, sizeof problem, &server);
+        const struct tls_server_options options = {.files = &cases[i].files, .count = 1};
+        struct err e = tls_server_create(&options, problem, sizeof problem, &server);
         assert_int_equal(e.kind, ERR_TLS);
         assert_null(server);
         assert_memory_equal(problem, cases[i].file, strlen(cases[i].file));

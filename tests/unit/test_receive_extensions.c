@@ -1,10 +1,9 @@
 /* receive/: the ESMTP extensions: what is offered to whom, what is taken, and what it makes of the
  * message. */
 #include "base/clock.h"
-#include "support/certificate.h"
 #include "support/receive_rig.h"
 #include "support/receive_script.h"
-#include "support/scratch.h"
+#include "support/tls_for_tests.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -27,16 +26,9 @@ static struct tls_server *tls;
 
 static int make_tls(void **state)
 {
-    char folder[SCRATCH_PATH], problem[300];
-    struct certificate mine;
-
     (void)state;
-    scratch_make(folder);
-    certificate_make(&mine, folder, "mx.test");
-    struct tls_certificate_files files = {NULL, mine.path, mine.key_path};
-    struct err e = tls_server_create(&files, 1, NULL, problem, sizeof problem, &tls);
-    scratch_remove(folder);
-    return err_is(e);
+    tls = tls_server_for_tests("mx.test");
+    return 0;
 }
 
 static int free_tls(void **state)

@@ -2,10 +2,10 @@
 from .process import BIN, run
 
 
-def edit(file, action, name, password=None):
+def edit(file, action, name, password=None, options=()):
     """smarthopctl user ACTION NAME"""
     arguments = [] if password is None else ["--password-stdin"]
-    run(BIN / "smarthopctl", "--users", file, "user", action, name, *arguments,
+    run(BIN / "smarthopctl", "--users", file, "user", action, name, *arguments, *options,
         stdin=f"{password}\n".encode())
 
 
