@@ -1,14 +1,18 @@
 """Slow and rude clients: one client's trouble stays its own, and memory and time have bounds."""
 
+import itertools
+import os
 import resource
 import selectors
 import socket
+import ssl
 import threading
 import time
 
 import pytest
 
 from rig import Load, Sampler, elapse, simple_message, transact
+from support import certificates
 from support.dialogue import Dialogue
 from support.wait import wait_until
 
@@ -19,6 +23,7 @@ RSETS = 999_000  # below FaultRelay's commands_without_mail_max
 IDLE_CLIENTS = 500
 DESCRIPTORS = 256
 HEADERS = 100_000
+HANDSHAKES = 3000
 
 
 @pytest.fixture
@@ -222,3 +227,69 @@ def test_large_messages_at_once(relay, tmp_path, figure):
     figure("peak memory, MiB", f"{growth.sampler.peak / MIB:.0f}")
     assert (report["accepted"], report["failed"]) == (40, 0)
     assert growth.sampler.peak < 192 * MIB
+
+
+class RudeHandshakes:
+    """TLS clients of which none gets to say anything, each kind in its turn."""
+
+    def __init__(self, port, stranger):
+        self.port = port
+        self.wary = ssl.create_default_context()
+        self.shows = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.shows.check_hostname, self.shows.verify_mode = False, ssl.CERT_NONE
+        self.shows.load_cert_chain(stranger.certificate, stranger.key)
+        outgoing = ssl.MemoryBIO()
+        with pytest.raises(ssl.SSLWantReadError):
+            self.shows.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+        self.hello = outgoing.read()
+        self.kinds = itertools.cycle([self.garbage, self.half, self.no_more, self.refuses,
+                                      self.is_a_stranger])
+
+    def garbage(self, client):
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        client.recv(100)
+
+    def half(self, client):
+        client.sendall(self.hello[:100])
+
+    def no_more(self, client):
+        client.sendall(self.hello)
+        client.recv(100)
+
+    def refuses(self, client):
+        with pytest.raises(ssl.SSLError):
+            self.wary.wrap_socket(client, server_hostname="relay.test")
+
+    def is_a_stranger(self, client):
+        self.shows.wrap_socket(client).close()
+
+    def come(self, count):
+        for kind in itertools.islice(self.kinds, count):
+            with socket.create_connection(("127.0.0.1", self.port)) as client:
+                kind(client)
+
+
+def test_thousands_of_failed_handshakes(make_sink, make_relay, tmp_path, figure):
+    """They leave nothing behind: neither memory nor descriptors."""
+    authority = certificates.make(tmp_path, "authority", "DNS:authority.test")
+    stranger = certificates.make(tmp_path, "stranger", "DNS:stranger.test")
+    anywhere = {"address": "127.0.0.1:0"}
+    relay = make_relay(
+        make_sink().port, certificate=authority, limit_exempt_networks=[],
+        client_handshakes_per_minute=1000000,
+        listeners={"smtp": anywhere, "smtps": {
+            **anywhere, "tls": "implicit", "client_certificates": "ask",
+            "client_ca": authority.certificate}}).start()
+    rude = RudeHandshakes(relay.ports["smtps"], stranger)
+    descriptors = f"/proc/{relay.process.pid}/fd"
+    rude.come(HANDSHAKES // 3)
+    wait_until(lambda: relay.status()["sessions"] == 0, "their sessions to end")
+    memory, files = relay.memory(), len(os.listdir(descriptors))
+    rude.come(HANDSHAKES)
+    wait_until(lambda: relay.status()["sessions"] == 0, "their sessions to end")
+    growth = (relay.memory() - memory) / MIB
+    figure("memory growth, MiB", f"{growth:.2f}")
+    assert len(relay.log("certificate-refused")) >= HANDSHAKES // 5
+    assert len(os.listdir(descriptors)) <= files
+    assert growth < 1
+    assert relay.send(simple_message("after")).code == 250
