@@ -82,7 +82,7 @@ void certificate_take(struct session *s)
         return;
     }
     s->certificate = peer;
-    if (s->listener.role == CONF_ROLE_RELAY && may_relay(peer, policy))
+    if (s->listener.role != CONF_ROLE_SUBMISSION && may_relay(peer, policy))
         s->may_relay = true;
 }
 
