@@ -162,30 +162,14 @@ static void check(const struct sink_options *o, bool arguments_left)
 struct sink_options sink_parse_arguments(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"listen", 1, NULL, 0},
-        {"threads", 1, NULL, 0},
-        {"record", 1, NULL, 0},
-        {"starttls", 0, NULL, 0},
-        {"implicit-tls", 0, NULL, 0},
-        {"cert", 1, NULL, 0},
-        {"key", 1, NULL, 0},
-        {"chunking", 0, NULL, 0},
-        {"no-pipelining", 0, NULL, 0},
-        {"no-dsn", 0, NULL, 0},
-        {"deliver-by", 0, NULL, 0},
-        {"delay-ms", 1, NULL, 0},
-        {"stats-file", 1, NULL, 0},
-        {"ids-file", 1, NULL, 0},
-        {"reply-connect", 1, NULL, 0},
-        {"reply-ehlo", 1, NULL, 0},
-        {"reply-mail", 1, NULL, 0},
-        {"reply-rcpt", 1, NULL, 0},
-        {"reply-data", 1, NULL, 0},
-        {"reply-final", 1, NULL, 0},
-        {"stall-at", 1, NULL, 0},
-        {"drop-at", 1, NULL, 0},
-        {"help", 0, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"listen", 1, NULL, 0},     {"threads", 1, NULL, 0},      {"record", 1, NULL, 0},
+        {"starttls", 0, NULL, 0},   {"implicit-tls", 0, NULL, 0}, {"cert", 1, NULL, 0},
+        {"key", 1, NULL, 0},        {"chunking", 0, NULL, 0},     {"no-pipelining", 0, NULL, 0},
+        {"no-dsn", 0, NULL, 0},     {"deliver-by", 0, NULL, 0},   {"delay-ms", 1, NULL, 0},
+        {"stats-file", 1, NULL, 0}, {"ids-file", 1, NULL, 0},     {"reply-connect", 1, NULL, 0},
+        {"reply-ehlo", 1, NULL, 0}, {"reply-mail", 1, NULL, 0},   {"reply-rcpt", 1, NULL, 0},
+        {"reply-data", 1, NULL, 0}, {"reply-final", 1, NULL, 0},  {"stall-at", 1, NULL, 0},
+        {"drop-at", 1, NULL, 0},    {"help", 0, NULL, 'h'},       {NULL, 0, NULL, 0},
     };
     struct sink_options o = {.threads = 1, .pipelining = true, .dsn = true};
     int index;
