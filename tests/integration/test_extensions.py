@@ -177,14 +177,16 @@ def test_priority_and_auth_of_a_user(start_submission):
 
 
 def test_a_stranger(start_relay, users_file):
-    """It may say what it wants: neither counts."""
+    """It may send to our domains and ask for what it wants: neither counts."""
     relay = start_relay(routes=HELD, relay_networks=["192.0.2.0/24"], users_file=users_file,
-                        auth_without_tls=True,
+                        relay_domains=["example.test"], auth_without_tls=True,
                         listeners={"smtp": {"address": ANY_PORT, "auth": True}})
     with Dialogue(relay.port).hello() as client:
-        assert client.command(mail("MT-PRIORITY=4 AUTH=a@b.test")).status == "250 2.3.6"
-        assert client.talk("RSET", mail("MT-PRIORITY=-4"), "RSET") == \
-            ["250 2.0.0", "250 2.1.0", "250 2.0.0"]
+        for parameters, status in (("MT-PRIORITY=4 AUTH=a@b.test", "250 2.3.6"),
+                                   ("MT-PRIORITY=-4", "250 2.1.0")):
+            assert client.talk(mail(parameters), f"RCPT TO:<{RCPT}>") == [status, "250 2.1.5"]
+            assert client.data(MESSAGE + b".\r\n").status == "250 2.0.0"
+    assert [(one["priority"], one["auth"]) for one in relay.queue()] == [(0, ""), (-4, None)]
 
 
 # ---- FUTURERELEASE ------------------------------------------------------------------------------
