@@ -110,6 +110,9 @@ enum conf_extension {
     CONF_EXT_COUNT,
 };
 
+/* What comes of a bare CR or LF within a message. */
+enum conf_bare_line_ends { CONF_BARE_REFUSE, CONF_BARE_NORMALIZE };
+
 /* A certificate for one server name (SNI); the global pair serves all others. */
 struct conf_certificate {
     char *server_name; /* or "*.domain" */
@@ -243,6 +246,7 @@ struct conf {
     enum conf_list_action block_list_action;
     uint64_t command_line_max; /* bytes with CRLF */
     uint64_t text_line_max;
+    enum conf_bare_line_ends bare_line_ends;
     uint64_t header_size_max;
     unsigned header_fields_max;
     unsigned hops_max; /* Received fields */

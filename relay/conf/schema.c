@@ -43,6 +43,7 @@ static const char *const eight_bit_words[] = {"convert", "bounce", "send", NULL}
 static const char *const route_protocols[] = {"smtp", "lmtp", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const client_certificates[] = {"no", "ask", "require", NULL};
+static const char *const bare_line_ends[] = {"refuse", "normalize", NULL};
 static const char *const route_tls[] = {"none", "opportunistic", "required", NULL};
 
 enum {
@@ -221,6 +222,12 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, text_line_max), .type = CONF_SIZE, .standard = "1MiB", .min = 1000,
      .max = 64 * MIB, .reloadable = true,
      .help = "The longest line of a message, with its line end."},
+    {FIELD(conf, bare_line_ends), .type = CONF_ENUM, .standard = "refuse", .words = bare_line_ends,
+     .reloadable = true,
+     .help = "What comes of a CR or LF within a message that is no part of a CRLF. refuse: the "
+             "message is refused; normalize: an LF becomes CRLF and a CR a space, but not in what "
+             "is sent as BINARYMIME. Only CRLF \".\" CRLF ends the data, either way, and commands "
+             "end by CRLF only."},
     {FIELD(conf, header_size_max), .type = CONF_SIZE, .standard = "1MiB", .min = KIB,
      .max = 16 * MIB, .reloadable = true, .help = "The largest header section of a message."},
     {FIELD(conf, header_fields_max), .type = CONF_NUMBER, .unit = "fields", .standard = "5000",

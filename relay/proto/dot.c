@@ -1,8 +1,8 @@
 #include "proto/dot.h"
 
-void line_checker_init(struct line_checker *c, size_t max_line)
+void line_checker_init(struct line_checker *c, size_t max_line, bool normalize)
 {
-    *c = (struct line_checker){.max_line = max_line, .line_start = true};
+    *c = (struct line_checker){.max_line = max_line, .normalize = normalize, .line_start = true};
 }
 
 static size_t fault_index(enum body_fault fault)
@@ -53,21 +53,25 @@ static size_t scan_line(struct line_checker *c, struct span s)
     return taken;
 }
 
-/* Takes whole lines up to one that begins with a dot; the first may begin with anything. One search
- * for NULs in the whole run is cheaper than one for each line. */
+/* One search for NULs in a whole run is cheaper than one for each line. `run` ends at c->offset. */
+static void check_nul(struct line_checker *c, struct span run)
+{
+    if ((c->faults & BODY_NUL) != 0)
+        return;
+    size_t nul = span_index(run, '\0');
+    if (nul < run.len)
+        note_fault(c, BODY_NUL, c->offset - run.len + nul);
+}
+
+/* Takes whole lines up to one that begins with a dot; the first may begin with anything. */
 static size_t scan_run(struct line_checker *c, struct span s)
 {
-    uint64_t start = c->offset;
     size_t len = 0;
 
     do
         len += scan_line(c, span_from(s, len));
     while (len < s.len && !(c->line_start && s.ptr[len] == '.'));
-    if ((c->faults & BODY_NUL) == 0) {
-        size_t nul = span_index(span_head(s, len), '\0');
-        if (nul < len)
-            note_fault(c, BODY_NUL, start + nul);
-    }
+    check_nul(c, span_head(s, len));
     return len;
 }
 
@@ -84,6 +88,124 @@ unsigned line_checker_end(struct line_checker *c)
     c->cr_last = false;
     return c->faults;
 }
+
+/* ---- normalizing -------------------------------------------------------------------------- */
+
+/* `len` bytes more of the line were handed out for the last `taken` ones of the wire. */
+static void lengthen_line(struct line_checker *c, size_t len, size_t taken)
+{
+    c->line_len += len;
+    if (c->max_line == 0 || c->line_len <= c->max_line)
+        return;
+    size_t excess = c->line_len - c->max_line;
+    note_fault(c, BODY_LONG_LINE, c->offset - (excess < taken ? excess : taken));
+}
+
+/* Takes the bytes up to and with the first CRLF, or up to the first CR or LF that is none. */
+static size_t keep_line(struct line_checker *c, struct span s)
+{
+    size_t lf = span_index(s, '\n');
+    size_t cr = span_index(span_head(s, lf), '\r');
+    bool ends = lf < s.len && cr + 1 == lf;
+    size_t taken = ends ? lf + 1 : cr;
+
+    c->offset += taken;
+    lengthen_line(c, taken, taken);
+    c->line_start = ends;
+    if (ends)
+        c->line_len = 0;
+    return taken;
+}
+
+/* As scan_run, but up to what has to be mended. */
+static size_t keep_run(struct line_checker *c, struct span s)
+{
+    size_t len = 0;
+
+    do
+        len += keep_line(c, span_from(s, len));
+    while (c->line_start && len < s.len && s.ptr[len] != '.');
+    check_nul(c, span_head(s, len));
+    return len;
+}
+
+static void take_byte(struct span *input)
+{
+    *input = span_from(*input, 1);
+}
+
+static void withhold_cr(struct line_checker *c)
+{
+    c->offset++;
+    c->line_start = false;
+    c->cr_last = true;
+}
+
+static struct span mend_cr(struct line_checker *c)
+{
+    c->cr_last = false;
+    note_fault(c, BODY_BARE_CR, c->offset - 1);
+    lengthen_line(c, 1, 1);
+    return SPAN(" ");
+}
+
+/* The LF, behind the CR that was withheld or bare. */
+static struct span end_line(struct line_checker *c)
+{
+    bool crlf = c->cr_last;
+
+    if (!crlf)
+        note_fault(c, BODY_BARE_LF, c->offset);
+    c->offset++;
+    lengthen_line(c, 2, crlf ? 2 : 1);
+    c->line_len = 0;
+    c->line_start = crlf;
+    c->cr_last = false;
+    return SPAN("\r\n");
+}
+
+/* Empty only where a CR is withheld, since its LF may come with the next bytes. */
+static struct span normalize(struct line_checker *c, struct span *input)
+{
+    size_t len = c->cr_last ? 0 : keep_run(c, *input);
+    struct span run = span_head(*input, len);
+    char next = input->ptr[0];
+
+    if (len > 0) {
+        *input = span_from(*input, len);
+        return run;
+    }
+    if (c->cr_last && next != '\n')
+        return mend_cr(c);
+    take_byte(input);
+    if (next == '\n')
+        return end_line(c);
+    withhold_cr(c);
+    return SPAN_NONE;
+}
+
+bool line_checker_take(struct line_checker *c, struct span *input, struct span *run_out)
+{
+    *run_out = SPAN_NONE;
+    if (!c->normalize) {
+        line_checker_feed(c, *input);
+        *run_out = *input;
+        *input = SPAN_NONE;
+    }
+    while (run_out->len == 0 && input->len > 0)
+        *run_out = normalize(c, input);
+    return run_out->len > 0;
+}
+
+struct span line_checker_take_end(struct line_checker *c)
+{
+    if (c->normalize && c->cr_last)
+        return mend_cr(c);
+    line_checker_end(c);
+    return SPAN_NONE;
+}
+
+/* ---- faults ------------------------------------------------------------------------------- */
 
 uint64_t line_checker_fault_at(const struct line_checker *c, enum body_fault fault)
 {
@@ -103,15 +225,12 @@ const char *body_fault_text(unsigned faults)
     return "none";
 }
 
-void dot_decoder_init(struct dot_decoder *d, size_t max_line)
+/* ---- decoder ------------------------------------------------------------------------------ */
+
+void dot_decoder_init(struct dot_decoder *d, size_t max_line, bool normalize)
 {
     *d = (struct dot_decoder){.state = DOT_STATE_TEXT};
-    line_checker_init(&d->lines, max_line);
-}
-
-static void take_byte(struct span *input)
-{
-    *input = span_from(*input, 1);
+    line_checker_init(&d->lines, max_line, normalize);
 }
 
 /* RFC 5321 4.5.2: the leading dot goes, whatever follows it but CRLF, which ends the data. */
@@ -124,6 +243,8 @@ static struct span step_text(struct dot_decoder *d, struct span *input)
         d->state = DOT_STATE_DOT;
         return SPAN_NONE;
     }
+    if (d->lines.normalize)
+        return normalize(&d->lines, input);
     size_t len = scan_run(&d->lines, *input);
     struct span run = span_head(*input, len);
     *input = span_from(*input, len);
@@ -152,6 +273,10 @@ static struct span step_dot_cr(struct dot_decoder *d, struct span *input)
         return SPAN_NONE;
     }
     d->state = DOT_STATE_TEXT;
+    if (d->lines.normalize) {
+        withhold_cr(&d->lines);
+        return SPAN_NONE;
+    }
     scan_line(&d->lines, cr);
     return cr;
 }
@@ -173,9 +298,11 @@ enum parse_result dot_decode(struct dot_decoder *d, struct span *input, struct s
     return d->state == DOT_STATE_END ? PARSE_DONE : PARSE_MORE;
 }
 
+/* ---- encoder ------------------------------------------------------------------------------ */
+
 void dot_encoder_init(struct dot_encoder *e)
 {
-    line_checker_init(&e->lines, 0);
+    line_checker_init(&e->lines, 0, false);
 }
 
 void dot_encode(struct dot_encoder *e, struct span *input, struct buf *out, size_t max)

@@ -6,6 +6,11 @@
  * sequence but CRLF "." CRLF ends the data (RFC 5321 2.3.8: the defence against SMTP smuggling).
  * Faults are noted while reading goes on: the session refuses the message after its real end and
  * stays in step with the client. All state is fixed in size; nothing is copied by the readers.
+ *
+ * Normalizing, a reader mends bare line ends in what it hands out: a bare LF becomes CRLF, a bare
+ * CR a space, so that the last CR before "CR CR LF" does not make an empty line. It comes behind
+ * the transparency of DATA, which goes by the wire: the dot of CRLF "." LF is taken away, that of
+ * LF "." LF is content, and becomes a line of its own that has to be stuffed on its way out.
  */
 #ifndef SMARTHOP_PROTO_DOT_H
 #define SMARTHOP_PROTO_DOT_H
@@ -27,19 +32,26 @@ enum { BODY_FAULT_COUNT = 4 };
 /* The line rules over a stream of bytes; shared by the decoder, the encoder and BDAT. */
 struct line_checker {
     size_t max_line; /* with CRLF; 0 for no limit */
-    size_t line_len; /* bytes of the current line so far */
+    size_t line_len; /* bytes of the current line so far; normalizing, as it is handed out */
     uint64_t offset; /* bytes seen */
+    bool normalize;
     bool cr_last;    /* the last byte was a CR that may still belong to a CRLF */
     bool line_start; /* behind a CRLF, or at the very start */
     unsigned faults; /* bits of enum body_fault */
     uint64_t fault_at[BODY_FAULT_COUNT]; /* offset of the first of each, see line_checker_fault */
 };
 
-void line_checker_init(struct line_checker *c, size_t max_line);
-/* Any split of the stream gives the same result. */
+void line_checker_init(struct line_checker *c, size_t max_line, bool normalize);
+/* Only looks, whether it is to normalize or not. Any split of the stream gives the same result, as
+ * of all that follow. */
 void line_checker_feed(struct line_checker *c, struct span input);
 /* At the end of the data: a last CR is a bare one. Returns the faults. */
 unsigned line_checker_end(struct line_checker *c);
+/* Takes bytes off the front of *input and hands out the next run of what is to be kept of them: a
+ * part of the input, or a few static bytes. False, with an empty run, once *input is used up. */
+bool line_checker_take(struct line_checker *c, struct span *input, struct span *run_out);
+/* As line_checker_end; returns what was withheld until now, if anything. */
+struct span line_checker_take_end(struct line_checker *c);
 /* Offset of the first such fault in the bytes as they came over the wire; for a long line, of the
  * first byte too much. Only where the fault's bit is set. */
 uint64_t line_checker_fault_at(const struct line_checker *c, enum body_fault fault);
@@ -60,18 +72,19 @@ struct dot_decoder {
 };
 
 /* max_line 0: no limit. */
-void dot_decoder_init(struct dot_decoder *d, size_t max_line);
+void dot_decoder_init(struct dot_decoder *d, size_t max_line, bool normalize);
 
 /*
  * Takes bytes off the front of *input and hands out the next run of decoded data: a part of the
- * input, or one static byte. Call it until it answers otherwise:
+ * input, or a few static bytes. Call it until it answers otherwise:
  *
  * PARSE_MORE with a run: append it and call again.
  * PARSE_MORE with an empty run: *input is used up; feed more.
  * PARSE_DONE: the end of data has been taken, *input begins behind it, the run is empty.
  *
  * PARSE_BAD is never answered; look at d->lines.faults after PARSE_DONE (or earlier, to stop
- * storing). Of a message with faults the output is not to be relayed.
+ * storing). Of a message with faults the output is not to be relayed, but normalized it is clean
+ * of bare CR and LF.
  */
 enum parse_result dot_decode(struct dot_decoder *d, struct span *input, struct span *output_out);
 

@@ -76,26 +76,41 @@ static bool discard(struct session *s)
     return true;
 }
 
+static void take_content(struct transaction *tx, struct span run)
+{
+    header_scan(&tx->header, run);
+    transaction_append(tx, run);
+}
+
 static void chunk_done(struct session *s)
 {
     char text[64];
 
     if (s->tx->chunks.last) {
-        line_checker_end(&s->tx->dot.lines);
+        take_content(s->tx, line_checker_take_end(&s->tx->dot.lines));
         data_end(s);
         return;
     }
-    snprintf(text, sizeof text, "%llu bytes received", (unsigned long long)s->tx->message->size);
+    snprintf(text, sizeof text, "%llu bytes received", (unsigned long long)s->tx->chunks.total);
     session_enter(s, SESSION_COMMAND);
     session_reply(s, 250, ESC(2, 0, 0), text);
 }
 
 /* RFC 3030 3: behind the header section of a BINARYMIME message any byte may come. */
-static void check_lines(struct transaction *tx, struct span run, uint64_t header_bytes)
+static void take_binary(struct transaction *tx, struct span data)
 {
-    bool binary = (tx->message->flags & QUEUE_BODY_BINARY) != 0;
+    uint64_t header_before = tx->header.bytes;
 
-    line_checker_feed(&tx->dot.lines, binary ? span_head(run, header_bytes) : run);
+    take_content(tx, data);
+    line_checker_feed(&tx->dot.lines, span_head(data, tx->header.bytes - header_before));
+}
+
+static void take_lines(struct transaction *tx, struct span data)
+{
+    struct span run;
+
+    while (line_checker_take(&tx->dot.lines, &data, &run))
+        take_content(tx, run);
 }
 
 bool chunk_take(struct session *s)
@@ -103,14 +118,14 @@ bool chunk_take(struct session *s)
     if (s->chunk_refusal.code != 0)
         return discard(s);
     struct transaction *tx = s->tx;
-    struct span input = conn_input(s->conn), run;
+    struct span input = conn_input(s->conn), data;
     size_t before = input.len;
-    enum parse_result result = bdat_take(&tx->chunks, &input, &run);
-    uint64_t header_before = tx->header.bytes;
+    enum parse_result result = bdat_take(&tx->chunks, &input, &data);
 
-    header_scan(&tx->header, run);
-    check_lines(tx, run, tx->header.bytes - header_before);
-    transaction_append(tx, run);
+    if ((tx->message->flags & QUEUE_BODY_BINARY) != 0)
+        take_binary(tx, data);
+    else
+        take_lines(tx, data);
     conn_consume(s->conn, before - input.len);
     /* Small chunks, too: with none of them would the body wait in between. */
     if (transaction_must_wait(tx)) {

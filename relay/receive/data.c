@@ -13,9 +13,16 @@ static const struct span wanted_fields[] = {
     {"Date", 4},
 };
 
+/* What was declared binary goes on byte for byte, or not at all. */
+static bool normalizes(const struct transaction *tx)
+{
+    return tx->conf->bare_line_ends == CONF_BARE_NORMALIZE &&
+           (tx->message->flags & QUEUE_BODY_BINARY) == 0;
+}
+
 void data_prepare(struct transaction *tx)
 {
-    dot_decoder_init(&tx->dot, tx->conf->text_line_max);
+    dot_decoder_init(&tx->dot, tx->conf->text_line_max, normalizes(tx));
     bdat_counter_init(&tx->chunks);
     header_scanner_init(&tx->header, &tx->message->arena, wanted_fields, DATA_FIELD_COUNT,
                         tx->conf->header_size_max, tx->conf->header_fields_max);
@@ -34,14 +41,15 @@ static bool is_unfit(struct transaction *tx, struct status *status_out)
 {
     struct arena *arena = &tx->message->arena;
     const struct line_checker *lines = &tx->dot.lines;
+    unsigned bad = normalizes(tx) ? BODY_NUL : BODY_BARE_CR | BODY_BARE_LF | BODY_NUL;
+    unsigned faults = lines->faults & bad;
 
-    if (lines->faults & (BODY_BARE_CR | BODY_BARE_LF | BODY_NUL)) {
-        enum body_fault first = (enum body_fault)(lines->faults & -lines->faults);
+    if (faults != 0) {
+        enum body_fault first = (enum body_fault)(faults & -faults);
         *status_out = STATUS(554, 5, 6, 0, "");
         status_out->text = arena_printf(
             arena, "Message refused: %s at byte %llu; lines must end with CRLF and hold no NUL",
-            body_fault_text(lines->faults),
-            (unsigned long long)line_checker_fault_at(lines, first));
+            body_fault_text(faults), (unsigned long long)line_checker_fault_at(lines, first));
     } else if (tx->too_large) {
         *status_out = STATUS(552, 5, 3, 4, "");
         status_out->text = arena_printf(arena, "Message is larger than %llu bytes",
@@ -145,6 +153,8 @@ void data_log_accepted(const struct transaction *tx)
     log_span(&line, "destination", tx->recipients[0].destination);
     log_u64(&line, "size", tx->message->size);
     log_span(&line, "message_id", tx->message->message_id);
+    if (tx->dot.lines.faults & (BODY_BARE_CR | BODY_BARE_LF))
+        log_text(&line, "normalized", body_fault_text(tx->dot.lines.faults));
     log_end(&line);
 }
 

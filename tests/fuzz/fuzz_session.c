@@ -1,10 +1,11 @@
 /*
  * A whole SMTP session: our server over a pair of sockets, with the queue's twin behind it. The
- * first byte says how the client's bytes are cut, its highest bit that LMTP is spoken, its lowest
- * that the client is one of this machine, which may do more; a byte of 0xff makes the client wait
- * for what it has said so far to be answered. Whatever a client says, replies are replies, only
- * what is in the store is called queued, and no accepted body holds what could be taken for another
- * line end, but behind the header of one that was declared binary.
+ * first byte says how the client's bytes are cut, its highest bit that LMTP is spoken, the next
+ * that bare line ends are normalized, its lowest that the client is one of this machine, which may
+ * do more; a byte of 0xff makes the client wait for what it has said so far to be answered.
+ * Whatever a client says, replies are replies, only what is in the store is called queued, and no
+ * accepted body holds what could be taken for another line end, but behind the header of one that
+ * was declared binary.
  */
 #include "net/conn_private.h"
 #include "queue/queue_memory.h"
@@ -16,11 +17,29 @@
 #include <sys/socket.h>
 #include <uv.h>
 
-enum { PAUSE = 0xff, ROUNDS = 12, DAY_MS = 86400000 };
+enum {
+    PAUSE = 0xff,
+    ROUNDS = 12,
+    DAY_MS = 86400000,
+    LMTP = 0x80,
+    NORMALIZES = 0x40,
+    LOCAL = 0x01,
+};
+
+/* Bounds that an input can reach, and routes of each kind. */
+#define CONF                                                                                       \
+    "memory_body_max = 4KiB\nmessage_size_max = 32KiB\n"                                           \
+    "text_line_max = 1000\nheader_size_max = 4KiB\ncommand_line_max = 512\n"                       \
+    "header_fields_max = 20\nhops_max = 3\nerrors_max = 50\n"                                      \
+    "relay_domains = gate.test\npostmaster_address = \"p@gate.test\"\n"                            \
+    "route \"no.test\" { reject = \"5.7.1 no\" }\n"                                                \
+    "route \"gone.test\" { discard = yes }\n"                                                      \
+    "route \"held.test\" { hold = \"wait\" }\n"
 
 static struct {
     struct loop *loop;
     struct conf *conf;
+    struct conf *normalizing;
     struct queue *queue;
     struct receive_limits *limits;
     struct receive_server *server;
@@ -114,20 +133,13 @@ static void make_rig(void)
 {
     MUST(!err_is(log_open("stderr", LOG_ERROR)));
     MUST(!err_is(loop_create("fuzz", &rig.loop)));
-    /* Bounds that an input can reach. */
-    rig.conf =
-        conf_from_text("memory_body_max = 4KiB\nmessage_size_max = 32KiB\n"
-                       "text_line_max = 1000\nheader_size_max = 4KiB\ncommand_line_max = 512\n"
-                       "header_fields_max = 20\nhops_max = 3\nerrors_max = 50\n"
-                       "relay_domains = gate.test\npostmaster_address = \"p@gate.test\"\n"
-                       "route \"no.test\" { reject = \"5.7.1 no\" }\n"
-                       "route \"gone.test\" { discard = yes }\n"
-                       "route \"held.test\" { hold = \"wait\" }\n");
+    rig.conf = conf_from_text(CONF);
+    rig.normalizing = conf_from_text("bare_line_ends = normalize\n" CONF);
     rig.stopped.done = on_stopped;
     list_init(&rig.stopped.link);
 }
 
-static void open_server(void)
+static void open_server(struct conf *conf)
 {
     rig.has_stopped = false;
     rig.accepted = 0;
@@ -135,7 +147,7 @@ static void open_server(void)
     MUST(!err_is(queue_open(&(struct queue_options){.path = "twin"}, &rig.queue)));
     rig.server = receive_server_create(&(struct receive_options){
         .loop = rig.loop, .queue = rig.queue, .limits = rig.limits, .accepted = on_accepted});
-    receive_server_configure(rig.server, rig.conf, NULL);
+    receive_server_configure(rig.server, conf, NULL);
 }
 
 static void close_server(void)
@@ -237,11 +249,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (rig.loop == NULL)
         make_rig();
-    client.lmtp = size > 0 && (data[0] & 0x80) != 0;
     struct span input = span_of((const char *)data, size);
     uint32_t seed = fuzz_seed(&input);
-    open_server();
-    connect_client((seed & 1) != 0);
+    client.lmtp = (seed & LMTP) != 0;
+    open_server((seed & NORMALIZES) != 0 ? rig.normalizing : rig.conf);
+    connect_client((seed & LOCAL) != 0);
     speak(seed, input);
     hang_up();
     close_server();

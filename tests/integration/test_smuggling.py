@@ -1,5 +1,6 @@
 """What an attacker hides in a message or in an address: no second message, and no relaying."""
 import itertools
+import re
 
 import pytest
 from support import content
@@ -37,18 +38,34 @@ def stuffed_out(wire):
     return b"\r\n".join(line.removeprefix(b".") for line in lines)
 
 
+def normalized(content):
+    """bare_line_ends = normalize: an LF ends a line, a CR does not."""
+    return re.sub(rb"\r?\n|\r", lambda end: b"\r\n" if b"\n" in end[0] else b" ", content)
+
+
+def is_taken(wire, line_ends):
+    return is_strict(wire) or (line_ends == "normalize" and b"\0" not in wire)
+
+
+def relay_for(start_relay, next_hop, certificate, **keys):
+    return start_relay(routes={"*": to(next_hop, tls="opportunistic")}, listeners=LISTENERS,
+                       certificate=certificate, errors_max=10000,
+                       commands_without_mail_max=100000, **keys)
+
+
 @pytest.fixture
 def relay(start_relay, sink, certificate):
-    return start_relay(routes={"*": to(sink)}, listeners=LISTENERS, certificate=certificate,
-                       errors_max=10000, commands_without_mail_max=100000)
+    return relay_for(start_relay, sink, certificate)
+
+
+def connect_to(relay, transport, trusting):
+    tls = {"context": trusting, "server_name": "relay.test"} if transport == "tls" else {}
+    return Dialogue(relay.ports[transport], **tls).hello()
 
 
 @pytest.fixture
 def connect(relay, trusting):
-    def start(transport):
-        tls = {"context": trusting, "server_name": "relay.test"} if transport == "tls" else {}
-        return Dialogue(relay.ports[transport], **tls).hello()
-    return start
+    return lambda transport: connect_to(relay, transport, trusting)
 
 
 def by_data(client, wire):
@@ -68,24 +85,70 @@ def assert_all_arrive(sink, expected):
     assert "victim@example.test" not in sink.recipients()
 
 
-@pytest.mark.parametrize("transport", LISTENERS)
-@pytest.mark.parametrize("send", [by_data, by_bdat])
-def test_end_of_data(send, transport, relay, connect, sink):
-    """One reply for each message, whatever is in it; the end that counts is the true one."""
+# (way in, transport in, way out, transport out): each with each that it could meet.
+WAYS = [(by_data, "plain", "DATA", "plain"), (by_data, "tls", "BDAT", "plain"),
+        (by_bdat, "plain", "BDAT", "tls"), (by_bdat, "tls", "DATA", "tls")]
+
+
+@pytest.fixture
+def start_next_hop(start_sink, certificate):
+    def start(way, transport):
+        options = ["--chunking"] if way == "BDAT" else []
+        return start_sink(*options, certificate=certificate if transport == "tls" else None)
+    return start
+
+
+def exchange(client, send, line_ends):
+    """Sends a message with each false end; returns the contents that have to arrive."""
     expected = []
-    with connect(transport) as client:
-        for false_end in FALSE_ENDS:
-            wire = FIRST + false_end + SMUGGLED
-            client.begin("to@example.test")
-            status = send(client, wire)
-            taken = is_strict(wire)
-            assert status == (OK if taken else "554 5.6.0"), false_end
-            assert client.command("NOOP").status == OK, false_end  # the next reply is to this
-            if taken:
-                expected.append(stuffed_out(wire) if send is by_data else wire)
-    assert_all_arrive(sink, expected)
+    for false_end in FALSE_ENDS:
+        wire = FIRST + false_end + SMUGGLED
+        client.begin("to@example.test")
+        taken = is_taken(wire, line_ends)
+        assert send(client, wire) == (OK if taken else "554 5.6.0"), false_end
+        assert client.command("NOOP").status == OK, false_end  # the next reply is to this
+        if taken:
+            expected.append(normalized(stuffed_out(wire) if send is by_data else wire))
+    return expected
+
+
+@pytest.mark.parametrize("line_ends", ["refuse", "normalize"])
+@pytest.mark.parametrize("send, transport, way_out, transport_out", WAYS)
+def test_end_of_data(send, transport, way_out, transport_out, line_ends, start_relay,
+                     start_next_hop, certificate, trusting):
+    """One reply for each message, whatever is in it; the end that counts is the true one, for the
+    next server as for this one."""
+    next_hop = start_next_hop(way_out, transport_out)
+    relay = relay_for(start_relay, next_hop, certificate, bare_line_ends=line_ends)
+    with connect_to(relay, transport, trusting) as client:
+        expected = exchange(client, send, line_ends)
+    assert_all_arrive(next_hop, expected)
     relay.wait_empty()
-    assert len(relay.log("accepted")) == len(sink.messages()) == len(expected)
+    assert len(relay.log("accepted")) == len(next_hop.messages()) == len(expected)
+    mended = [record for record in relay.log("accepted") if "normalized" in record]
+    assert bool(mended) == (line_ends == "normalize")
+
+
+@pytest.mark.parametrize("send", [by_data, by_bdat])
+def test_normalized_in_pieces(send, start_relay, start_sink, certificate, trusting):
+    """Byte by byte, and the header is read as it is stored."""
+    next_hop = start_sink()
+    relay = relay_for(start_relay, next_hop, certificate, bare_line_ends="normalize")
+    wire = b"Subject: first\nMessage-ID: <1@client.test>\r\r\n\n.\nsecond\r\n..\n\r.\r\n.\r\n"
+    with connect_to(relay, "plain", trusting) as client:
+        client.begin("to@example.test")
+        if send is by_data:
+            assert client.command("DATA").code == 354
+        for byte in range(len(wire)):
+            piece = wire[byte:byte + 1]
+            client.send(piece if send is by_data else b"BDAT 1\r\n" + piece)
+            assert send is by_data or client.reply().status == OK
+        if send is by_bdat:
+            client.send(b"BDAT 0 LAST\r\n")
+        assert client.reply().status == OK
+    expected = normalized(stuffed_out(wire) if send is by_data else wire)
+    assert_all_arrive(next_hop, [expected])
+    assert relay.log("accepted")[0]["message_id"] == "<1@client.test>"
 
 
 @pytest.mark.parametrize("transport", LISTENERS)

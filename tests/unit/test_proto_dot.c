@@ -30,10 +30,10 @@ static void decode_piece(struct decoded *d, struct span piece)
     assert_true(d->done || piece.len == 0);
 }
 
-static void decode(struct decoded *d, struct span input, size_t way)
+static void decode(struct decoded *d, struct span input, bool normalize, size_t way)
 {
     *d = (struct decoded){.rest = SPAN_NONE};
-    dot_decoder_init(&d->decoder, MAX_LINE);
+    dot_decoder_init(&d->decoder, MAX_LINE, normalize);
     buf_init(&d->output, 0);
     for (size_t at = 0, len; at < input.len && !d->done; at += len) {
         len = split_piece(way, input.len, at);
@@ -53,11 +53,11 @@ struct decode_case {
     uint64_t first; /* position of the lowest fault */
 };
 
-static void check_decode(const struct decode_case *c)
+static void check_decode(const struct decode_case *c, bool normalize)
 {
     for (size_t way = 0; way < split_ways(c->input.len); way++) {
         struct decoded d;
-        decode(&d, c->input, way);
+        decode(&d, c->input, normalize, way);
         CHECK_SPAN(c->name, buf_span(&d.output), c->output);
         CHECK(c->name, d.done == c->done);
         CHECK(c->name, d.rest.len == c->rest);
@@ -71,12 +71,13 @@ static void check_decode(const struct decode_case *c)
     }
 }
 
-static void decodes(void **state)
-{
 #define CASE(name, input, output, done, rest, faults, first)                                       \
     {                                                                                              \
         name, {input, sizeof(input) - 1}, {output, sizeof(output) - 1}, done, rest, faults, first  \
     }
+
+static void decodes(void **state)
+{
     static const struct decode_case cases[] = {
         CASE("nothing", "", "", false, 0, 0, 0),
         CASE("empty message", ".\r\n", "", true, 0, 0, 0),
@@ -111,11 +112,78 @@ static void decodes(void **state)
              "1234567890123\r\n1234567890123\r\n", true, 0, BODY_LONG_LINE, 12),
         CASE("8-bit", "\xff\x80\r\n.\r\n", "\xff\x80\r\n", true, 0, 0, 0),
     };
-#undef CASE
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        check_decode(&cases[i]);
+        check_decode(&cases[i], false);
+}
+
+static void normalizes(void **state)
+{
+    static const struct decode_case cases[] = {
+        CASE("nothing", "", "", false, 0, 0, 0),
+        CASE("empty message", ".\r\n", "", true, 0, 0, 0),
+        CASE("lines", "a\r\n\r\n..b\r\n.\r\nQUIT\r\n", "a\r\n\r\n.b\r\n", true, 6, 0, 0),
+        CASE("unfinished", "a\r\n.\r", "a\r\n", false, 0, 0, 0),
+        CASE("LF", "a\nb\n\nc\r\n.\r\n", "a\r\nb\r\n\r\nc\r\n", true, 0, BODY_BARE_LF, 1),
+        CASE("LF first", "\na\r\n.\r\n", "\r\na\r\n", true, 0, BODY_BARE_LF, 0),
+        CASE("CR", "a\rb\r\n.\r\n", "a b\r\n", true, 0, BODY_BARE_CR, 1),
+        CASE("CR first", "\ra\r\n.\r\n", " a\r\n", true, 0, BODY_BARE_CR, 0),
+        CASE("CR CR LF", "a\r\r\n.\r\n", "a \r\n", true, 0, BODY_BARE_CR, 1),
+        CASE("LF CR", "\n\r.\r\n.\r\n", "\r\n .\r\n", true, 0, BODY_BARE_CR | BODY_BARE_LF, 1),
+        CASE("LF CRLF", "a\n\r\n.\r\n", "a\r\n\r\n", true, 0, BODY_BARE_LF, 1),
+        CASE("LF . LF", "a\n.\nb\r\n.\r\n", "a\r\n.\r\nb\r\n", true, 0, BODY_BARE_LF, 1),
+        CASE("LF . CRLF", "a\n.\r\nb\r\n.\r\n", "a\r\n.\r\nb\r\n", true, 0, BODY_BARE_LF, 1),
+        CASE("LF .. LF", "a\n..\nb\r\n.\r\n", "a\r\n..\r\nb\r\n", true, 0, BODY_BARE_LF, 1),
+        CASE("LF . CRLF . CRLF", "a\n.\r\n.\r\n", "a\r\n.\r\n", true, 0, BODY_BARE_LF, 1),
+        CASE("CRLF . LF", "a\r\n.\nb\r\n.\r\n", "a\r\n\r\nb\r\n", true, 0, BODY_BARE_LF, 4),
+        CASE("CRLF . CR", "a\r\n.\rb\r\n.\r\n", "a\r\n b\r\n", true, 0, BODY_BARE_CR, 4),
+        CASE("CRLF . CR CR LF", ".\r\r\n.\r\n", " \r\n", true, 0, BODY_BARE_CR, 1),
+        CASE("CRLF . CR . CRLF", ".\r.\r\n.\r\n", " .\r\n", true, 0, BODY_BARE_CR, 1),
+        CASE("CR . CR", "a\r.\rb\r\n.\r\n", "a . b\r\n", true, 0, BODY_BARE_CR, 1),
+        CASE("CR . CRLF", "a\r.\r\nb\r\n.\r\n", "a .\r\nb\r\n", true, 0, BODY_BARE_CR, 1),
+        CASE("LF . LF at the end", "a\n.\n", "a\r\n.\r\n", false, 0, BODY_BARE_LF, 1),
+        CASE("NUL", "a\n\0\r\n.\r\n", "a\r\n\0\r\n", true, 0, BODY_BARE_LF | BODY_NUL, 1),
+        CASE("NUL alone", "a\r\nb\0\r\n.\r\n", "a\r\nb\0\r\n", true, 0, BODY_NUL, 4),
+        CASE("lines end by LF", "1234567890\n1234567890\n.\r\n.\r\n",
+             "1234567890\r\n1234567890\r\n.\r\n", true, 0, BODY_BARE_LF, 10),
+        CASE("long line", "a\r\n12345678901\r\n.\r\n", "a\r\n12345678901\r\n", true, 0,
+             BODY_LONG_LINE, 15),
+        CASE("long by what is added", "12345678901\n.\r\n.\r\n", "12345678901\r\n.\r\n", true, 0,
+             BODY_BARE_LF | BODY_LONG_LINE, 11),
+        CASE("long by a space", "12345678901\r\r\n.\r\n", "12345678901 \r\n", true, 0,
+             BODY_BARE_CR | BODY_LONG_LINE, 11),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        check_decode(&cases[i], true);
+}
+
+static void counts_long_lines_as_handed_out(void **state)
+{
+    static const struct {
+        const char *input;
+        uint64_t first;
+    } cases[] = {
+        {"a\n1234567890\n1234567890123\n", 25},
+        {"123456789012\n", 12},
+        {"12345678901\n", 11},
+        {"1234\r678901\r3\r\n", 12},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct span input = span_cstr(cases[i].input);
+        for (size_t way = 0; way < split_ways(input.len); way++) {
+            struct decoded d;
+            decode(&d, input, true, way);
+            CHECK(cases[i].input, (d.decoder.lines.faults & BODY_LONG_LINE) != 0);
+            CHECK(cases[i].input,
+                  line_checker_fault_at(&d.decoder.lines, BODY_LONG_LINE) == cases[i].first);
+            buf_fini(&d.output);
+        }
+    }
 }
 
 static void hands_out_parts_of_the_input(void **state)
@@ -126,7 +194,7 @@ static void hands_out_parts_of_the_input(void **state)
     struct span run;
 
     (void)state;
-    dot_decoder_init(&decoder, DOT_LINE_MAX);
+    dot_decoder_init(&decoder, DOT_LINE_MAX, false);
     assert_int_equal(dot_decode(&decoder, &input, &run), PARSE_MORE);
     assert_ptr_equal(run.ptr, start);
     CHECK_SPAN("up to the stuffed line", run, SPAN("one\r\ntwo\r\n"));
@@ -252,7 +320,7 @@ static void checks_lines(void **state)
         struct span input = cases[i].input;
         for (size_t way = 0; way < split_ways(input.len); way++) {
             struct line_checker checker;
-            line_checker_init(&checker, MAX_LINE);
+            line_checker_init(&checker, MAX_LINE, false);
             for (size_t at = 0, len; at < input.len; at += len) {
                 len = split_piece(way, input.len, at);
                 line_checker_feed(&checker, span_of(input.ptr + at, len));
@@ -261,6 +329,77 @@ static void checks_lines(void **state)
             CHECK(cases[i].name, checker.offset == input.len);
         }
     }
+}
+
+static void take(struct span input, bool normalize, size_t way, struct line_checker *checker,
+                 struct buf *out)
+{
+    struct span run;
+
+    line_checker_init(checker, 0, normalize);
+    buf_init(out, 0);
+    for (size_t at = 0, len; at < input.len; at += len) {
+        len = split_piece(way, input.len, at);
+        struct span piece = span_of(input.ptr + at, len);
+        while (line_checker_take(checker, &piece, &run))
+            buf_add(out, run);
+        assert_int_equal(piece.len + run.len, 0);
+    }
+    buf_add(out, line_checker_take_end(checker));
+}
+
+static void takes_lines(void **state)
+{
+    static const struct {
+        const char *input;
+        const char *kept;
+        unsigned faults;
+    } cases[] = {
+        {"", "", 0},
+        {"a\r\n.\r\n..\r\nb", "a\r\n.\r\n..\r\nb", 0},
+        {"\r\n\r\n", "\r\n\r\n", 0},
+        {"a\n.\n\r\n", "a\r\n.\r\n\r\n", BODY_BARE_LF},
+        {"\r", " ", BODY_BARE_CR},
+        {"a\r\r", "a  ", BODY_BARE_CR},
+        {"a\r\r\n\r", "a \r\n ", BODY_BARE_CR},
+        {"\n\r", "\r\n ", BODY_BARE_CR | BODY_BARE_LF},
+        {"\r.\r\n", " .\r\n", BODY_BARE_CR},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct span input = span_cstr(cases[i].input);
+        for (size_t way = 0; way < split_ways(input.len); way++)
+            for (int normalize = 0; normalize < 2; normalize++) {
+                struct line_checker checker;
+                struct buf out;
+                take(input, normalize, way, &checker, &out);
+                CHECK_SPAN(cases[i].input, buf_span(&out),
+                           normalize ? span_cstr(cases[i].kept) : input);
+                CHECK(cases[i].input, checker.faults == cases[i].faults);
+                CHECK(cases[i].input, checker.offset == input.len);
+                buf_fini(&out);
+            }
+    }
+}
+
+/* A line that is only a dot once its ends are mended must not end the data at the next hop. */
+static void what_is_mended_goes_out_stuffed(void **state)
+{
+    struct span input = SPAN("a\n.\nQUIT\n.\r\n.\r\n");
+    struct decoded d;
+    struct buf wire;
+
+    (void)state;
+    decode(&d, input, true, SPLIT_WHOLE);
+    assert_true(d.done);
+    for (size_t way = 0; way < split_ways(buf_len(&d.output)); way++) {
+        buf_init(&wire, 0);
+        encode(buf_span(&d.output), way, 1000, &wire);
+        CHECK_SPAN("wire", buf_span(&wire), SPAN("a\r\n..\r\nQUIT\r\n..\r\n.\r\n"));
+        buf_fini(&wire);
+    }
+    buf_fini(&d.output);
 }
 
 static void names_the_faults(void **state)
@@ -277,11 +416,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decodes),
+        cmocka_unit_test(normalizes),
+        cmocka_unit_test(counts_long_lines_as_handed_out),
         cmocka_unit_test(hands_out_parts_of_the_input),
         cmocka_unit_test(encodes),
         cmocka_unit_test(stops_at_the_bound),
         cmocka_unit_test(notes_what_must_not_be_sent),
         cmocka_unit_test(checks_lines),
+        cmocka_unit_test(takes_lines),
+        cmocka_unit_test(what_is_mended_goes_out_stuffed),
         cmocka_unit_test(names_the_faults),
     };
 
