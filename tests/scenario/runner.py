@@ -285,10 +285,12 @@ class Player:
 
     def play(self, *scripts):
         """One after the other; what they put into the queue is counted together."""
-        for script in scripts:
-            self._play_one(script)
-        if self.is_stopping:
-            self.relay.wait_stopped()
+        try:
+            for script in scripts:
+                self._play_one(script)
+        finally:
+            if self.is_stopping:
+                self.relay.wait_stopped()
         self._queued(self.queued)
 
     def _play_one(self, script):
