@@ -31,7 +31,7 @@ def relays(certificate):
     try:
         relays.stop()
     finally:
-        for relay in relays.all():
+        for relay in relays.all:
             if relay.is_running():
                 relay.kill()
             relay.dispose()

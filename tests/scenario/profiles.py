@@ -2,13 +2,16 @@
 import re
 import signal
 
-from support import users
 from support.relay import ANY_PORT, Relay
 
 BASE = {"workers": 1, "errors_max": 1000, "commands_without_mail_max": 100000}
 ROUTES = {"*": {"hold": "scenario"}, "discard.test": {"discard": True},
           "refused.test": {"reject": "5.7.1 not there"}}
 BALANCERS, PROXIES = ["127.0.0.5/32"], ["127.0.0.6/32"]
+# The hash of "secret" is a cheap one, since scripts log in often; SCRAM has tests of its own.
+SECRET = ("$6$rounds=1000$salt$HNxBeBnDfSfUrTj6KiLnmd7tGCvHEm"
+          "cExh8kl/S0cZ5WrCciNZgfhbpkeFQ4JfkHX.8vPq45lY0iINnCx1Lkm.")
+USERS = ["user", "other@client.test"]
 CLIENTS = ["127.0.0.1/32", "127.0.0.2/32", "127.0.0.5/32", "127.0.0.6/32", "192.0.2.0/24"]
 
 # name -> (keys of the listener, global keys)
@@ -40,7 +43,9 @@ class ScenarioRelay(Relay):
 
     def start(self):
         if "users_file" in self.keys:
-            users.make(self.folder / "users", {"user": "secret", "other@client.test": "secret"})
+            users = self.folder / "users"
+            users.touch(mode=0o600)
+            users.write_text("".join(f"{name}:{SECRET}\n" for name in USERS))
         return super().start()
 
     def begin_to_stop(self):
@@ -65,14 +70,16 @@ class Relays:
 
     def __init__(self, certificate):
         self._certificate = certificate
-        self._running = {}
+        self._newest = {}
+        self.all = []
 
     def of(self, script):
         """The relay of this script, and where its listener is."""
         key = (script.profile, tuple(sorted(script.settings.items())))
-        relay = self._running.get(key)
+        relay = self._newest.get(key)
         if relay is None or not relay.is_running():
-            relay = self._running[key] = self._make(script)
+            relay = self._newest[key] = self._make(script)
+            self.all.append(relay)
         local = relay.keys.get("submission_socket")
         return relay, str(relay.folder / local) if local else relay.port
 
@@ -86,10 +93,7 @@ class Relays:
                              certificate=self._certificate if secured else None,
                              **{**BASE, **keys}).start()
 
-    def all(self):
-        return list(self._running.values())
-
     def stop(self):
-        for relay in self.all():
+        for relay in self.all:
             if relay.is_running():
                 relay.stop()
