@@ -34,5 +34,5 @@ fi
 for preset in fuzz tsan asan release; do build $preset; done
 run fuzz -L fuzz
 run tsan -L unit
-run asan -L 'unit|fuzz'
+run asan -L 'unit|fuzz|scenario'
 run release
