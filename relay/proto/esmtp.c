@@ -67,10 +67,23 @@ static bool parse_number(struct span text, size_t digits_max, uint64_t *out)
     return text.len <= digits_max && span_parse_u64(text, out);
 }
 
+/* Twenty digits may be more than 64 bits hold; that is too large (552), but no fault of syntax. */
+static bool parse_size(struct span text, uint64_t *out)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!ascii_is_digit(text.ptr[i]))
+            return false;
+    if (text.len == 0 || text.len > SIZE_DIGITS_MAX)
+        return false;
+    if (!span_parse_u64(text, out))
+        *out = UINT64_MAX;
+    return true;
+}
+
 static enum esmtp_error take_size(struct parsing *p, const struct smtp_param *param)
 {
     p->mail->has_size = true;
-    return parse_number(param->value, SIZE_DIGITS_MAX, &p->mail->size) ? ESMTP_OK : ESMTP_SIZE;
+    return parse_size(param->value, &p->mail->size) ? ESMTP_OK : ESMTP_SIZE;
 }
 
 static enum esmtp_error take_body(struct parsing *p, const struct smtp_param *param)

@@ -62,7 +62,7 @@ enum esmtp_by { ESMTP_BY_NONE = 0, ESMTP_BY_RETURN, ESMTP_BY_NOTIFY };
 
 struct esmtp_mail {
     bool has_size;
-    uint64_t size;
+    uint64_t size; /* UINT64_MAX for any that is larger */
     enum esmtp_body body;
     bool smtputf8;
     bool require_tls;
