@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parent),
-                str(Path(__file__).resolve().parent.parent / "integration")]
+TESTS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS / folder) for folder in ("scenario", "integration", "support")]
 
 from profiles import Relays  # noqa: E402
 from runner import Player  # noqa: E402
@@ -26,15 +26,9 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def relays(certificate):
-    relays = Relays(certificate)
-    yield relays
-    try:
+    with Relays(certificate) as relays:
+        yield relays
         relays.stop()
-    finally:
-        for relay in relays.all:
-            if relay.is_running():
-                relay.kill()
-            relay.dispose()
 
 
 @pytest.fixture

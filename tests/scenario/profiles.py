@@ -2,6 +2,7 @@
 import re
 import signal
 
+from fake_dns import FakeDns
 from support.relay import ANY_PORT, Relay
 
 BASE = {"workers": 1, "errors_max": 1000, "commands_without_mail_max": 100000}
@@ -13,6 +14,14 @@ SECRET = ("$6$rounds=1000$salt$HNxBeBnDfSfUrTj6KiLnmd7tGCvHEm"
           "cExh8kl/S0cZ5WrCciNZgfhbpkeFQ4JfkHX.8vPq45lY0iINnCx1Lkm.")
 USERS = ["user", "other@client.test"]
 CLIENTS = ["127.0.0.1/32", "127.0.0.2/32", "127.0.0.5/32", "127.0.0.6/32", "192.0.2.0/24"]
+
+# 127.0.0.21 is listed.
+RECORDS = {"21.0.0.127.list.test": ["A 60 127.0.0.2", "TXT 60 sends junk"]}
+
+# What a file of this key holds
+FILES = {"users_file": "".join(f"{name}:{SECRET}\n" for name in USERS),
+         "recipients_file": "there@ours.test\n@wide.test\nthere@sub.wide.test\n"}
+SOCKETS = ["submission_socket", "lmtp_socket"]
 
 # name -> (keys of the listener, global keys)
 PROFILES = {
@@ -31,6 +40,13 @@ PROFILES = {
     "normalize": ({}, {"bare_line_ends": "normalize"}),
     "strangers": ({}, {"relay_networks": ["192.0.2.0/24"]}),
     "local": ({}, {"submission_socket": "submission.sock"}),
+    "lmtp": ({"role": "lmtp"}, {}),
+    "lmtp_local": ({}, {"lmtp_socket": "lmtp.sock"}),
+    "gateway": ({}, {"relay_networks": ["192.0.2.0/24"], "recipients_file": "recipients",
+                     "relay_domains": ["ours.test", ".wide.test", "refused.test"],
+                     "recipient_delimiter": "+", "postmaster_address": "boss@ours.test"}),
+    "screened": ({}, {"relay_networks": ["127.0.0.7/32"], "relay_domains": ["ours.test"],
+                      "limit_exempt_networks": ["127.0.0.7/32"], "block_lists": ["list.test"]}),
     # Limits that a script can reach; it may set them closer still.
     "limits": ({}, {"recipients_max": 100, "errors_max": 5, "message_size_max": "4KiB",
                     "header_size_max": "2KiB", "header_fields_max": 10, "hops_max": 3,
@@ -42,10 +58,11 @@ class ScenarioRelay(Relay):
     """Its files lie in its own folder, the users file among them."""
 
     def start(self):
-        if "users_file" in self.keys:
-            users = self.folder / "users"
-            users.touch(mode=0o600)
-            users.write_text("".join(f"{name}:{SECRET}\n" for name in USERS))
+        for key, text in FILES.items():
+            if key in self.keys:
+                path = self.folder / self.keys[key]
+                path.touch(mode=0o600)
+                path.write_text(text)
         return super().start()
 
     def begin_to_stop(self):
@@ -72,6 +89,8 @@ class Relays:
         self._certificate = certificate
         self._newest = {}
         self.all = []
+        self._dns = FakeDns()
+        self._dns.records.update(RECORDS)
 
     def of(self, script):
         """The relay of this script, and where its listener is."""
@@ -80,8 +99,8 @@ class Relays:
         if relay is None or not relay.is_running():
             relay = self._newest[key] = self._make(script)
             self.all.append(relay)
-        local = relay.keys.get("submission_socket")
-        return relay, str(relay.folder / local) if local else relay.port
+        local = [relay.keys[key] for key in SOCKETS if key in relay.keys]
+        return relay, str(relay.folder / local[0]) if local else relay.port
 
     def _make(self, script):
         listener, keys = (dict(part) for part in PROFILES[script.profile])
@@ -91,9 +110,21 @@ class Relays:
         secured = listener.get("tls", "none") != "none"
         return ScenarioRelay(listeners={"smtp": {"address": ANY_PORT, **listener}}, routes=ROUTES,
                              certificate=self._certificate if secured else None,
-                             **{**BASE, **keys}).start()
+                             **{**BASE, "dns_servers": [self._dns.address], **keys}).start()
+
+    def __enter__(self):
+        self._dns.__enter__()
+        return self
+
+    def __exit__(self, *_):
+        for relay in self.all:
+            if relay.is_running():
+                relay.kill()
+            relay.dispose()
+        self._dns.__exit__(None, None, None)
 
     def stop(self):
+        """Each must end well."""
         for relay in self.all:
             if relay.is_running():
                 relay.stop()
