@@ -60,8 +60,7 @@ COMMANDS = list(dict.fromkeys(command for command, _ in ROWS))
 
 
 def cell_of(session, command):
-    """RFC 5321 4.1.4 comes first: what needs EHLO needs it from users as well."""
-    conditions = [trait for trait in ("TLS", "user") if trait in session.traits]
+    conditions = [*(trait for trait in ("TLS", "user") if trait in session.traits), session.base]
     row = next(ROWS[command, condition] for condition in [*conditions, ""]
                if (command, condition) in ROWS)
     return row[session.state]
