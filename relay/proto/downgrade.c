@@ -243,7 +243,7 @@ static void take_line(struct downgrade *d, struct span line, struct buf *out)
 void downgrade_init(struct downgrade *d, bool may_change)
 {
     memset(d, 0, sizeof *d);
-    line_checker_init(&d->lines, 0);
+    line_checker_init(&d->lines, 0, false);
     if (may_change)
         begin_header(d, true);
 }
