@@ -1,7 +1,5 @@
 /*
- * codec: the records of the store, to bytes and back. A record is a version byte, its fields in a
- * fixed order (numbers big-endian, texts behind their length), and a checksum of all that, seeded
- * with its key, so that a record under a wrong key is noticed.
+ * codec: the records of the store (base/record.h), to bytes and back.
  *
  * Pure. An encoder is run twice: with `room` NULL it only tells the length. A decoder trusts no
  * byte; what does not fit is ERR_CORRUPT. Bounds are checked before (message.h); only texts of a

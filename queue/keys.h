@@ -12,9 +12,8 @@
 #ifndef SMARTHOP_QUEUE_KEYS_H
 #define SMARTHOP_QUEUE_KEYS_H
 
+#include "base/wire.h"
 #include "queue/queue.h"
-
-#include <endian.h>
 
 enum { KEY_MAX = 28 };
 /* The value of the due row of a group that waits for its message's release. */
@@ -28,34 +27,6 @@ struct key {
 static inline struct span key_span(const struct key *key)
 {
     return span_of(key->bytes, key->len);
-}
-
-static inline void wire_put32(char *at, uint32_t value)
-{
-    value = htobe32(value);
-    memcpy(at, &value, sizeof value);
-}
-
-static inline void wire_put64(char *at, uint64_t value)
-{
-    value = htobe64(value);
-    memcpy(at, &value, sizeof value);
-}
-
-static inline uint32_t wire_get32(const char *at)
-{
-    uint32_t value;
-
-    memcpy(&value, at, sizeof value);
-    return be32toh(value);
-}
-
-static inline uint64_t wire_get64(const char *at)
-{
-    uint64_t value;
-
-    memcpy(&value, at, sizeof value);
-    return be64toh(value);
 }
 
 static inline void key_add32(struct key *key, uint32_t value)

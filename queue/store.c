@@ -1,7 +1,6 @@
 /* Opening, closing and the state of the store over base/kv. */
 #include "queue/queue_private.h"
 
-#include <semaphore.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -16,7 +15,6 @@ static const char *const table_names[TABLE_COUNT] = {
 struct first_op {
     struct kv_op op;
     struct codec_meta meta;
-    sem_t done;
 };
 
 static struct err check_meta(struct kv_txn *txn, struct codec_meta *out)
@@ -51,25 +49,15 @@ static struct err apply_first(struct kv_op *op, struct kv_txn *txn)
     return e.kind == ERR_NOT_FOUND ? make_meta(txn, &first->meta) : e;
 }
 
-static void on_first(struct call *call)
-{
-    sem_post(&container_of(call, struct first_op, op.call)->done);
-}
-
 /* Checks the format, or makes a new store. A store that exists is not written to: it can be opened
  * on a full disk. */
 static struct err write_meta(struct queue *queue, struct codec_meta *out)
 {
     struct first_op first = {.op = {.kind = KV_SHRINK, .apply = apply_first}};
+    struct err e = kv_run(queue->kv, &first.op);
 
-    first.op.call.done = on_first;
-    sem_init(&first.done, 0, 0);
-    kv_submit(queue->kv, &first.op);
-    while (sem_wait(&first.done) != 0)
-        continue; /* a signal */
-    sem_destroy(&first.done);
     *out = first.meta;
-    return first.op.result;
+    return e;
 }
 
 static struct err read_meta(struct queue *queue, struct codec_meta *out)

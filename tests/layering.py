@@ -36,14 +36,14 @@ MIDDLE = (BASE, PROTO, NET, CONF, AUTH, *PUBLIC)
 JANSSON = (("jansson.h", "*"),)
 
 TABLE = (
-    Row(BASE, (), (("uv.h", "loop.c"), ("uv.h", "mailbox.c"), ("lmdb.h", "kv*"))),
+    Row(BASE, (), (("uv.h", "loop.c"), ("uv.h", "mailbox.c"), ("lmdb.h", "kv*"), ("xxhash.h", "hash.c"))),
     Row(PROTO, (BASE,), (("idn2.h", "*"),)),
     Row(NET, (BASE,), (("uv.h", "*"), ("openssl/*", "*"), ("curl/*", "*"))),
     Row(CONF, (BASE,), (("confuse.h", "*"),)),
     # Names and passwords are UTF-8, which is decided in one place.
     Row(AUTH, (BASE, CONF, "relay/proto/utf8.h"), (("openssl/*", "*"), ("crypt.h", "*"))),
     Row("resolver", (BASE,), (("ares.h", "*"), ("uv.h", "*"))),
-    Row("queue", (BASE, PROTO), (("xxhash.h", "*"),)),
+    Row("queue", (BASE, PROTO)),
     # smarthopctl: reads the store by itself, and relay.conf to find it; edits the users file.
     Row("queue/ctl", (BASE, PROTO, CONF, AUTH, "queue/queue.h"), JANSSON),
     Row("sendmail", (BASE, PROTO, CONF)),

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -76,11 +77,8 @@ static struct err go_broken(struct kv *kv, int rc)
 {
     struct err e = kv_error(rc, "commit");
 
-    if (!atomic_exchange(&kv->broken, true)) {
-        log_failure(
-            LOG_ERROR, "store-broken", e, "text",
-            "no mail is accepted or sent until the disk is checked and the daemon restarted");
-    }
+    if (!atomic_exchange(&kv->broken, true))
+        log_failure(LOG_ERROR, "store-broken", e, "path", kv->path);
     return e;
 }
 
@@ -325,6 +323,38 @@ void kv_submit(struct kv *kv, struct kv_op *op)
     pthread_mutex_unlock(&kv->lock);
     if (wake)
         pthread_cond_signal(&kv->wake);
+}
+
+struct run {
+    struct kv_op op;
+    struct kv_op *inner;
+    sem_t done;
+};
+
+static struct err apply_run(struct kv_op *op, struct kv_txn *txn)
+{
+    struct kv_op *inner = container_of(op, struct run, op)->inner;
+
+    return inner->apply(inner, txn);
+}
+
+static void on_run(struct call *call)
+{
+    sem_post(&container_of(call, struct run, op.call)->done);
+}
+
+struct err kv_run(struct kv *kv, struct kv_op *op)
+{
+    struct run run = {.op = {.kind = op->kind, .apply = apply_run, .call.done = on_run},
+                      .inner = op};
+
+    sem_init(&run.done, 0, 0);
+    kv_submit(kv, &run.op);
+    while (sem_wait(&run.done) != 0)
+        continue; /* a signal */
+    sem_destroy(&run.done);
+    op->result = run.op.result;
+    return op->result;
 }
 
 /* ---- opening and closing ---------------------------------------------------------------- */

@@ -65,6 +65,8 @@ struct kv_op {
 
 /* Any thread. The op belongs to the store until its completion. */
 void kv_submit(struct kv *kv, struct kv_op *op);
+/* The same, waiting for it (home and call are not used): never on a loop that serves. */
+struct err kv_run(struct kv *kv, struct kv_op *op);
 
 /* Operations within a transaction. Keys are 1 to 511 bytes. Spans that are handed out are valid
  * until the next change or the end of the transaction. */

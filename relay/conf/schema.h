@@ -62,7 +62,7 @@ struct conf_section {
     size_t count_offset;
 };
 
-enum { CONF_KEYS_MAX = 96 }; /* of one table */
+enum { CONF_KEYS_MAX = 192 }; /* of one table */
 
 /* The globals: a section without title and items. */
 extern const struct conf_section conf_globals;
