@@ -31,6 +31,7 @@ PUBLIC = (
     "plugins/smarthop_plugin.h",
     "relay/route/route.h",
     "relay/report/report.h",
+    "relay/guard/guard.h",
 )
 MIDDLE = (BASE, PROTO, NET, CONF, AUTH, *PUBLIC)
 JANSSON = (("jansson.h", "*"),)
@@ -42,10 +43,11 @@ TABLE = (
     Row(CONF, (BASE,), (("confuse.h", "*"),)),
     # Names and passwords are UTF-8, which is decided in one place.
     Row(AUTH, (BASE, CONF, "relay/proto/utf8.h"), (("openssl/*", "*"), ("crypt.h", "*"))),
+    Row("relay/guard", (BASE,)),
     Row("resolver", (BASE,), (("ares.h", "*"), ("uv.h", "*"))),
     Row("queue", (BASE, PROTO)),
     # smarthopctl: reads the store by itself, and relay.conf to find it; edits the users file.
-    Row("queue/ctl", (BASE, PROTO, CONF, AUTH, "queue/queue.h"), JANSSON),
+    Row("queue/ctl", (BASE, PROTO, CONF, AUTH, "queue/queue.h", "relay/guard/guard.h"), JANSSON),
     Row("sendmail", (BASE, PROTO, CONF)),
     Row("relay/recipients", (BASE, PROTO)),
     Row("relay/receive", (*MIDDLE, RECIPIENTS)),
