@@ -240,6 +240,30 @@ const char *ip_network_error_text(enum ip_network_error error)
     return "unknown";
 }
 
+void ip_network_of(const struct ip_address *ip, uint8_t prefix, struct ip_network *out)
+{
+    uint8_t bits = ip->family == AF_INET ? IPV4_BITS : IPV6_BITS;
+
+    *out = (struct ip_network){.family = ip->family, .prefix = prefix < bits ? prefix : bits};
+    for (size_t i = 0; i < sizeof out->bytes; i++) {
+        unsigned first = (unsigned)i * 8;
+        unsigned kept = out->prefix <= first ? 0 : out->prefix - first;
+        unsigned mask = kept >= 8 ? 0xffu : 0xffu & ~(0xffu >> kept);
+        out->bytes[i] = (uint8_t)(ip->bytes[i] & mask);
+    }
+}
+
+size_t ip_network_format(const struct ip_network *network, char text[IP_NETWORK_TEXT_MAX])
+{
+    struct ip_address ip = {.family = network->family};
+
+    memcpy(ip.bytes, network->bytes, sizeof ip.bytes);
+    size_t len = ip_format(&ip, text);
+    if (network->prefix < (network->family == AF_INET ? IPV4_BITS : IPV6_BITS))
+        len += (size_t)snprintf(text + len, IP_NETWORK_TEXT_MAX - len, "/%u", network->prefix);
+    return len;
+}
+
 bool ip_network_contains_ip(const struct ip_network *network, const struct ip_address *ip)
 {
     size_t whole = network->prefix / 8;

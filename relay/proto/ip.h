@@ -69,6 +69,13 @@ enum ip_network_error {
 enum ip_network_error ip_network_parse(struct span text, struct ip_network *out);
 const char *ip_network_error_text(enum ip_network_error error);
 
+/* The network of this size that the address is in; a `prefix` too large for it gives the address
+ * alone. */
+void ip_network_of(const struct ip_address *ip, uint8_t prefix, struct ip_network *out);
+enum { IP_NETWORK_TEXT_MAX = IP_TEXT_MAX + 4 };
+/* "192.0.2.0/24", an address alone without its prefix; NUL-terminated; returns the length. */
+size_t ip_network_format(const struct ip_network *network, char text[IP_NETWORK_TEXT_MAX]);
+
 bool ip_network_contains_ip(const struct ip_network *network, const struct ip_address *ip);
 /* False for families other than IP. */
 bool ip_network_contains(const struct ip_network *network, const struct sockaddr *address);

@@ -197,6 +197,39 @@ static void parses_networks(void **state)
     }
 }
 
+static void makes_networks_of_addresses(void **state)
+{
+    static const struct {
+        const char *ip;
+        uint8_t prefix;
+        const char *network;
+    } cases[] = {
+        {"192.0.2.77", 24, "192.0.2.0/24"},
+        {"192.0.2.77", 32, "192.0.2.77"},
+        {"192.0.2.77", 64, "192.0.2.77"},
+        {"192.0.255.77", 17, "192.0.128.0/17"},
+        {"192.0.2.77", 0, "0.0.0.0/0"},
+        {"2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::/64"},
+        {"2001:db8:1:2:3:4:5:6", 128, "2001:db8:1:2:3:4:5:6"},
+        {"2001:db8:1:2:3:4:5:6", 15, "2000::/15"},
+        {"1111:2222:3333:4444:5555:6666:7777:8888", 127,
+         "1111:2222:3333:4444:5555:6666:7777:8888/127"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ip_network network, parsed;
+        struct ip_address ip;
+        char text[IP_NETWORK_TEXT_MAX];
+        assert_true(ip_parse(span_cstr(cases[i].ip), &ip));
+        ip_network_of(&ip, cases[i].prefix, &network);
+        CHECK(cases[i].network, ip_network_contains_ip(&network, &ip));
+        CHECK(cases[i].network, ip_network_format(&network, text) == strlen(cases[i].network));
+        assert_string_equal(text, cases[i].network);
+        CHECK(text, ip_network_parse(span_cstr(text), &parsed) == IP_NETWORK_OK);
+    }
+}
+
 static void knows_what_a_network_contains(void **state)
 {
     static const struct {
@@ -247,6 +280,7 @@ int main(void)
         cmocka_unit_test(formats_socket_addresses),
         cmocka_unit_test(treats_mapped_peers_as_ipv4),
         cmocka_unit_test(parses_networks),
+        cmocka_unit_test(makes_networks_of_addresses),
         cmocka_unit_test(knows_what_a_network_contains),
         cmocka_unit_test(names_the_errors),
     };
