@@ -183,6 +183,20 @@ static struct users *load(const struct ctl *ctl)
     return users;
 }
 
+static void rate_as_json(const char *name, uint32_t rate)
+{
+    if (rate == USERS_NO_RATE)
+        json_none(name);
+    else
+        json_number(name, rate);
+}
+
+static void rate_as_text(const char *name, uint32_t rate)
+{
+    if (rate != USERS_NO_RATE)
+        printf(" %s=%u", name, rate);
+}
+
 static void list_as_json(const struct users_entry *entry)
 {
     char text[FINGERPRINT_TEXT_SIZE];
@@ -199,6 +213,8 @@ static void list_as_json(const struct users_entry *entry)
     for (unsigned i = 0; i < entry->certificate_count; i++)
         json_text(NULL, span_cstr(fingerprint_format(&entry->certificates[i], text)));
     json_close(']');
+    rate_as_json("messages_per_hour", entry->messages_per_hour);
+    rate_as_json("recipients_per_hour", entry->recipients_per_hour);
     json_close('}');
 }
 
@@ -216,6 +232,8 @@ static void list_as_text(const struct users_entry *entry)
     for (unsigned i = 0; i < entry->certificate_count; i++)
         printf("%s%s", i == 0 ? " certificate=" : ",",
                fingerprint_format(&entry->certificates[i], text));
+    rate_as_text("messages_per_hour", entry->messages_per_hour);
+    rate_as_text("recipients_per_hour", entry->recipients_per_hour);
     putchar('\n');
 }
 

@@ -108,6 +108,11 @@ unsigned users_count(const struct users *users)
     return users->count;
 }
 
+bool users_have_rates(const struct users *users)
+{
+    return users->has_rates;
+}
+
 const struct users_entry *users_at(const struct users *users, unsigned index)
 {
     return &users->entries[index];

@@ -19,7 +19,10 @@ enum {
     USERS_LINE_MAX = 64 << 10,
     USERS_MAX = 1000000,
     USERS_PROBLEMS_MAX = 20, /* told of one file */
+    USERS_RATE_MAX = 1000000,
 };
+
+#define USERS_NO_RATE UINT32_MAX /* the file does not say */
 
 struct users_entry {
     struct span name; /* as auth_name_prepare writes it */
@@ -30,6 +33,8 @@ struct users_entry {
     unsigned send_as_count;     /* 0 = the file does not say */
     const struct fingerprint *certificates; /* by which EXTERNAL knows the user */
     unsigned certificate_count;
+    uint32_t messages_per_hour; /* 0 = no bound; or USERS_NO_RATE */
+    uint32_t recipients_per_hour;
     unsigned line;
 };
 
@@ -48,6 +53,8 @@ struct users *users_ref(struct users *users);
 void users_unref(struct users *users);
 
 unsigned users_count(const struct users *users);
+/* Whether one of them has a rate. */
+bool users_have_rates(const struct users *users);
 /* Sorted by name. */
 const struct users_entry *users_at(const struct users *users, unsigned index);
 /* By a prepared name; NULL = there is no such user. Lives as long as the snapshot. */

@@ -118,10 +118,33 @@ static const char *take_certificate(struct parsing *p, struct users_entry *entry
     return NULL;
 }
 
+static const char *take_rate(struct parsing *p, struct span value, uint32_t *rate_out)
+{
+    uint64_t rate;
+
+    if (!span_parse_u64(value, &rate) || rate > USERS_RATE_MAX)
+        return "a number up to 1000000, 0 for no bound";
+    *rate_out = (uint32_t)rate;
+    p->users->has_rates = true;
+    return NULL;
+}
+
+static const char *take_messages(struct parsing *p, struct users_entry *entry, struct span value)
+{
+    return take_rate(p, value, &entry->messages_per_hour);
+}
+
+static const char *take_recipients(struct parsing *p, struct users_entry *entry, struct span value)
+{
+    return take_rate(p, value, &entry->recipients_per_hour);
+}
+
 static const struct field fields[] = {
     {USERS_FIELD_SCRAM, false, take_scram},
     {USERS_FIELD_SEND_AS, true, take_send_as},
     {USERS_FIELD_CERTIFICATE, true, take_certificate},
+    {"messages_per_hour", false, take_messages},
+    {"recipients_per_hour", false, take_recipients},
 };
 
 static const struct field *find_field(struct span key)
@@ -141,7 +164,9 @@ static void parse_field(struct parsing *p, struct users_entry *entry, struct spa
     const struct field *field = find_field(key);
 
     if (field == NULL) {
-        problem(p, "there is no key \"%.*s\"; scram, send_as and certificate are known",
+        problem(p,
+                "there is no key \"%.*s\"; scram, send_as, certificate, messages_per_hour and "
+                "recipients_per_hour are known",
                 SPAN_ARG(span_head(key, NAME_SHOWN_MAX)));
         return;
     }
@@ -203,7 +228,10 @@ static void parse_line(struct parsing *p, struct span line)
         return;
     }
     struct users_entry *entry = &p->users->entries[p->users->count++];
-    *entry = (struct users_entry){.name = name, .line = p->line};
+    *entry = (struct users_entry){.name = name,
+                                  .messages_per_hour = USERS_NO_RATE,
+                                  .recipients_per_hour = USERS_NO_RATE,
+                                  .line = p->line};
     while (rest.len > 0)
         parse_field(p, entry, span_split(rest, ',', &rest), &seen);
     parse_hash(p, entry, hash);

@@ -23,6 +23,7 @@ struct users {
     unsigned hashed_count;
     struct users_entry **keyed; /* those with SCRAM keys */
     unsigned keyed_count;
+    bool has_rates;
     struct span *addresses;           /* of all entries' send_as */
     struct fingerprint *fingerprints; /* of all entries' certificates */
     struct users_owner *owners;       /* sorted by fingerprint */

@@ -55,7 +55,7 @@ static void reads_users(void **state)
     struct users *users =
         users_of("# comment: with a colon\n\n" PENCIL_USER "Bob@Example.com:" PENCIL_HASH
                  ":send_as=bob@example.com,send_as=@b.example,"
-                 "send_as=%22a%2Cb%22@example.com\n"
+                 "send_as=%22a%2Cb%22@example.com,messages_per_hour=50\n"
                  "b\xC3\xBC:*\nlast:" PENCIL_HASH);
 
     (void)state;
@@ -68,6 +68,9 @@ static void reads_users(void **state)
     assert_int_equal(bob->send_as_count, 3);
     assert_true(span_equal(bob->send_as[1], SPAN("@b.example")));
     assert_true(span_equal(bob->send_as[2], SPAN("\"a,b\"@example.com")));
+    assert_true(users_have_rates(users));
+    assert_int_equal(bob->messages_per_hour, 50);
+    assert_int_equal(bob->recipients_per_hour, USERS_NO_RATE);
     const struct users_entry *user = users_find(users, SPAN("user"));
     assert_true(user->has_keys && user->keys.iterations == 4096 && user->send_as_count == 0);
     assert_null(users_find(users, SPAN("b\xC3\xBC"))->hash);
@@ -142,11 +145,18 @@ static void tells_each_mistake(void **state)
         {"a:$y$j9T$4j74JKpAIg7WEFX5MHyiF.\n",
          "users:1: the hash is none that libcrypt takes and thinks safe; * stands for none\n"},
         {"\n#\na:*\nA:*\n", "users:4: a is already in line 3\n"},
-        {"a:*:quota=5\n",
-         "users:1: there is no key \"quota\"; scram, send_as and certificate are known\n"},
-        {"a:*:=\n", "users:1: there is no key \"\"; scram, send_as and certificate are known\n"},
+        {"a:*:quota=5\n", "users:1: there is no key \"quota\"; scram, send_as, certificate, "
+                          "messages_per_hour and recipients_per_hour are known\n"},
+        {"a:*:=\n", "users:1: there is no key \"\"; scram, send_as, certificate, messages_per_hour "
+                    "and recipients_per_hour are known\n"},
         {"a:*:scram=x\n", "users:1: scram: expected SCRAM-SHA-256$iterations:salt$key:key\n"},
         {"a:*:scram=" PENCIL_KEYS ",scram=" PENCIL_KEYS "\n", "users:1: scram is given twice\n"},
+        {"a:*:messages_per_hour=x\n",
+         "users:1: messages_per_hour: expected a number up to 1000000, 0 for no bound\n"},
+        {"a:*:recipients_per_hour=1000001\n",
+         "users:1: recipients_per_hour: expected a number up to 1000000, 0 for no bound\n"},
+        {"a:*:messages_per_hour=1,messages_per_hour=1\n",
+         "users:1: messages_per_hour is given twice\n"},
         {"a:*:send_as=x\n", "users:1: send_as: expected an address, @domain or *\n"},
         {"a:*:send_as=x@\n", "users:1: send_as: expected an address, @domain or *\n"},
         {"a:*:send_as=%2\n", "users:1: send_as: % begins a byte in hexadecimal, as in %2C\n"},

@@ -16,9 +16,13 @@ def make(file, passwords):
     return file
 
 
-def allow(file, name, *senders):
-    """Adds send_as to this user's line."""
+def add_fields(file, name, *fields):
+    """Adds KEY=VALUE to this user's line."""
     lines = file.read_text().splitlines(keepends=True)
-    added = "".join(f",send_as={sender}" for sender in senders)
+    added = "".join(f",{field}" for field in fields)
     file.write_text("".join(line.replace("\n", f"{added}\n") if line.startswith(f"{name}:")
                             else line for line in lines))
+
+
+def allow(file, name, *senders):
+    add_fields(file, name, *(f"send_as={sender}" for sender in senders))
