@@ -90,6 +90,13 @@ static void check_globals(struct conf_loading *loading)
     if (conf->store_low_water >= conf->store_map_size)
         conf_source_problem(source, line_of_either(loading, "store_low_water", "store_map_size"),
                             "store_low_water is not less than store_map_size");
+    if (span_equal(span_cstr(conf->guard_path), span_cstr(conf->store_path)) &&
+        conf->guard_path != NULL)
+        conf_source_problem(source, line_of_either(loading, "guard_path", "store_path"),
+                            "guard_path and store_path are the same folder");
+    if (conf->greylist_delay >= conf->greylist_window)
+        conf_source_problem(source, line_of_either(loading, "greylist_delay", "greylist_window"),
+                            "greylist_delay is not shorter than greylist_window");
     if ((conf->tls_certificate == NULL) != (conf->tls_key == NULL))
         conf_source_problem(source, line_of_either(loading, "tls_certificate", "tls_key"),
                             "tls_certificate and tls_key go together; one of them is missing");

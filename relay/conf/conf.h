@@ -233,7 +233,7 @@ struct conf {
     char *recipient_delimiter;             /* bytes each of which ends the name in a local part */
     struct conf_networks proxy_networks;   /* whose PROXY header is believed */
     struct conf_networks xclient_networks; /* who may say XCLIENT */
-    struct conf_networks limit_exempt_networks; /* not counted by sessions_per_client */
+    struct conf_networks limit_exempt_networks; /* not bound by sessions_per_client and client_* */
     unsigned sessions_max;                      /* of the whole process */
     unsigned sessions_per_client;
     unsigned client_handshakes_per_minute; /* TLS; 0 = no bound */
@@ -262,6 +262,22 @@ struct conf {
     uint64_t command_timeout;
     uint64_t data_timeout;
     uint64_t session_timeout; /* the whole session; 0 = no bound */
+
+    char *guard_path;
+    uint64_t guard_entries_max;
+    uint64_t guard_save_interval;
+    uint64_t user_messages_per_hour; /* of these six 0 = no bound */
+    uint64_t user_recipients_per_hour;
+    uint64_t client_sessions_per_minute;
+    uint64_t client_messages_per_hour;
+    uint64_t client_recipients_per_hour;
+    uint64_t client_errors_per_hour;
+    bool greylist;
+    uint64_t greylist_delay;
+    uint64_t greylist_window;
+    uint64_t greylist_lifetime;
+    unsigned greylist_known_after;                 /* 0 = never */
+    struct conf_networks greylist_exempt_networks; /* none = relay_networks */
 
     struct conf_route *routes;
     unsigned route_count;

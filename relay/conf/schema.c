@@ -173,7 +173,8 @@ static const struct conf_key global_keys[] = {
      .standard = "127.0.0.0/8, ::1",
      .max = LIST_MAX,
      .reloadable = true,
-     .help = "Clients that sessions_per_client and client_handshakes_per_minute do not bind."},
+     .help = "Clients that sessions_per_client and the rates of clients, client_..._per_minute and "
+             "client_..._per_hour, do not bind."},
     {FIELD(conf, sessions_max), .type = CONF_NUMBER, .unit = "sessions", .standard = "20000",
      .min = 1, .max = MILLION, .reloadable = true,
      .help = "Sessions at a time, of all clients together."},
@@ -272,6 +273,63 @@ static const struct conf_key global_keys[] = {
      .help = "How long a session waits for the next piece of a message."},
     {FIELD(conf, session_timeout), .type = CONF_DURATION, .standard = "2h", .max = 7 * DAYS,
      .reloadable = true, .help = "How long a session may last in all. 0: no bound."},
+
+    {FIELD(conf, guard_path), .type = CONF_PATH, .standard = "var/guard", .min = 1,
+     .max = PATH_LENGTH_MAX,
+     .help = "The folder in which the rates and the greylisting below are kept over restarts; made "
+             "only where one of them is used."},
+    {FIELD(conf, guard_entries_max), .type = CONF_NUMBER, .unit = "entries", .standard = "100000",
+     .min = 1000, .max = MILLION, .reloadable = true,
+     .help = "Users, clients and greylisted triplets remembered, about 200 bytes each. Beyond it "
+             "the least lately used of what there is most of is forgotten."},
+    {FIELD(conf, guard_save_interval), .type = CONF_DURATION, .standard = "5s", .min = 10 * MS,
+     .max = HOURS, .reloadable = true,
+     .help = "How often what has changed of them is written; a kill loses at most that."},
+    {FIELD(conf, user_messages_per_hour), .type = CONF_NUMBER, .unit = "messages", .standard = "0",
+     .max = MILLION, .reloadable = true,
+     .help = "Messages of one user who has logged in; then 452 until there is room again. The "
+             "users file may have another number for a user. 0: no bound."},
+    {FIELD(conf, user_recipients_per_hour), .type = CONF_NUMBER, .unit = "recipients",
+     .standard = "0", .max = MILLION, .reloadable = true,
+     .help = "The same for recipients, each of each message."},
+    {FIELD(conf, client_sessions_per_minute), .type = CONF_NUMBER, .unit = "sessions",
+     .standard = "0", .max = MILLION, .reloadable = true,
+     .help = "Sessions that one client, an IPv4 address or an IPv6 /64, may begin; then 421. This "
+             "and the next three do not bind limit_exempt_networks and users who have logged in. "
+             "0: no bound."},
+    {FIELD(conf, client_messages_per_hour), .type = CONF_NUMBER, .unit = "messages",
+     .standard = "0", .max = MILLION, .reloadable = true,
+     .help = "Messages of one client; then 450. 0: no bound."},
+    {FIELD(conf, client_recipients_per_hour), .type = CONF_NUMBER, .unit = "recipients",
+     .standard = "0", .max = MILLION, .reloadable = true,
+     .help = "Recipients of one client; then 450. 0: no bound."},
+    {FIELD(conf, client_errors_per_hour), .type = CONF_NUMBER, .unit = "errors", .standard = "0",
+     .max = MILLION, .reloadable = true,
+     .help = "Errors of one client, such as commands and recipients refused for good; then its new "
+             "sessions get 421. 0: no bound."},
+    {FIELD(conf, greylist), .type = CONF_BOOL, .standard = "no", .reloadable = true,
+     .help = "Put off, with 451, recipients of mail from a client network (IPv4 /24, IPv6 /64) "
+             "that has not brought this sender and recipient before, until it comes again. On "
+             "listeners of role relay, not for users who have logged in, and not for postmaster."},
+    {FIELD(conf, greylist_delay), .type = CONF_DURATION, .standard = "5m", .max = DAYS,
+     .reloadable = true, .help = "How long it is put off."},
+    {FIELD(conf, greylist_window), .type = CONF_DURATION, .standard = "2d", .min = SECONDS,
+     .max = 100 * DAYS, .reloadable = true,
+     .help = "When it must have come again; later it counts as new."},
+    {FIELD(conf, greylist_lifetime), .type = CONF_DURATION, .standard = "36d", .min = SECONDS,
+     .max = 1000 * DAYS, .reloadable = true,
+     .help = "How long one that has come again is let through, from its last time on."},
+    {FIELD(conf, greylist_known_after), .type = CONF_NUMBER, .unit = "triplets", .standard = "5",
+     .max = MILLION, .reloadable = true,
+     .help = "Once so many senders and recipients of a client network have come again, all of its "
+             "mail is let through. 0: never."},
+    {.name = "greylist_exempt_networks",
+     LIST(conf, greylist_exempt_networks.items, greylist_exempt_networks.count),
+     .type = CONF_NETWORKS,
+     .standard = "",
+     .max = LIST_MAX,
+     .reloadable = true,
+     .help = "Clients that are never put off. None: those of relay_networks."},
 
     {.name = "dns_servers",
      LIST(conf, dns_servers, dns_server_count),

@@ -239,6 +239,10 @@ static const struct bad_case cross_cases[] = {
      "relay.conf:4: recipient_delimiter: \".\" cannot part an address; expected one of "
      "!#$%&'*+-/=?^_`{|}~\n"},
     {"retries", NAMED "retry_max = 30s\n", "relay.conf:3: retry_first is longer than retry_max\n"},
+    {"greylisting", NAMED "greylist_window = 5m\n",
+     "relay.conf:3: greylist_delay is not shorter than greylist_window\n"},
+    {"the guard in the queue", NAMED "store_path = \"/x/y\"\nguard_path = \"/x/y\"\n",
+     "relay.conf:4: guard_path and store_path are the same folder\n"},
     {"marks", NAMED "store_map_size = 1MiB\n",
      "relay.conf:3: store_low_water is not less than store_map_size\n"},
     {"route without action", NAMED "route a {\n tls = none\n}\n",
