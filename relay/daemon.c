@@ -4,18 +4,16 @@
 #include "base/log.h"
 #include "control/control.h"
 #include "daemon_tls.h"
+#include "guarding.h"
 #include "net/local.h"
+#include "process.h"
 #include "proto/ip.h"
 #include "sources.h"
 #include "worker.h"
 
-#include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,6 +41,7 @@ struct daemon {
     struct tls_server *tls;
     struct control *control;
     struct worker_shared shared;
+    struct guarding guarding;
     struct schedule_set set;
     struct worker *workers;
     unsigned worker_count;
@@ -120,6 +119,12 @@ static bool reload(void *context, struct buf *messages)
         log_lines(LOG_ERROR, "reload-refused", messages);
         tls_server_unref(tls);
         conf_unref(next);
+        return false;
+    }
+    if (err_is(guarding_reload(&d->guarding, next, messages))) {
+        log_lines(LOG_ERROR, "reload-refused", messages);
+        conf_unref(next);
+        tls_server_unref(tls);
         return false;
     }
     conf_restart_needed(d->conf, next, messages);
@@ -316,6 +321,13 @@ static void tell_status(void *context, struct control_status *status)
     loop_work(d->loop, &r->work);
 }
 
+static bool forget(void *context, struct span kind, struct span key, uint64_t *count_out)
+{
+    struct daemon *d = context;
+
+    return guarding_forget(&d->guarding, kind, key, count_out);
+}
+
 static void reopen_log(void *context)
 {
     (void)context;
@@ -371,16 +383,6 @@ static bool catch_signals(struct daemon *d)
 
 /* ---- starting ----------------------------------------------------------------------------- */
 
-static void raise_descriptors(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static bool open_store(struct daemon *d)
 {
     const struct conf *conf = d->conf;
@@ -395,6 +397,14 @@ static bool open_store(struct daemon *d)
     struct err e = queue_open(&options, &d->shared.queue);
 
     return !err_is(e) || fail(conf->store_path, e);
+}
+
+static bool open_guard(struct daemon *d)
+{
+    struct err e = guarding_start(&d->guarding, d->loop, d->shared.auth, d->conf);
+
+    d->shared.guard = d->guarding.guard;
+    return !err_is(e) || fail(d->conf->guard_path, e);
 }
 
 static void log_listening(const struct conf_listener *listener, int fd)
@@ -524,21 +534,11 @@ static bool make_workers(struct daemon *d)
     return true;
 }
 
-/* After the listeners are bound, before anything of the store is made: its files belong to the
- * user that the daemon runs as. */
 static bool become_user(const struct conf *conf)
 {
-    if (conf->user == NULL || geteuid() != 0)
-        return true;
-    struct passwd *pw = getpwnam(conf->user);
-    if (pw == NULL) {
-        fprintf(stderr, "smarthopd: user \"%s\" does not exist\n", conf->user);
-        return false;
-    }
-    if (initgroups(conf->user, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
-        setuid(pw->pw_uid) != 0)
-        return fail(conf->user, err_system(errno, "become user"));
-    return true;
+    struct err e = process_become(conf->user);
+
+    return !err_is(e) || fail(conf->user, e);
 }
 
 static bool open_control(struct daemon *d)
@@ -547,6 +547,7 @@ static bool open_control(struct daemon *d)
         .context = d,
         .operate = operate,
         .status = tell_status,
+        .forget = forget,
         .reload = reload,
         .reopen_log = reopen_log,
         .stop = stop,
@@ -619,8 +620,8 @@ static bool start(struct daemon *d)
     d->worker_count = count_of_workers(d->conf);
     /* Keys are read and ports bound while it may still be root; the store is opened after. */
     if (!make_tls(d) || !bind_all(d) || !become_user(d->conf) || !bind_lmtp(d) ||
-        !load_sources(d) || !open_store(d) || !make_workers(d) || !listen_all(d) ||
-        !catch_signals(d) || !open_control(d) || !start_workers(d))
+        !load_sources(d) || !open_store(d) || !open_guard(d) || !make_workers(d) ||
+        !listen_all(d) || !catch_signals(d) || !open_control(d) || !start_workers(d))
         return false;
     struct log_line line;
     if (log_begin(&line, LOG_INFO, "started")) {
@@ -638,6 +639,7 @@ static void dispose(struct daemon *d)
     for (unsigned i = 0; d->workers != NULL && i < d->worker_count; i++)
         worker_join(&d->workers[i]);
     queue_close(d->shared.queue); /* commits what is pending */
+    guarding_close(&d->guarding);
     if (d->cut) {
         log_flush();
         _exit(EXIT_OK); /* what still points into each other is left to the kernel */
@@ -662,7 +664,7 @@ int daemon_run(struct conf *conf)
     struct daemon d = {.conf = conf, .started = clock_wall_ms()};
 
     umask(077);
-    raise_descriptors();
+    process_raise_descriptors();
     clock_steady_ms(); /* fixes its base */
     bool started = start(&d);
     if (started)

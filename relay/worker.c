@@ -71,6 +71,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
         .auth = shared->auth,
         .resolver = worker->resolver,
         .recipients = shared->recipients,
+        .guard = shared->guard,
         .workers = shared->set->count,
         .accepted = on_accepted,
         .context = worker,

@@ -62,6 +62,14 @@ json_t *answer_operation(const struct control_operation *operation)
     return answer;
 }
 
+json_t *answer_forgotten(uint64_t count)
+{
+    json_t *answer = answer_ok();
+
+    set_integer(answer, "forgotten", count);
+    return answer;
+}
+
 json_t *answer_status(const struct control_status *status)
 {
     const struct {

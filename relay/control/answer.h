@@ -10,6 +10,7 @@ json_t *answer_ok(void);
 /* `why` tells a person what was wrong. */
 json_t *answer_error(const char *why);
 json_t *answer_operation(const struct control_operation *operation);
+json_t *answer_forgotten(uint64_t count);
 json_t *answer_status(const struct control_status *status);
 /* Lines, of which any byte may have come from a file. */
 json_t *answer_reload(bool accepted, struct span messages);

@@ -93,10 +93,11 @@ static void on_status(struct call *call)
     free(request);
 }
 
-static void do_status(struct control *control, struct local_peer *peer)
+static void do_status(struct control *control, struct local_peer *peer, const json_t *command)
 {
     struct request *request = mem_zalloc(sizeof *request);
 
+    (void)command;
     request->peer = peer;
     request->status.home = control->loop;
     request->status.call.done = on_status;
@@ -104,31 +105,57 @@ static void do_status(struct control *control, struct local_peer *peer)
     control->actions.status(control->actions.context, &request->status);
 }
 
-static void do_reload(struct control *control, struct local_peer *peer)
+static struct span text_of(const json_t *command, const char *name)
+{
+    const json_t *text = json_object_get(command, name);
+
+    return span_of(json_string_value(text), json_string_length(text));
+}
+
+static void do_forget(struct control *control, struct local_peer *peer, const json_t *command)
+{
+    struct span key = text_of(command, "key"), kind = text_of(command, "kind");
+    bool all = json_object_get(command, "kind") == NULL;
+    uint64_t count = 0;
+
+    if (key.len == 0)
+        answer(peer, answer_error("a \"key\" is needed"));
+    else if ((all || kind.len > 0) &&
+             control->actions.forget(control->actions.context, kind, key, &count))
+        answer(peer, answer_forgotten(count));
+    else
+        answer(peer, answer_error("there is no such kind"));
+}
+
+static void do_reload(struct control *control, struct local_peer *peer, const json_t *command)
 {
     struct buf messages;
 
+    (void)command;
     buf_init(&messages, 0);
     bool accepted = control->actions.reload(control->actions.context, &messages);
     answer(peer, answer_reload(accepted, buf_span(&messages)));
     buf_fini(&messages);
 }
 
-static void do_reopen_log(struct control *control, struct local_peer *peer)
+static void do_reopen_log(struct control *control, struct local_peer *peer, const json_t *command)
 {
+    (void)command;
     control->actions.reopen_log(control->actions.context);
     answer(peer, answer_ok());
 }
 
-static void do_stop(struct control *control, struct local_peer *peer)
+static void do_stop(struct control *control, struct local_peer *peer, const json_t *command)
 {
+    (void)command;
     answer(peer, answer_ok()); /* first: stopping closes the peer */
     control->actions.stop(control->actions.context);
 }
 
-static void do_ping(struct control *control, struct local_peer *peer)
+static void do_ping(struct control *control, struct local_peer *peer, const json_t *command)
 {
     (void)control;
+    (void)command;
     answer(peer, answer_ok());
 }
 
@@ -145,10 +172,10 @@ static const struct {
 
 static const struct {
     const char *name;
-    void (*run)(struct control *control, struct local_peer *peer);
+    void (*run)(struct control *control, struct local_peer *peer, const json_t *command);
 } commands[] = {
-    {"status", do_status}, {"reload", do_reload}, {"reopen-log", do_reopen_log},
-    {"stop", do_stop},     {"ping", do_ping},
+    {"status", do_status},         {"forget", do_forget}, {"reload", do_reload},
+    {"reopen-log", do_reopen_log}, {"stop", do_stop},     {"ping", do_ping},
 };
 
 static void run(struct control *control, struct local_peer *peer, const json_t *command)
@@ -167,7 +194,7 @@ static void run(struct control *control, struct local_peer *peer, const json_t *
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(name, commands[i].name) == 0) {
-            commands[i].run(control, peer);
+            commands[i].run(control, peer, command);
             return;
         }
     }

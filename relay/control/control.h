@@ -51,6 +51,9 @@ struct control_actions {
     void *context;
     void (*operate)(void *context, struct control_operation *operation);
     void (*status)(void *context, struct control_status *status);
+    /* At once: forgets what is remembered of clients and users under this key, of one kind or (it
+     * is empty) of all; *count_out is how much that was. False where there is no such kind. */
+    bool (*forget)(void *context, struct span kind, struct span key, uint64_t *count_out);
     /* At once: reads the configuration anew; false with lines in `messages` where it is refused,
      * true with notes (what needs a restart). */
     bool (*reload)(void *context, struct buf *messages);

@@ -130,6 +130,7 @@ static void succeed(struct session *s)
     note(s, true);
     s->user = span_to_text(sasl_server_user(s->auth->sasl));
     s->may_relay = true;
+    rates_log_in(s);
     session_reply(s, 235, ESC(2, 7, 0), "Logged in");
     leave(s);
 }

@@ -91,10 +91,13 @@ void data_end(struct session *s)
     struct status status;
 
     header_scan_end(&tx->header);
-    if (is_unfit(tx, &status)) {
-        count(&s->server->counters.rejected);
+    bool unfit = is_unfit(tx, &status);
+    if (unfit || !rates_take_message(s, &status)) { /* others have used it up since MAIL */
         lmtp_answer(s, tx, status.code, status.enhanced, status.text);
-        session_count_error(s);
+        if (unfit) {
+            count(&s->server->counters.rejected);
+            session_count_error(s);
+        }
         transaction_drop(tx);
         session_enter(s, SESSION_COMMAND);
         return;
@@ -163,6 +166,8 @@ void data_committed(struct session *s, struct transaction *tx)
     char text[64], id[ID_TEXT_SIZE];
     struct err e = tx->insert.op.result;
 
+    if (err_is(e))
+        rates_give_back_message(s);
     if (!err_is(e)) {
         snprintf(text, sizeof text, "OK queued as %s", id_format(tx->message->id, id));
         lmtp_answer(s, tx, 250, ESC(2, 0, 0), span_cstr(text));

@@ -109,7 +109,7 @@ void envelope_mail(struct session *s, struct span text)
         session_refuse(s, 530, ESC(5, 7, 0), "Log in first");
         return;
     }
-    if (!envelope_store_takes_mail(s))
+    if (!envelope_store_takes_mail(s) || !rates_allow_message(s))
         return;
     unsigned flags = SMTP_PATH_ALLOW_LONG_LOCAL;
     if (extensions_have(s, SMTP_EXT_SMTPUTF8))
@@ -189,12 +189,15 @@ void envelope_rcpt(struct session *s, struct span text)
     }
     if (!take_rcpt_params(s, &args.params))
         return;
+    bool is_postmaster = recipient_is_postmaster(&args.path); /* it may be admitted as another */
     if (screen_refuses(s, &args.path) || !recipient_admit(s, &args.path))
         return;
     if (s->tx->recipient_count >= s->conf->recipients_max) {
         session_reply(s, 452, ESC(4, 5, 3), "Too many recipients; send the rest separately");
         return;
     }
+    if (!is_postmaster && greylist_defers(s, &args.path))
+        return;
     ask_route(s, &args.path);
 }
 
@@ -205,7 +208,7 @@ void envelope_routed(struct session *s)
     session_enter(s, SESSION_COMMAND);
     if (query->verdict == ROUTE_REJECT || query->verdict == ROUTE_DEFER) {
         recipient_refuse(s, query->status);
-    } else {
+    } else if (rates_take_recipient(s)) {
         *transaction_add_recipient(s->tx) = (struct tx_recipient){
             .address = query->recipient,
             .destination = query->destination,

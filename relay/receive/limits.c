@@ -8,8 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* A client is an IPv4 address or an IPv6 /64, which one customer usually has. */
-struct client_key {
+struct client_key { /* of limits_client_network */
     uint8_t bytes[9];
 };
 
@@ -37,14 +36,24 @@ struct receive_limits {
     struct client *buckets[BUCKETS];
 };
 
+bool limits_client_network(const struct sockaddr *address, struct ip_network *out)
+{
+    struct ip_address ip;
+
+    if (!ip_from_sockaddr(address, &ip))
+        return false;
+    ip_network_of(&ip, ip.family == AF_INET ? 32 : 64, out);
+    return true;
+}
+
 static struct client_key key_of(const struct sockaddr *address)
 {
     struct client_key key = {{0}};
-    struct ip_address ip;
+    struct ip_network network;
 
-    if (ip_from_sockaddr(address, &ip)) {
-        key.bytes[0] = ip.family == AF_INET ? 4 : 6;
-        memcpy(key.bytes + 1, ip.bytes, ip.family == AF_INET ? 4 : 8);
+    if (limits_client_network(address, &network)) {
+        key.bytes[0] = network.family == AF_INET ? 4 : 6;
+        memcpy(key.bytes + 1, network.bytes, sizeof key.bytes - 1);
     }
     return key;
 }

@@ -95,6 +95,7 @@ static void take_login(struct session *s, const struct xclient_value *login)
     s->user = span_to_text(login->text);
     auth_name_prepare(login->text, s->user); /* as the users file has it, if it can have it */
     s->may_relay = true;
+    rates_log_in(s);
 }
 
 static bool take_address(struct session *s, const struct xclient *x)
@@ -133,7 +134,8 @@ void xclient_execute(struct session *s, struct span args)
         arena_fini(&arena);
         return;
     }
-    if (x.values[XCLIENT_ADDR].state != XCLIENT_ABSENT)
+    bool is_another = x.values[XCLIENT_ADDR].state != XCLIENT_ABSENT;
+    if (is_another)
         screen_forget(s);
     screen_take_name(s, &x.values[XCLIENT_NAME]);
     s->is_proxied = true;
@@ -144,10 +146,10 @@ void xclient_execute(struct session *s, struct span args)
     free(s->hello);
     s->hello = NULL;
     s->esmtp = false;
-    if (fits) {
-        session_greet(s);
-    } else {
+    if (!fits) {
         session_reply(s, 421, ESC(4, 7, 0), "Too many sessions from this address");
         session_end(s, "too many sessions");
+    } else if (!is_another || rates_admit(s)) {
+        session_greet(s);
     }
 }

@@ -25,12 +25,14 @@ unsigned receive_limits_sessions(struct receive_limits *limits);
 struct auth;
 struct resolver;
 struct follow;
+struct guard;
 
 struct receive_options {
     struct loop *loop;
     struct queue *queue;
     struct receive_limits *limits;
     struct auth *auth;         /* shared by the workers; NULL = nobody can log in */
+    struct guard *guard;       /* likewise; NULL = no rates, no greylisting */
     struct resolver *resolver; /* the worker's; NULL = nothing is looked up of clients */
     unsigned workers;          /* that share receive_memory_max */
     /* Of struct recipients (recipients.h), shared by the workers; NULL = recipients are not checked

@@ -34,17 +34,22 @@ static bool is_postmaster(const struct address *path, struct arena *scratch)
     return span_equal_nocase(address_canonical_local(path, scratch), SPAN("postmaster"));
 }
 
-/* RFC 5321 4.5.1: mail for our own Postmaster goes where the configuration says. */
-static bool take_postmaster(const struct session *s, struct address *path)
+bool recipient_is_postmaster(const struct address *path)
 {
     struct arena scratch;
 
     arena_init(&scratch);
-    bool ours =
-        path->kind == ADDRESS_POSTMASTER ||
-        (domain_equal(path->domain, span_cstr(s->conf->hostname)) && is_postmaster(path, &scratch));
+    bool is = path->kind == ADDRESS_POSTMASTER || is_postmaster(path, &scratch);
     arena_fini(&scratch);
-    if (!ours)
+    return is;
+}
+
+/* RFC 5321 4.5.1: mail for our own Postmaster goes where the configuration says. */
+static bool take_postmaster(const struct session *s, struct address *path)
+{
+    if (!recipient_is_postmaster(path) ||
+        (path->kind != ADDRESS_POSTMASTER &&
+         !domain_equal(path->domain, span_cstr(s->conf->hostname))))
         return false;
     struct span text = span_cstr(s->conf->postmaster_address);
     size_t at = span_rindex(text, '@');

@@ -359,18 +359,12 @@ bool screen_is_premature(const struct session *s, const struct smtp_command *com
 
 /* ---- clients that are listed -------------------------------------------------------------- */
 
-static bool is_postmaster(const struct address *recipient)
-{
-    return recipient->kind == ADDRESS_POSTMASTER ||
-           span_equal_nocase(recipient->local, SPAN("postmaster"));
-}
-
 bool screen_refuses(struct session *s, const struct address *recipient)
 {
     char text[REPLY_MAX];
 
     if (s->facts.listing_count == 0 || s->conf->block_list_action != CONF_LIST_REFUSE ||
-        s->may_relay || is_postmaster(recipient))
+        s->may_relay || recipient_is_postmaster(recipient))
         return false;
     const struct screen_listing *first = &s->facts.listings[0];
     snprintf(text, sizeof text, "%s is listed by %s%s%s", s->client, first->zone,

@@ -116,6 +116,7 @@ void session_refuse_span(struct session *s, uint16_t code, struct enhanced_code 
 
 void session_count_error(struct session *s)
 {
+    rates_note_error(s);
     if (++s->errors < s->conf->errors_max || s->state == SESSION_CLOSED)
         return;
     session_reply(s, 421, ESC(4, 7, 0), "Too many errors");
@@ -409,6 +410,8 @@ bool session_may_handshake(struct session *s)
 void session_begin(struct session *s)
 {
     s->may_xclient = conf_networks_contain(&s->conf->xclient_networks, session_peer(s));
+    if (!s->may_xclient && !rates_admit(s))
+        return; /* whom a proxy stands for is judged when it tells */
     if (s->listener.tls != CONF_TLS_IMPLICIT) {
         screen_begin(s);
     } else if (!session_may_handshake(s)) {

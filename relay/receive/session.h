@@ -119,11 +119,14 @@ struct session {
         *relay_networks;                      /* the listener's, in conf; NULL = it is gone there */
     const struct conf_domains *relay_domains; /* likewise: to where anybody may send */
     bool may_xclient;
-    bool is_proxied;  /* XCLIENT has told who the client is: TLS is its proxy's */
-    bool is_counted;  /* in the limits, under its peer */
-    bool stopping;    /* 421 at the next chance */
-    bool overdue;     /* its lifetime has passed, and it was busy then */
-    bool client_gone; /* it has sent its last byte */
+    bool is_proxied;        /* XCLIENT has told who the client is: TLS is its proxy's */
+    bool is_counted;        /* in the limits, under its peer */
+    bool stopping;          /* 421 at the next chance */
+    bool overdue;           /* its lifetime has passed, and it was busy then */
+    bool client_gone;       /* it has sent its last byte */
+    uint64_t user_messages; /* what the user may send in an hour; 0 = no bound */
+    uint64_t user_recipients;
+    unsigned rates_told; /* bits of enum guard_kind: told in the log */
     unsigned messages;
     unsigned recipients_total;
     unsigned recipients_refused;
@@ -141,6 +144,7 @@ struct receive_server {
     struct conf *conf;
     struct tls_server *tls;
     struct auth *auth;         /* NULL = nobody can log in */
+    struct guard *guard;       /* NULL = nothing is remembered */
     struct resolver *resolver; /* NULL = nothing is looked up */
     unsigned lists_warned;     /* of conf->block_lists, as bits */
     struct follow *recipients; /* NULL = they are not checked */
@@ -207,6 +211,8 @@ bool envelope_store_takes_mail(struct session *s);
 void session_find_rights(struct session *s);
 /* The rights that a client has by its address alone. */
 void session_judge_peer(struct session *s);
+/* Local part `postmaster`, however that is written (RFC 5321 4.5.1: everybody may reach it). */
+bool recipient_is_postmaster(const struct address *path);
 /* Whether the client may send to this recipient, and there is one; if not, it has been refused.
  * Postmaster's address is put in the place of our own Postmaster; it lives as long as s->conf. */
 bool recipient_admit(struct session *s, struct address *path);
@@ -302,6 +308,9 @@ void trace_make(struct session *s, struct transaction *tx);
 
 /* limits.c */
 enum limit_result { LIMIT_OK, LIMIT_SESSIONS, LIMIT_CLIENT };
+/* Who counts as one client: an IPv4 address, or an IPv6 /64, which one customer usually has. False
+ * where it has no IP address. */
+bool limits_client_network(const struct sockaddr *address, struct ip_network *out);
 enum limit_result receive_limits_enter(struct receive_limits *limits, const struct conf *conf,
                                        const struct sockaddr *address);
 /* A client that has a session begins a TLS handshake `now` (clock_mono_ms). False: it has had too
@@ -309,6 +318,24 @@ enum limit_result receive_limits_enter(struct receive_limits *limits, const stru
 bool receive_limits_handshake(struct receive_limits *limits, const struct conf *conf,
                               const struct sockaddr *address, uint64_t now);
 void receive_limits_leave(struct receive_limits *limits, const struct sockaddr *address);
+
+/* rates.c: what a client network, or a user who has logged in, may do in a time. Each returns
+ * false, having said so, where that is used up. */
+/* Of the client that the session is known to be of now; ends it. */
+bool rates_admit(struct session *s);
+/* At MAIL, where nothing is counted yet. */
+bool rates_allow_message(struct session *s);
+/* At the end of the message; `why` is still to be said, and lives as long as the message. */
+bool rates_take_message(struct session *s, struct status *why);
+/* One that was counted could not be stored. */
+void rates_give_back_message(struct session *s);
+bool rates_take_recipient(struct session *s);
+void rates_note_error(struct session *s);
+/* s->user has been set: what the users file allows. */
+void rates_log_in(struct session *s);
+
+/* greylist.c: true, and said so, where this recipient is put off. */
+bool greylist_defers(struct session *s, const struct address *recipient);
 
 static inline void count(_Atomic uint64_t *counter)
 {

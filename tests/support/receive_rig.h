@@ -5,6 +5,7 @@
 #ifndef SMARTHOP_TESTS_RECEIVE_RIG_H
 #define SMARTHOP_TESTS_RECEIVE_RIG_H
 
+#include "guard/guard.h"
 #include "net/listener.h"
 #include "queue/queue_memory.h"
 #include "receive/receive.h"
@@ -23,6 +24,7 @@ struct receive_rig {
     struct receive_limits *limits;
     struct resolver *resolver; /* NULL where there is no name server */
     struct follow *recipients; /* follows no file unless the test has it do so */
+    struct guard *guard;
     struct receive_server *server;
     struct conf *conf;
     struct tls_server *tls;
@@ -85,6 +87,7 @@ static inline void receive_rig_open_with(struct receive_rig *rig, const char *co
     rig->conf = conf_from_text(conf_text);
     receive_rig_make_resolver(rig, name_server);
     rig->limits = receive_limits_create();
+    rig->guard = guard_create(&(struct guard_options){.entries_max = 1000});
     assert_false(err_is(queue_open(&(struct queue_options){.path = "twin"}, &rig->queue)));
     rig->recipients = recipients_follow();
     rig->server =
@@ -93,6 +96,7 @@ static inline void receive_rig_open_with(struct receive_rig *rig, const char *co
                                                         .limits = rig->limits,
                                                         .resolver = rig->resolver,
                                                         .recipients = rig->recipients,
+                                                        .guard = rig->guard,
                                                         .accepted = receive_rig_on_accepted,
                                                         .context = rig});
     receive_server_configure(rig->server, rig->conf, tls);
@@ -132,6 +136,7 @@ static inline void receive_rig_close(struct receive_rig *rig)
     receive_server_free(rig->server);
     follow_free(rig->recipients);
     receive_limits_free(rig->limits);
+    guard_close(rig->guard, 0);
     queue_close(rig->queue);
     conf_unref(rig->conf);
 }

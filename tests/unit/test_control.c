@@ -35,6 +35,7 @@ static struct {
     enum control_verb verb;
     uint64_t id;
     struct err result;
+    char forgotten[64]; /* "kind:key" */
     bool reload_accepts;
     unsigned log_reopened;
     unsigned stopped;
@@ -70,6 +71,15 @@ static bool reload(void *context, struct buf *messages)
     return daemon_side.reload_accepts;
 }
 
+static bool forget(void *context, struct span kind, struct span key, uint64_t *count_out)
+{
+    (void)context;
+    snprintf(daemon_side.forgotten, sizeof daemon_side.forgotten, "%.*s:%.*s", SPAN_ARG(kind),
+             SPAN_ARG(key));
+    *count_out = 2;
+    return !span_equal(kind, SPAN("strange"));
+}
+
 static void reopen_log(void *context)
 {
     (void)context;
@@ -85,6 +95,7 @@ static void stop(void *context)
 static const struct control_actions actions = {
     .operate = operate,
     .status = give_status,
+    .forget = forget,
     .reload = reload,
     .reopen_log = reopen_log,
     .stop = stop,
@@ -277,6 +288,25 @@ static void test_simple_commands(void **state)
     assert_int_equal(daemon_side.stopped, 1);
 }
 
+static void test_forget(void **state)
+{
+    static const char no_kind[] = "{\"ok\":false,\"error\":\"there is no such kind\"}";
+    static const char no_key[] = "{\"ok\":false,\"error\":\"a \\\"key\\\" is needed\"}";
+
+    (void)state;
+    exchange("{\"command\":\"forget\",\"key\":\"alice\"}\n", "{\"ok\":true,\"forgotten\":2}");
+    assert_string_equal(daemon_side.forgotten, ":alice");
+    exchange("{\"command\":\"forget\",\"kind\":\"known\",\"key\":\"a b\"}\n",
+             "{\"ok\":true,\"forgotten\":2}");
+    assert_string_equal(daemon_side.forgotten, "known:a b");
+    exchange("{\"command\":\"forget\",\"kind\":\"strange\",\"key\":\"a\"}\n", no_kind);
+    exchange("{\"command\":\"forget\",\"kind\":\"\",\"key\":\"b\"}\n", no_kind);
+    exchange("{\"command\":\"forget\",\"kind\":7,\"key\":\"b\"}\n", no_kind);
+    exchange("{\"command\":\"forget\"}\n", no_key);
+    exchange("{\"command\":\"forget\",\"key\":7}\n", no_key);
+    assert_string_equal(daemon_side.forgotten, "strange:a"); /* the others were not asked for */
+}
+
 static void test_reload(void **state)
 {
     (void)state;
@@ -457,6 +487,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_operation_failures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_commands, setup, teardown),
         cmocka_unit_test_setup_teardown(test_simple_commands, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status, setup, teardown),
         cmocka_unit_test_setup_teardown(test_split_and_joined_lines, setup, teardown),

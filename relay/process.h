@@ -1,0 +1,14 @@
+/* process: what the daemon is to its system: its descriptors, and the user that it runs as. */
+#ifndef SMARTHOP_PROCESS_H
+#define SMARTHOP_PROCESS_H
+
+#include "base/err.h"
+
+/* As many descriptors as it may have. */
+void process_raise_descriptors(void);
+/* After the listeners are bound, before anything of the store is made: its files belong to the
+ * user that the daemon runs as. Nothing where `user` is NULL or the process is not root's;
+ * ERR_NOT_FOUND: there is no such user. */
+struct err process_become(const char *user);
+
+#endif
