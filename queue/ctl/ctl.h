@@ -31,6 +31,7 @@ enum ctl_option {
     CTL_NO_PASSWORD = 1 << 10,
     CTL_SEND_AS = 1 << 11,
     CTL_CERTIFICATE = 1 << 12,
+    CTL_KIND = 1 << 13,
 };
 
 /* The values of an option that may be given several times. */
@@ -48,6 +49,7 @@ struct ctl {
     const char *recipient;
     const char *destination;
     const char *state;
+    const char *kind;
     const char *users; /* the users file, or NULL = the configured one */
     struct ctl_values send_as;
     struct ctl_values certificates; /* files */
@@ -66,6 +68,8 @@ enum ctl_exit ctl_status(struct ctl *ctl);
 enum ctl_exit ctl_reload(struct ctl *ctl);
 enum ctl_exit ctl_config_check(struct ctl *ctl);
 enum ctl_exit ctl_config_show(struct ctl *ctl);
+enum ctl_exit ctl_guard_list(struct ctl *ctl);
+enum ctl_exit ctl_guard_forget(struct ctl *ctl);
 enum ctl_exit ctl_user_add(struct ctl *ctl);
 enum ctl_exit ctl_user_passwd(struct ctl *ctl);
 enum ctl_exit ctl_user_allow(struct ctl *ctl);

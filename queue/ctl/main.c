@@ -58,6 +58,10 @@ static const struct command {
     {NULL, "status", ctl_status, CONFIG_LOADED, 0, 0, 0, "", "how the daemon is"},
     {NULL, "reload", ctl_reload, CONFIG_LOADED, 0, 0, 0, "",
      "make the daemon read its configuration anew"},
+    {"guard", "list", ctl_guard_list, CONFIG_LOADED, CTL_KIND | CTL_LIMIT, 0, 1,
+     "[--kind K] [PREFIX]", "what is remembered of users and clients: rates, greylisting"},
+    {"guard", "forget", ctl_guard_forget, CONFIG_LOADED, CTL_KIND, 1, 1, "[--kind K] KEY",
+     "remember it no longer"},
     {"config", "check", ctl_config_check, CONFIG_NAME, 0, 0, 1, "[FILE]",
      "is the configuration good?"},
     {"config", "show", ctl_config_show, CONFIG_LOADED, 0, 0, 0, "",
@@ -92,6 +96,7 @@ static const struct option options[] = {
     {"headers", no_argument, NULL, CTL_HEADERS},
     {"body", no_argument, NULL, CTL_BODY},
     {"all", no_argument, NULL, CTL_ALL},
+    {"kind", required_argument, NULL, CTL_KIND},
     {"users", required_argument, NULL, CTL_USERS},
     {"password-stdin", no_argument, NULL, CTL_PASSWORD_STDIN},
     {"no-password", no_argument, NULL, CTL_NO_PASSWORD},
@@ -112,6 +117,8 @@ static enum ctl_exit run_help(struct ctl *ctl)
     }
     puts("\nFilters of `queue list`: --sender TEXT, --recipient TEXT, --destination TEXT (parts of"
          " them),\n--state ready|waiting|backoff|held|damaged, --limit N.\n"
+         "Kinds of `guard`: user-messages, user-recipients, client-sessions, client-messages,\n"
+         "client-recipients, client-errors, triplet, known; --limit N.\n"
          "Options of `user`: --users FILE (instead of the configured one), --password-stdin,\n"
          "--no-password, --send-as ADDRESS..., --certificate FILE.pem...\n"
          "Exit status: 0 done, 1 failed or not found, 2 wrong usage, 3 the daemon is not running.\n"
@@ -153,6 +160,9 @@ static bool take_option(struct ctl *ctl, int option, const char *value)
         break;
     case CTL_STATE:
         ctl->state = value;
+        break;
+    case CTL_KIND:
+        ctl->kind = value;
         break;
     case CTL_USERS:
         ctl->users = value;
