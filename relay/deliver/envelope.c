@@ -27,16 +27,21 @@ static struct span body_type(const struct deliver_session *s)
 
 bool deliver_address(const struct deliver_session *s, struct span address, struct span *out)
 {
+    enum { FLAGS = ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_UNDERSCORE };
     struct address parsed;
+    struct span ascii;
 
     *out = address;
     if (s->transaction.utf8 || utf8_is_ascii(address))
         return true;
-    return address_parse(address, ADDRESS_ALLOW_UTF8, &parsed) == ADDRESS_OK &&
-           address_format(&parsed, true, s->attempt->arena, out);
+    if (address_parse(address, FLAGS, &parsed) != ADDRESS_OK ||
+        !address_format(&parsed, true, s->attempt->arena, &ascii))
+        return false;
+    *out = ascii;
+    return true;
 }
 
-/* What cannot be written has been declined before. */
+/* What needs SMTPUTF8 has been declined before, unless nobody has said so. */
 static void write_address(const struct deliver_session *s, const char *command, struct span address,
                           struct buf *out)
 {

@@ -92,7 +92,8 @@ void deliver_write_rcpt(const struct deliver_session *s, unsigned i, struct buf 
 /* Returns the number of commands; the text lives in the attempt's arena. */
 unsigned deliver_write_xforward(const struct deliver_session *s, struct span *out);
 /* A mailbox as it stands in a command to this host: its domain in A-labels where SMTPUTF8 is not
- * said. False where that is not possible. Lives as long as the attempt. */
+ * said. False, and the mailbox as it is, where that is not possible. Lives as long as the attempt.
+ */
 bool deliver_address(const struct deliver_session *s, struct span address, struct span *out);
 /* Seconds that are left until message->deliver_by, less than zero when it has passed. */
 int64_t deliver_seconds_left(const struct queue_message *message);

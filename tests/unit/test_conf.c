@@ -377,6 +377,7 @@ static void test_round_trip(void **state)
     struct conf *first =
         load_good(NAMED ROUTES GATEWAY ASKING
                   "route \"*\" { use_mx = yes }\n"
+                  "route lmtp.test { hosts = {\"unix:/run/l\", \"b:24\"} protocol = lmtp }\n"
                   "tls_certificate = c tls_key = k workers = 7 retry_first = 1500ms\n"
                   "extensions_off = {DSN, chunking}\n"
                   "listener tls { tls = implicit address = {\"[::]:465\", \"0.0.0.0:465\"} }\n"
