@@ -55,7 +55,7 @@ int64_t deliver_seconds_left(const struct queue_message *message)
 {
     int64_t left = (int64_t)message->deliver_by - (int64_t)clock_steady_ms();
 
-    return left / 1000 - (left % 1000 < 0);
+    return left / 1000 + (left % 1000 > 0);
 }
 
 /* RFC 2852 4: what is left of the time. */

@@ -95,7 +95,7 @@ unsigned deliver_write_xforward(const struct deliver_session *s, struct span *ou
  * said. False, and the mailbox as it is, where that is not possible. Lives as long as the attempt.
  */
 bool deliver_address(const struct deliver_session *s, struct span address, struct span *out);
-/* Seconds that are left until message->deliver_by, less than zero when it has passed. */
+/* Seconds that are left until message->deliver_by, begun ones too; 0 or less when it has passed. */
 int64_t deliver_seconds_left(const struct queue_message *message);
 
 void deliver_transaction_prepare(struct deliver_session *s, struct deliver_attempt *attempt);

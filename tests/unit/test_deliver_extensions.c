@@ -37,7 +37,7 @@ static void with_auth_unknown(struct queue_message *m)
 static void with_by(struct queue_message *m, enum esmtp_by by, int64_t seconds)
 {
     m->by = by;
-    m->deliver_by = (uint64_t)((int64_t)clock_steady_ms() + seconds * 1000 - 500);
+    m->deliver_by = (uint64_t)((int64_t)clock_steady_ms() + seconds * 1000 - 5500);
 }
 
 static void return_by(struct queue_message *m)
