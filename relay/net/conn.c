@@ -85,6 +85,7 @@ static void update_reading(struct conn *c)
 
 void conn_tell_input(struct conn *c, struct span fresh)
 {
+    c->received += fresh.len;
     if (buf_len(&c->in) > 0)
         buf_add(&c->in, fresh);
     else
@@ -125,6 +126,11 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 struct span conn_input(const struct conn *c)
 {
     return c->view.len > 0 ? c->view : buf_span(&c->in);
+}
+
+uint64_t conn_received(const struct conn *c)
+{
+    return c->received;
 }
 
 void conn_consume(struct conn *c, size_t len)

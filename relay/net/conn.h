@@ -58,6 +58,8 @@ void conn_set_owner(struct conn *conn, conn_handler *handler, void *owner);
 
 struct span conn_input(const struct conn *conn);
 void conn_consume(struct conn *conn, size_t len);
+/* Bytes told so far, of plain text. */
+uint64_t conn_received(const struct conn *conn);
 /* The most that conn_input can hold; it may grow only before a large read is expected. */
 void conn_set_input_max(struct conn *conn, size_t max);
 /* Stops and resumes reading from the socket, for back-pressure. Resuming tells CONN_INPUT anew

@@ -36,6 +36,7 @@ struct conn {
     struct call later; /* flush, and tell again, at the end of the round */
     size_t input_max;
     size_t output_high;
+    uint64_t received;              /* plain text */
     struct sockaddr_storage *local; /* asked for once, when wanted */
     struct sockaddr_in6 peer;       /* large enough for both families */
     struct err error;

@@ -15,6 +15,7 @@ enum {
     BACKLOG = 4096,   /* the kernel bounds it by net.core.somaxconn */
     ACCEPT_MOST = 64, /* at a time, so that those who are here already have their turn */
     PAUSE_MS = 100,   /* where accepting fails and would fail again at once */
+    ROOM_MS = 1,      /* until a descriptor that is given up is free */
     KEPT_FREE = 32,   /* descriptors that clients do not get: mail has to leave, too */
 };
 
@@ -24,9 +25,11 @@ struct listener {
     uv_poll_t poll;
     struct loop *loop;
     listener_accept *accept;
+    listener_make_room *make_room; /* NULL = nobody can */
     void *owner;
     int fd;
-    int spare; /* a descriptor to give up when none is left: accept, close, open again */
+    int spare;   /* a descriptor to give up when none is left: accept, close, open again */
+    int waiting; /* a connection that room is being made for, or -1 */
     struct timer pause;
 };
 
@@ -110,19 +113,58 @@ static bool shed(struct listener *listener)
 
 static void on_readable(uv_poll_t *poll, int status, int events);
 
+static void hand_over(struct listener *listener, int fd)
+{
+    struct conn *conn = conn_accept(listener->loop, fd);
+
+    if (conn != NULL)
+        listener->accept(conn, listener->owner);
+}
+
+/* One that room was made for takes a number that others have given up: otherwise it would have one
+ * of those that clients do not get. */
+static void take_waiting(struct listener *listener)
+{
+    int fd = fcntl(listener->waiting, F_DUPFD_CLOEXEC, 0);
+
+    if (fd >= 0 && !is_among_the_last(fd)) {
+        close(listener->waiting);
+        hand_over(listener, fd);
+    } else {
+        if (fd >= 0)
+            close(fd);
+        turn_away(listener->waiting);
+    }
+    listener->waiting = -1;
+}
+
 static void on_pause_over(struct timer *timer)
 {
     struct listener *listener = container_of(timer, struct listener, pause);
 
     if (listener->spare < 0)
         listener->spare = open_spare();
+    if (listener->waiting >= 0)
+        take_waiting(listener);
     uv_poll_start(&listener->poll, UV_READABLE, on_readable);
 }
 
-static void pause_accepting(struct listener *listener)
+static void pause_accepting(struct listener *listener, uint64_t ms)
 {
     uv_poll_stop(&listener->poll);
-    timer_start(listener->loop, &listener->pause, PAUSE_MS, on_pause_over);
+    timer_start(listener->loop, &listener->pause, ms, on_pause_over);
+}
+
+/* False: to be continued when there is room. */
+static bool take_last(struct listener *listener, int fd)
+{
+    if (listener->make_room == NULL || !listener->make_room(listener->owner)) {
+        turn_away(fd);
+        return true;
+    }
+    listener->waiting = fd;
+    pause_accepting(listener, ROOM_MS);
+    return false;
 }
 
 /* False where there is no more to be done now. */
@@ -130,14 +172,10 @@ static bool take_one(struct listener *listener)
 {
     int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-    if (fd >= 0 && is_among_the_last(fd)) {
-        turn_away(fd);
-        return true;
-    }
+    if (fd >= 0 && is_among_the_last(fd))
+        return take_last(listener, fd);
     if (fd >= 0) {
-        struct conn *conn = conn_accept(listener->loop, fd);
-        if (conn != NULL)
-            listener->accept(conn, listener->owner);
+        hand_over(listener, fd);
         return true;
     }
     switch (errno) {
@@ -155,7 +193,7 @@ static bool take_one(struct listener *listener)
         log_failure(LOG_WARN, "accept-failed", err_system(errno, "accept"), NULL, NULL);
         break;
     }
-    pause_accepting(listener);
+    pause_accepting(listener, PAUSE_MS);
     return false;
 }
 
@@ -166,7 +204,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     (void)events;
     if (status != 0) {
         log_failure(LOG_WARN, "accept-failed", err_system(-status, "poll"), NULL, NULL);
-        pause_accepting(listener);
+        pause_accepting(listener, PAUSE_MS);
         return;
     }
     for (int i = 0; i < ACCEPT_MOST && take_one(listener); i++)
@@ -184,6 +222,7 @@ struct err listener_create(struct loop *loop, int fd, listener_accept *accept, v
     listener->owner = owner;
     listener->fd = fd;
     listener->spare = open_spare();
+    listener->waiting = -1;
     int rc = uv_poll_init(loop_uv(loop), &listener->poll, fd);
     if (rc != 0) {
         close(fd);
@@ -203,6 +242,11 @@ struct err listener_create(struct loop *loop, int fd, listener_accept *accept, v
     return ERR_OK;
 }
 
+void listener_on_full(struct listener *listener, listener_make_room *make_room)
+{
+    listener->make_room = make_room;
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct listener *listener = handle->data;
@@ -218,6 +262,8 @@ void listener_close(struct listener *listener)
         return;
     timer_stop(listener->loop, &listener->pause);
     uv_poll_stop(&listener->poll);
+    if (listener->waiting >= 0)
+        turn_away(listener->waiting);
     close(listener->fd); /* now: a client must not be queued for one that never accepts */
     uv_close((uv_handle_t *)&listener->poll, on_closed);
 }

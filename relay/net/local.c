@@ -31,6 +31,7 @@ struct local_peer {
     struct timer idle;
     struct buf in;
     struct buf answer;
+    struct local_stream *stream; /* the answer under way is one */
     uv_write_t write;
     bool waiting; /* for the owner's answer */
     bool writing;
@@ -67,7 +68,10 @@ static void on_peer_closed(uv_handle_t *handle)
     struct local_peer *peer = handle->data;
 
     peer->closed = true;
-    free_peer_if_done(peer);
+    if (peer->stream != NULL)
+        peer->stream->gone(peer->stream); /* it answers, now or later, and that frees the peer */
+    else
+        free_peer_if_done(peer);
 }
 
 static void close_peer(struct local_peer *peer)
@@ -97,10 +101,14 @@ static void on_written(uv_write_t *write, int status)
 
     peer->writing = false;
     buf_clear(&peer->answer);
-    if (status != 0 || peer->ending)
+    if (status != 0 || peer->ending) {
         close_peer(peer);
-    else
+    } else if (peer->stream != NULL) {
+        timer_stop(peer->server->loop, &peer->idle);
+        peer->stream->drained(peer->stream);
+    } else {
         read_on(peer);
+    }
 }
 
 static void write_out(struct local_peer *peer, struct span bytes)
@@ -117,9 +125,16 @@ static void write_out(struct local_peer *peer, struct span bytes)
     }
 }
 
+void local_write(struct local_peer *peer, struct span bytes)
+{
+    if (!uv_is_closing((uv_handle_t *)&peer->pipe))
+        write_out(peer, bytes);
+}
+
 void local_answer(struct local_peer *peer, struct span bytes)
 {
     peer->waiting = false;
+    peer->stream = NULL;
     if (!uv_is_closing((uv_handle_t *)&peer->pipe))
         write_out(peer, bytes);
     else
@@ -168,7 +183,8 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *vector)
         close_peer(peer);
     } else if (nread > 0) {
         buf_commit(&peer->in, (size_t)nread);
-        take_line(peer);
+        if (!peer->waiting)
+            take_line(peer);
     }
 }
 
@@ -177,6 +193,13 @@ static void read_on(struct local_peer *peer)
     expect_progress(peer);
     take_line(peer);
     if (!peer->waiting && !peer->writing && !uv_is_closing((uv_handle_t *)&peer->pipe))
+        uv_read_start((uv_stream_t *)&peer->pipe, on_alloc, on_read);
+}
+
+void local_stream(struct local_peer *peer, struct local_stream *stream)
+{
+    peer->stream = stream;
+    if (stream->is_endless && !uv_is_closing((uv_handle_t *)&peer->pipe))
         uv_read_start((uv_stream_t *)&peer->pipe, on_alloc, on_read);
 }
 

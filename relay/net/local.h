@@ -3,6 +3,8 @@
  * the owner answers it, and only when the answer has left is the next line told: what a peer can
  * make us hold is one line and one answer. Idle peers and peers that do not read are closed.
  *
+ * A long answer goes out in pieces, a stream: the next is written when the last has left.
+ *
  * All functions are for the loop's thread.
  */
 #ifndef SMARTHOP_NET_LOCAL_H
@@ -44,7 +46,20 @@ struct err local_listen(struct loop *loop, const char *path, const struct local_
 /* Removes the socket and closes the peers; frees itself behind options.closed. */
 void local_close(struct local_server *server);
 
-/* The peer is not the caller's any more. */
+/* The peer is not the caller's any more. Ends a stream, too: then not while a piece is leaving. */
 void local_answer(struct local_peer *peer, struct span bytes);
+
+/* An answer in pieces, embedded in its owner. Both are told from the loop. */
+struct local_stream {
+    /* The piece that was written has left. */
+    void (*drained)(struct local_stream *stream);
+    /* The peer is closed: nothing more is drained, and local_answer is all that is left to do. */
+    void (*gone)(struct local_stream *stream);
+    bool is_endless; /* a peer that sends no more wants no more */
+};
+/* Instead of answering: begins. */
+void local_stream(struct local_peer *peer, struct local_stream *stream);
+/* Not while a piece is leaving. */
+void local_write(struct local_peer *peer, struct span bytes);
 
 #endif

@@ -121,6 +121,55 @@ static void test_out_of_descriptors(void **state)
     conn_rig_close(&rig);
 }
 
+static int given_up; /* a descriptor that the owner of the listener can do without, or -1 */
+static unsigned asked;
+
+static bool give_one_up(void *owner)
+{
+    (void)owner;
+    asked++;
+    if (given_up < 0)
+        return false;
+    close(given_up);
+    given_up = -1;
+    return true;
+}
+
+/* Of the last descriptors none goes to clients; room that its owner makes does. */
+static void test_room_is_made(void **state)
+{
+    enum { KEPT_FREE = 32 };
+    struct rlimit before;
+    struct conn_rig rig;
+    char text[64];
+
+    (void)state;
+    getrlimit(RLIMIT_NOFILE, &before);
+    conn_rig_open(&rig);
+    listener_on_full(rig.listener, give_one_up);
+    turn_once(rig.loop);
+    given_up = open("/dev/null", O_RDONLY);
+    int fds[3];
+    for (int i = 0; i < 3; i++)
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    asked = 0;
+    limit_descriptors((rlim_t)fds[2] + 1 + KEPT_FREE);
+    connect(fds[0], conn_rig_address(&rig), sizeof(struct sockaddr_in));
+    TURN_UNTIL(rig.loop, rig.accepted == 1);
+    assert_int_equal(asked, 1);
+    connect(fds[1], conn_rig_address(&rig), sizeof(struct sockaddr_in));
+    ssize_t len;
+    TURN_UNTIL(rig.loop, (len = recv(fds[1], text, sizeof text, 0)) >= 0 || errno != EAGAIN);
+    assert_true(len > 4);
+    assert_memory_equal(text, "421 ", 4);
+    assert_int_equal(asked, 2);
+    assert_int_equal(rig.accepted, 1);
+    limit_descriptors(before.rlim_cur);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    conn_rig_close(&rig);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -130,6 +179,7 @@ int main(void)
         cmocka_unit_test(test_binding_elsewhere_fails),
         cmocka_unit_test(test_a_descriptor_that_cannot_listen),
         cmocka_unit_test(test_out_of_descriptors),
+        cmocka_unit_test(test_room_is_made),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
