@@ -1,15 +1,14 @@
 #include "daemon.h"
 
+#include "actions.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "control/control.h"
 #include "daemon_tls.h"
 #include "guarding.h"
 #include "net/local.h"
 #include "process.h"
 #include "proto/ip.h"
 #include "sources.h"
-#include "worker.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -38,6 +37,7 @@ struct phase_call {
 struct daemon {
     struct conf *conf;
     struct loop *loop;
+    struct actions actions;
     struct tls_server *tls;
     struct control *control;
     struct worker_shared shared;
@@ -48,7 +48,6 @@ struct daemon {
     struct bound *bound;
     unsigned bound_count;
     struct sources sources;
-    uint64_t started;
 
     enum phase phase;
     unsigned phase_left;
@@ -101,9 +100,8 @@ static void warn_of_postmaster(const struct conf *conf)
 }
 
 /* A new snapshot is taken whole or not at all. */
-static bool reload(void *context, struct buf *messages)
+static bool reload(struct daemon *d, struct buf *messages)
 {
-    struct daemon *d = context;
     struct conf *next;
     struct tls_server *tls;
     char problem[512];
@@ -150,6 +148,7 @@ static bool reload(void *context, struct buf *messages)
 static void end(struct daemon *d)
 {
     d->phase = PHASE_STOPPED;
+    d->actions.is_over = true;
     timer_stop(d->loop, &d->stop_timer);
     sources_stop(&d->sources);
     control_close(d->control);
@@ -204,9 +203,8 @@ static void on_stop_timer(struct timer *timer)
     end(d);
 }
 
-static void stop(void *context)
+static void stop(struct daemon *d)
 {
-    struct daemon *d = context;
     struct log_line line;
 
     if (d->phase != PHASE_RUNNING)
@@ -219,121 +217,37 @@ static void stop(void *context)
 
 /* ---- control ------------------------------------------------------------------------------ */
 
-struct relayed_operation {
-    struct schedule_operation inner;
-    struct control_operation *outer;
-};
-
-static void on_operated(struct call *call)
+static void reopen_log(void)
 {
-    struct relayed_operation *op = container_of(call, struct relayed_operation, inner.call);
-    struct control_operation *outer = op->outer;
-
-    outer->affected = op->inner.affected;
-    outer->result = op->inner.result;
-    free(op);
-    outer->call.done(&outer->call);
-}
-
-static void operate(void *context, struct control_operation *operation)
-{
-    static const enum schedule_verb verbs[] = {
-        [CONTROL_RETRY] = SCHEDULE_RETRY,   [CONTROL_REMOVE] = SCHEDULE_REMOVE,
-        [CONTROL_HOLD] = SCHEDULE_HOLD,     [CONTROL_RELEASE] = SCHEDULE_RELEASE,
-        [CONTROL_BOUNCE] = SCHEDULE_BOUNCE,
-    };
-    struct daemon *d = context;
-    struct relayed_operation *op = mem_zalloc(sizeof *op);
-
-    op->outer = operation;
-    op->inner.home = operation->home;
-    op->inner.verb = verbs[operation->verb];
-    op->inner.id = operation->id;
-    list_init(&op->inner.call.link);
-    op->inner.call.done = on_operated;
-    schedule_operate(&d->set, d->shared.queue, &op->inner);
-}
-
-struct relayed_status {
-    struct work work;
-    struct daemon *daemon;
-    struct control_status *status;
-};
-
-static void count_workers(const struct daemon *d, struct control_status *status)
-{
-    for (unsigned i = 0; i < d->worker_count; i++) {
-        const struct receive_counters *in = receive_server_counters(d->workers[i].receive);
-        const struct schedule_counters *out = schedule_counters(d->workers[i].scheduler);
-        status->accepted += atomic_load(&in->accepted);
-        status->rejected += atomic_load(&in->rejected);
-        status->delivered += atomic_load(&out->delivered);
-        status->deferred += atomic_load(&out->deferred);
-        status->failed += atomic_load(&out->failed);
-        status->destinations += atomic_load(&out->destinations);
-        status->connections += atomic_load(&out->connections);
-    }
-}
-
-/* On a pool thread: counting rows may touch the disk. */
-static void collect_status(struct work *work)
-{
-    struct relayed_status *r = container_of(work, struct relayed_status, work);
-    struct control_status *status = r->status;
-    struct queue_counts counts = {0};
-
-    queue_count(r->daemon->shared.queue, &counts);
-    status->messages = counts.messages;
-    status->groups = counts.groups;
-    status->commits = counts.store.commits;
-    status->store_operations = counts.store.operations;
-    status->map_used = counts.store.map_used;
-    status->map_size = counts.store.map_size;
-    status->disk_free = counts.store.disk_free;
-    status->store_low = counts.store.low;
-    status->store_broken = queue_is_broken(r->daemon->shared.queue); /* counting may fail then */
-}
-
-static void on_collected(struct call *call)
-{
-    struct relayed_status *r = container_of(call, struct relayed_status, work.call);
-    struct control_status *status = r->status;
-
-    free(r);
-    status->call.done(&status->call);
-}
-
-static void tell_status(void *context, struct control_status *status)
-{
-    struct daemon *d = context;
-    struct relayed_status *r = mem_zalloc(sizeof *r);
-
-    status->started_wall_ms = d->started;
-    status->workers = d->worker_count;
-    status->sessions = receive_limits_sessions(d->shared.limits);
-    snprintf(status->configuration, sizeof status->configuration, "%s", d->conf->file);
-    count_workers(d, status);
-    r->daemon = d;
-    r->status = status;
-    list_init(&r->work.call.link);
-    r->work.run = collect_status;
-    r->work.call.done = on_collected;
-    loop_work(d->loop, &r->work);
-}
-
-static bool forget(void *context, struct span kind, struct span key, uint64_t *count_out)
-{
-    struct daemon *d = context;
-
-    return guarding_forget(&d->guarding, kind, key, count_out);
-}
-
-static void reopen_log(void *context)
-{
-    (void)context;
     struct err e = log_reopen();
     if (err_is(e))
         log_failure(LOG_ERROR, "log-reopen-failed", e, NULL, NULL);
+}
+
+static struct daemon *daemon_of(void *context)
+{
+    return container_of(context, struct daemon, actions);
+}
+
+static bool do_forget(void *context, struct span kind, struct span key, uint64_t *count_out)
+{
+    return guarding_forget(&daemon_of(context)->guarding, kind, key, count_out);
+}
+
+static bool do_reload(void *context, struct buf *messages)
+{
+    return reload(daemon_of(context), messages);
+}
+
+static void do_reopen_log(void *context)
+{
+    (void)context;
+    reopen_log();
+}
+
+static void do_stop(void *context)
+{
+    stop(daemon_of(context));
 }
 
 /* ---- signals ------------------------------------------------------------------------------ */
@@ -354,14 +268,15 @@ static void on_hangup(struct loop_signal *signal)
     struct buf messages;
 
     buf_init(&messages, 0);
-    reopen_log(d);
+    reopen_log();
     reload(d, &messages);
     buf_fini(&messages);
 }
 
 static void on_reopen(struct loop_signal *signal)
 {
-    reopen_log(container_of(signal, struct daemon, reopen));
+    (void)signal;
+    reopen_log();
 }
 
 static bool catch_signals(struct daemon *d)
@@ -544,16 +459,19 @@ static bool become_user(const struct conf *conf)
 static bool open_control(struct daemon *d)
 {
     struct control_actions actions = {
-        .context = d,
-        .operate = operate,
-        .status = tell_status,
-        .forget = forget,
-        .reload = reload,
-        .reopen_log = reopen_log,
-        .stop = stop,
+        .forget = do_forget,
+        .reload = do_reload,
+        .reopen_log = do_reopen_log,
+        .stop = do_stop,
     };
-    struct err e = control_create(d->loop, d->conf->control_socket, &actions, &d->control);
 
+    d->actions.loop = d->loop;
+    d->actions.shared = &d->shared;
+    d->actions.workers = d->workers;
+    d->actions.worker_count = d->worker_count;
+    d->actions.conf = &d->conf;
+    actions_fill(&d->actions, &actions);
+    struct err e = control_create(d->loop, d->conf->control_socket, &actions, &d->control);
     return !err_is(e) || fail(d->conf->control_socket, e);
 }
 
@@ -661,7 +579,7 @@ static void dispose(struct daemon *d)
 
 int daemon_run(struct conf *conf)
 {
-    struct daemon d = {.conf = conf, .started = clock_wall_ms()};
+    struct daemon d = {.conf = conf, .actions.started = clock_wall_ms()};
 
     umask(077);
     process_raise_descriptors();

@@ -95,6 +95,13 @@ static void on_accept(struct conn *conn, void *owner)
     receive_server_accept(listener->worker->receive, conn, &listener->kind);
 }
 
+static bool on_full(void *owner)
+{
+    struct worker_listener *listener = owner;
+
+    return receive_server_make_room(listener->worker->receive);
+}
+
 struct err worker_listen(struct worker *worker, int fd, const struct receive_listener *kind)
 {
     struct worker_listener *listener = mem_zalloc(sizeof *listener);
@@ -109,6 +116,7 @@ struct err worker_listen(struct worker *worker, int fd, const struct receive_lis
         free(listener);
         return e;
     }
+    listener_on_full(listener->listener, on_full);
     listener->next = worker->listeners;
     worker->listeners = listener;
     return ERR_OK;

@@ -53,7 +53,7 @@ struct worker {
 
 struct err worker_init(struct worker *worker, const struct worker_shared *shared, unsigned index,
                        const struct conf *conf);
-/* Before the loop runs: takes over a bound socket. */
+/* Before the loop runs: takes over a bound socket; `kind` is copied. */
 struct err worker_listen(struct worker *worker, int fd, const struct receive_listener *kind);
 /* Before the loop runs. */
 void worker_configure(struct worker *worker, struct conf *conf, struct tls_server *tls);

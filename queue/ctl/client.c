@@ -1,6 +1,10 @@
 #include "queue/ctl/client.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -9,7 +13,14 @@
 
 enum {
     ANSWER_TIMEOUT_S = 600, /* a change of a whole queue takes its time */
-    ANSWER_MAX = 1 << 20,
+    ANSWER_MAX = 1 << 20,   /* of one line */
+    PIECE = 16384,
+};
+
+struct client {
+    int fd;
+    struct buf in;
+    size_t taken; /* of it: the line that was told last */
 };
 
 static enum ctl_exit connect_socket(const char *path, int *fd_out)
@@ -27,7 +38,6 @@ static enum ctl_exit connect_socket(const char *path, int *fd_out)
         ctl_complain("socket: %s", strerror(errno));
         return CTL_FAILED;
     }
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
         *fd_out = fd;
@@ -42,7 +52,7 @@ static enum ctl_exit connect_socket(const char *path, int *fd_out)
     return CTL_FAILED;
 }
 
-static bool send_line(int fd, const json_t *command)
+static void send_line(int fd, const json_t *command)
 {
     char *text = json_dumps(command, JSON_COMPACT);
     struct buf line;
@@ -57,52 +67,107 @@ static bool send_line(int fd, const json_t *command)
         if (sent > 0)
             buf_consume(&line, (size_t)sent);
     }
-    bool done = buf_len(&line) == 0;
     buf_fini(&line);
-    return done;
 }
 
-static json_t *receive_line(int fd)
+/* CTL_NO_DAEMON is not complained of. */
+static enum ctl_exit start(const struct ctl *ctl, json_t *command, struct client **out)
 {
-    struct buf line;
-    json_t *answer = NULL;
-    ssize_t got;
+    int fd;
 
-    buf_init(&line, ANSWER_MAX);
-    do {
-        char *room = buf_reserve(&line, 4096);
-        if (room == NULL)
-            break;
-        got = recv(fd, room, 4096, 0);
-        if (got > 0)
-            buf_commit(&line, (size_t)got);
-        size_t len = span_index(buf_span(&line), '\n');
-        if (len < buf_len(&line)) {
-            answer = json_loadb(buf_span(&line).ptr, len, 0, NULL);
-            break;
+    *out = NULL;
+    enum ctl_exit connected = connect_socket(ctl->conf->control_socket, &fd);
+    if (connected == CTL_OK) {
+        *out = mem_zalloc(sizeof **out);
+        (*out)->fd = fd;
+        buf_init(&(*out)->in, ANSWER_MAX);
+        send_line(fd, command); /* where that fails no answer comes */
+    }
+    json_decref(command);
+    return connected;
+}
+
+static bool wait_for_input(const struct client *client, uint64_t until)
+{
+    struct pollfd ready = {.fd = client->fd, .events = POLLIN};
+
+    for (;;) {
+        uint64_t now = clock_mono_ms(), left = until > now ? until - now : 0;
+        int count = poll(&ready, 1, left < INT_MAX ? (int)left : INT_MAX);
+        if (count > 0)
+            return true;
+        if (count < 0 && errno != EINTR)
+            return true; /* reading tells */
+        if (left == 0)
+            return false;
+    }
+}
+
+/* False at the end. */
+static bool read_piece(struct client *client)
+{
+    char *room = buf_reserve(&client->in, PIECE);
+    ssize_t got = room ? recv(client->fd, room, PIECE, 0) : 0;
+
+    if (got > 0)
+        buf_commit(&client->in, (size_t)got);
+    return got > 0 || (got < 0 && errno == EINTR);
+}
+
+enum client_result client_next(struct client *client, uint64_t until, json_t **line_out)
+{
+    *line_out = NULL;
+    buf_consume(&client->in, client->taken);
+    client->taken = 0;
+    for (;;) {
+        struct span in = buf_span(&client->in);
+        size_t len = span_index(in, '\n');
+        if (len < in.len) {
+            client->taken = len + 1;
+            *line_out = json_loadb(in.ptr, len, 0, NULL);
+            return *line_out ? CLIENT_LINE : CLIENT_OVER;
         }
-    } while (got > 0 || (got < 0 && errno == EINTR));
-    buf_fini(&line);
-    return answer;
+        if (!wait_for_input(client, until))
+            return CLIENT_LATE;
+        if (!read_piece(client))
+            return CLIENT_OVER;
+    }
+}
+
+void client_end(struct client *client)
+{
+    close(client->fd);
+    buf_fini(&client->in);
+    free(client);
 }
 
 enum ctl_exit client_ask(const struct ctl *ctl, json_t *command, json_t **answer_out)
 {
-    int fd;
+    struct client *client;
 
     *answer_out = NULL;
-    enum ctl_exit connected = connect_socket(ctl->conf->control_socket, &fd);
-    if (connected == CTL_OK) {
-        if (send_line(fd, command))
-            *answer_out = receive_line(fd);
-        close(fd);
-    }
-    json_decref(command);
-    if (connected == CTL_OK && *answer_out == NULL) {
-        ctl_complain(
-            "smarthopd broke off, or gave no answer that can be read; its log may tell why");
-        return CTL_FAILED;
-    }
+    enum ctl_exit connected = start(ctl, command, &client);
+    if (connected != CTL_OK)
+        return connected;
+    client_next(client, clock_mono_ms() + ANSWER_TIMEOUT_S * 1000, answer_out);
+    client_end(client);
+    if (*answer_out != NULL)
+        return CTL_OK;
+    ctl_complain("smarthopd broke off, or gave no answer that can be read; its log may tell why");
+    return CTL_FAILED;
+}
+
+static void complain_of_absence(const struct ctl *ctl)
+{
+    ctl_complain("smarthopd is not running: nobody answers on %s", ctl->conf->control_socket);
+}
+
+enum ctl_exit client_start(const struct ctl *ctl, json_t *command, struct client **out)
+{
+    enum ctl_exit connected = start(ctl, command, out);
+
+    if (connected == CTL_NO_DAEMON)
+        complain_of_absence(ctl);
     return connected;
 }
 
@@ -123,18 +188,23 @@ enum ctl_exit client_refused(const json_t *answer, const char *about)
     return CTL_FAILED;
 }
 
-enum ctl_exit client_command(const struct ctl *ctl, const char *name, json_t **answer_out)
+enum ctl_exit client_order(const struct ctl *ctl, json_t *command, json_t **answer_out)
 {
-    enum ctl_exit asked = client_ask(ctl, json_pack("{s:s}", "command", name), answer_out);
+    enum ctl_exit asked = client_ask(ctl, command, answer_out);
 
     if (asked == CTL_NO_DAEMON)
-        ctl_complain("smarthopd is not running: nobody answers on %s", ctl->conf->control_socket);
+        complain_of_absence(ctl);
     if (asked != CTL_OK || json_is_true(json_object_get(*answer_out, "ok")))
         return asked;
     client_refused(*answer_out, NULL);
     json_decref(*answer_out);
     *answer_out = NULL;
     return CTL_FAILED;
+}
+
+enum ctl_exit client_command(const struct ctl *ctl, const char *name, json_t **answer_out)
+{
+    return client_order(ctl, json_pack("{s:s}", "command", name), answer_out);
 }
 
 void client_print(const json_t *answer)

@@ -10,11 +10,27 @@
  * caller's, whether it says "ok" or not. CTL_NO_DAEMON, without a complaint: nobody is there.
  * CTL_FAILED: complained. */
 enum ctl_exit client_ask(const struct ctl *ctl, json_t *command, json_t **answer_out);
-/* The same for a command without arguments that only the daemon can do: complains in its absence
- * and of an answer that is not "ok". */
+/* The same for a command that only the daemon can do: complains in its absence and of an answer
+ * that is not "ok". */
+enum ctl_exit client_order(const struct ctl *ctl, json_t *command, json_t **answer_out);
+/* The same for one without arguments. */
 enum ctl_exit client_command(const struct ctl *ctl, const char *name, json_t **answer_out);
 /* Complains with what the answer says of itself. `about` may be NULL. */
 enum ctl_exit client_refused(const json_t *answer, const char *about);
+
+/* An answer of several lines: client_start, client_next for each, client_end. */
+struct client;
+enum client_result {
+    CLIENT_LINE,
+    CLIENT_LATE, /* none has come in time */
+    CLIENT_OVER, /* none will come: the daemon has closed, or what it said cannot be read */
+};
+/* Sends the command, which is taken over; complains where it cannot. */
+enum ctl_exit client_start(const struct ctl *ctl, json_t *command, struct client **out);
+/* A line is the caller's. `until`: monotonic ms. */
+enum client_result client_next(struct client *client, uint64_t until, json_t **line_out);
+void client_end(struct client *client);
+
 /* As JSON on one line. */
 void client_print(const json_t *answer);
 

@@ -32,6 +32,7 @@ enum ctl_option {
     CTL_SEND_AS = 1 << 11,
     CTL_CERTIFICATE = 1 << 12,
     CTL_KIND = 1 << 13,
+    CTL_FOR = 1 << 14,
 };
 
 /* The values of an option that may be given several times. */
@@ -50,6 +51,7 @@ struct ctl {
     const char *destination;
     const char *state;
     const char *kind;
+    const char *duration;
     const char *users; /* the users file, or NULL = the configured one */
     struct ctl_values send_as;
     struct ctl_values certificates; /* files */
@@ -66,6 +68,9 @@ enum ctl_exit ctl_show(struct ctl *ctl);
 enum ctl_exit ctl_change(struct ctl *ctl);
 enum ctl_exit ctl_status(struct ctl *ctl);
 enum ctl_exit ctl_reload(struct ctl *ctl);
+enum ctl_exit ctl_sessions(struct ctl *ctl);
+enum ctl_exit ctl_session_end(struct ctl *ctl);
+enum ctl_exit ctl_trace(struct ctl *ctl);
 enum ctl_exit ctl_config_check(struct ctl *ctl);
 enum ctl_exit ctl_config_show(struct ctl *ctl);
 enum ctl_exit ctl_guard_list(struct ctl *ctl);

@@ -19,6 +19,7 @@ static const struct row {
     {"messages", "Messages queued", ROW_NUMBER},
     {"groups", "Groups queued", ROW_NUMBER},
     {"sessions", "Sessions open", ROW_NUMBER},
+    {"gave_way", "Idle, gave way", ROW_NUMBER},
     {"accepted", "Accepted", ROW_NUMBER},
     {"rejected", "Rejected", ROW_NUMBER},
     {"delivered", "Delivered", ROW_NUMBER},
@@ -65,6 +66,8 @@ static void print_warnings(const json_t *answer)
         puts("The store has failed: nothing is accepted until it works again (see the log).");
     else if (json_is_true(json_object_get(answer, "store_low")))
         puts("The store is short of room: new mail is refused with 452 until there is more.");
+    if (json_is_true(json_object_get(answer, "stress")))
+        puts("Sessions are scarce: those that wait have less time until there are fewer.");
 }
 
 enum ctl_exit ctl_status(struct ctl *ctl)

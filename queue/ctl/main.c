@@ -58,6 +58,11 @@ static const struct command {
     {NULL, "status", ctl_status, CONFIG_LOADED, 0, 0, 0, "", "how the daemon is"},
     {NULL, "reload", ctl_reload, CONFIG_LOADED, 0, 0, 0, "",
      "make the daemon read its configuration anew"},
+    {NULL, "sessions", ctl_sessions, CONFIG_LOADED, 0, 0, 0, "",
+     "which clients are connected, and what they do"},
+    {"session", "end", ctl_session_end, CONFIG_LOADED, 0, 1, 1, "SESSION", "send a client away"},
+    {NULL, "trace", ctl_trace, CONFIG_LOADED, CTL_FOR, 1, 1, "ADDRESS|NETWORK",
+     "follow what clients say and hear, line by line"},
     {"guard", "list", ctl_guard_list, CONFIG_LOADED, CTL_KIND | CTL_LIMIT, 0, 1,
      "[--kind K] [PREFIX]", "what is remembered of users and clients: rates, greylisting"},
     {"guard", "forget", ctl_guard_forget, CONFIG_LOADED, CTL_KIND, 1, 1, "[--kind K] KEY",
@@ -102,6 +107,7 @@ static const struct option options[] = {
     {"no-password", no_argument, NULL, CTL_NO_PASSWORD},
     {"send-as", required_argument, NULL, CTL_SEND_AS},
     {"certificate", required_argument, NULL, CTL_CERTIFICATE},
+    {"for", required_argument, NULL, CTL_FOR},
     {0},
 };
 
@@ -121,6 +127,7 @@ static enum ctl_exit run_help(struct ctl *ctl)
          "client-recipients, client-errors, triplet, known; --limit N.\n"
          "Options of `user`: --users FILE (instead of the configured one), --password-stdin,\n"
          "--no-password, --send-as ADDRESS..., --certificate FILE.pem...\n"
+         "Option of `trace`: --for DURATION (30s, 5m, ...).\n"
          "Exit status: 0 done, 1 failed or not found, 2 wrong usage, 3 the daemon is not running.\n"
          "smarthopctl(1) tells more.");
     return CTL_OK;
@@ -172,6 +179,9 @@ static bool take_option(struct ctl *ctl, int option, const char *value)
         break;
     case CTL_CERTIFICATE:
         add_value(&ctl->certificates, value);
+        break;
+    case CTL_FOR:
+        ctl->duration = value;
         break;
     case CTL_LIMIT:
         if (!take_limit(ctl, value))

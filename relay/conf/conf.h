@@ -257,11 +257,16 @@ struct conf {
     uint64_t deliver_by_min;     /* milliseconds, of BY=...;R; 0 = no least time */
     uint64_t memory_body_max;    /* larger bodies are staged in the store while they arrive */
     uint64_t receive_memory_max; /* bodies held while they arrive, all workers together */
+    uint64_t client_memory_max;  /* of them, those of one client network */
     unsigned commands_without_mail_max;
     unsigned errors_max;
     uint64_t command_timeout;
     uint64_t data_timeout;
-    uint64_t session_timeout; /* the whole session; 0 = no bound */
+    uint64_t session_timeout;  /* the whole session; 0 = no bound */
+    unsigned stress_threshold; /* percent of sessions_max */
+    uint64_t stress_command_timeout;
+    uint64_t stress_data_timeout;
+    uint64_t stress_idle_min;
 
     char *guard_path;
     uint64_t guard_entries_max;

@@ -173,8 +173,8 @@ static const struct conf_key global_keys[] = {
      .standard = "127.0.0.0/8, ::1",
      .max = LIST_MAX,
      .reloadable = true,
-     .help = "Clients that sessions_per_client and the rates of clients, client_..._per_minute and "
-             "client_..._per_hour, do not bind."},
+     .help = "Clients that sessions_per_client, client_memory_max and the rates of clients, "
+             "client_..._per_minute and client_..._per_hour, do not bind."},
     {FIELD(conf, sessions_max), .type = CONF_NUMBER, .unit = "sessions", .standard = "20000",
      .min = 1, .max = MILLION, .reloadable = true,
      .help = "Sessions at a time, of all clients together."},
@@ -249,6 +249,10 @@ static const struct conf_key global_keys[] = {
      .max = TIB, .reloadable = true,
      .help = "Message bodies held in memory while they arrive, all workers together; beyond it "
              "every one is written to the store piece by piece."},
+    {FIELD(conf, client_memory_max), .type = CONF_SIZE, .standard = "16MiB", .min = 64 * KIB,
+     .max = TIB, .reloadable = true,
+     .help = "Of them, those of one client address; beyond it that client's likewise. Not for "
+             "limit_exempt_networks."},
     {FIELD(conf, extensions_off), .type = CONF_WORDS, .standard = "", .words = extensions,
      .max = CONF_EXT_COUNT, .reloadable = true,
      .help = "SMTP extensions that are neither offered nor taken. BINARYMIME goes with CHUNKING."},
@@ -273,6 +277,18 @@ static const struct conf_key global_keys[] = {
      .help = "How long a session waits for the next piece of a message."},
     {FIELD(conf, session_timeout), .type = CONF_DURATION, .standard = "2h", .max = 7 * DAYS,
      .reloadable = true, .help = "How long a session may last in all. 0: no bound."},
+    {FIELD(conf, stress_threshold), .type = CONF_NUMBER, .unit = "percent", .standard = "80",
+     .min = 1, .max = 100, .reloadable = true,
+     .help = "While more of sessions_max than this is taken, sessions wait shorter. 100: never."},
+    {FIELD(conf, stress_command_timeout), .type = CONF_DURATION, .standard = "10s", .min = 10 * MS,
+     .max = HOURS, .reloadable = true,
+     .help = "What command_timeout and tls_handshake_timeout then are at most."},
+    {FIELD(conf, stress_data_timeout), .type = CONF_DURATION, .standard = "30s", .min = 10 * MS,
+     .max = HOURS, .reloadable = true, .help = "What data_timeout then is at most."},
+    {FIELD(conf, stress_idle_min), .type = CONF_DURATION, .standard = "1s", .max = HOURS,
+     .reloadable = true,
+     .help = "How long a session that has done nothing yet must have waited to be ended where a "
+             "new one finds no place."},
 
     {FIELD(conf, guard_path), .type = CONF_PATH, .standard = "var/guard", .min = 1,
      .max = PATH_LENGTH_MAX,

@@ -76,14 +76,23 @@ json_t *answer_status(const struct control_status *status)
         const char *name;
         uint64_t value;
     } numbers[] = {
-        {"started", status->started_wall_ms},   {"workers", status->workers},
-        {"messages", status->messages},         {"groups", status->groups},
-        {"sessions", status->sessions},         {"accepted", status->accepted},
-        {"rejected", status->rejected},         {"delivered", status->delivered},
-        {"deferred", status->deferred},         {"failed", status->failed},
-        {"destinations", status->destinations}, {"connections", status->connections},
-        {"commits", status->commits},           {"store_operations", status->store_operations},
-        {"map_used", status->map_used},         {"map_size", status->map_size},
+        {"started", status->started_wall_ms},
+        {"workers", status->workers},
+        {"messages", status->messages},
+        {"groups", status->groups},
+        {"sessions", status->sessions},
+        {"gave_way", status->gave_way},
+        {"accepted", status->accepted},
+        {"rejected", status->rejected},
+        {"delivered", status->delivered},
+        {"deferred", status->deferred},
+        {"failed", status->failed},
+        {"destinations", status->destinations},
+        {"connections", status->connections},
+        {"commits", status->commits},
+        {"store_operations", status->store_operations},
+        {"map_used", status->map_used},
+        {"map_size", status->map_size},
         {"disk_free", status->disk_free},
     };
     json_t *answer = answer_ok();
@@ -92,10 +101,74 @@ json_t *answer_status(const struct control_status *status)
     json_object_set_new(answer, "version", json_string(SMARTHOP_VERSION));
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         set_integer(answer, numbers[i].name, numbers[i].value);
+    set_bool(answer, "stress", status->stress);
     set_bool(answer, "store_low", status->store_low);
     set_bool(answer, "store_broken", status->store_broken);
     json_object_set_new(answer, "configuration", text(span_of(status->configuration, len)));
     return answer;
+}
+
+static json_t *session(const struct control_session *s)
+{
+    const struct {
+        const char *name;
+        struct span value;
+    } texts[] = {
+        {"listener", s->listener}, {"client", s->client}, {"hello", s->hello},
+        {"user", s->user},         {"state", s->state},   {"tls", s->tls},
+    };
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {
+        {"state_ms", s->state_ms},     {"ms", s->ms},         {"messages", s->messages},
+        {"recipients", s->recipients}, {"errors", s->errors}, {"bytes", s->bytes},
+    };
+    json_t *object = json_object();
+
+    set_integer(object, "session", s->id);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        json_object_set_new(object, texts[i].name, text(texts[i].value));
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        set_integer(object, numbers[i].name, numbers[i].value);
+    return object;
+}
+
+json_t *answer_sessions(const struct control_sessions *page)
+{
+    json_t *answer = answer_ok();
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < page->count; i++)
+        json_array_append_new(list, session(&page->sessions[i]));
+    json_object_set_new(answer, "sessions", list);
+    set_bool(answer, "more", page->more);
+    return answer;
+}
+
+json_t *answer_trace(void)
+{
+    json_t *answer = answer_ok();
+
+    json_object_set_new(answer, "lines", json_array());
+    return answer;
+}
+
+void answer_trace_line(json_t *answer, const struct control_trace_line *line)
+{
+    json_t *object = json_object();
+
+    set_integer(object, "time", line->wall_ms);
+    set_integer(object, "session", line->session);
+    json_object_set_new(object, "client", text(line->client));
+    json_object_set_new(object, "text", text(line->text));
+    json_array_append_new(json_object_get(answer, "lines"), object);
+}
+
+void answer_trace_lost(json_t *answer, uint64_t lost)
+{
+    if (lost > 0)
+        set_integer(answer, "lost", lost);
 }
 
 json_t *answer_reload(bool accepted, struct span messages)

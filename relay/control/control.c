@@ -1,18 +1,10 @@
-#include "control/control.h"
+#include "control/private.h"
 
-#include "control/answer.h"
-#include "net/local.h"
 #include "proto/base32.h"
 
 #include <stdlib.h>
 
 enum { IDLE_MS = 60000 };
-
-struct control {
-    struct loop *loop;
-    struct control_actions actions;
-    struct local_server *server;
-};
 
 /* A command whose answer comes later. The server is not gone before it is answered. */
 struct request {
@@ -20,20 +12,33 @@ struct request {
     union {
         struct control_operation operation;
         struct control_status status;
+        struct control_ending ending;
     };
 };
 
-static void answer(struct local_peer *peer, json_t *object)
+static void send_line(struct local_peer *peer, json_t *object,
+                      void (*send)(struct local_peer *peer, struct span bytes))
 {
     char *text = json_dumps(object, JSON_COMPACT);
     struct buf line;
 
     buf_init(&line, 0);
-    buf_addf(&line, "%s\n", text);
-    local_answer(peer, buf_span(&line));
+    buf_add(&line, span_cstr(text));
+    buf_add(&line, SPAN("\n"));
+    send(peer, buf_span(&line));
     buf_fini(&line);
     free(text);
     json_decref(object);
+}
+
+void control_answer(struct local_peer *peer, json_t *object)
+{
+    send_line(peer, object, local_answer);
+}
+
+void control_write(struct local_peer *peer, json_t *object)
+{
+    send_line(peer, object, local_write);
 }
 
 /* ---- commands about messages ---------------------------------------------------------------- */
@@ -43,7 +48,7 @@ static void on_operated(struct call *call)
     struct control_operation *operation = container_of(call, struct control_operation, call);
     struct request *request = container_of(operation, struct request, operation);
 
-    answer(request->peer, answer_operation(operation));
+    control_answer(request->peer, answer_operation(operation));
     free(request);
 }
 
@@ -71,7 +76,7 @@ static void operate(struct control *control, struct local_peer *peer, const json
     const char *problem = read_id(command, &id);
 
     if (problem != NULL) {
-        answer(peer, answer_error(problem));
+        control_answer(peer, answer_error(problem));
         return;
     }
     struct request *request = mem_zalloc(sizeof *request);
@@ -89,7 +94,7 @@ static void on_status(struct call *call)
     struct control_status *status = container_of(call, struct control_status, call);
     struct request *request = container_of(status, struct request, status);
 
-    answer(request->peer, answer_status(status));
+    control_answer(request->peer, answer_status(status));
     free(request);
 }
 
@@ -119,12 +124,39 @@ static void do_forget(struct control *control, struct local_peer *peer, const js
     uint64_t count = 0;
 
     if (key.len == 0)
-        answer(peer, answer_error("a \"key\" is needed"));
+        control_answer(peer, answer_error("a \"key\" is needed"));
     else if ((all || kind.len > 0) &&
              control->actions.forget(control->actions.context, kind, key, &count))
-        answer(peer, answer_forgotten(count));
+        control_answer(peer, answer_forgotten(count));
     else
-        answer(peer, answer_error("there is no such kind"));
+        control_answer(peer, answer_error("there is no such kind"));
+}
+
+static void on_session_ended(struct call *call)
+{
+    struct control_ending *ending = container_of(call, struct control_ending, call);
+    struct request *request = container_of(ending, struct request, ending);
+
+    control_answer(request->peer,
+                   ending->found ? answer_ok() : answer_error("there is no such session"));
+    free(request);
+}
+
+static void do_end_session(struct control *control, struct local_peer *peer, const json_t *command)
+{
+    const json_t *id = json_object_get(command, "session");
+
+    if (!json_is_integer(id) || json_integer_value(id) <= 0) {
+        control_answer(peer, answer_error("that is not the number of a session"));
+        return;
+    }
+    struct request *request = mem_zalloc(sizeof *request);
+    request->peer = peer;
+    request->ending = (struct control_ending){.call.done = on_session_ended,
+                                              .home = control->loop,
+                                              .session = (uint64_t)json_integer_value(id)};
+    list_init(&request->ending.call.link);
+    control->actions.end_session(control->actions.context, &request->ending);
 }
 
 static void do_reload(struct control *control, struct local_peer *peer, const json_t *command)
@@ -134,7 +166,7 @@ static void do_reload(struct control *control, struct local_peer *peer, const js
     (void)command;
     buf_init(&messages, 0);
     bool accepted = control->actions.reload(control->actions.context, &messages);
-    answer(peer, answer_reload(accepted, buf_span(&messages)));
+    control_answer(peer, answer_reload(accepted, buf_span(&messages)));
     buf_fini(&messages);
 }
 
@@ -142,13 +174,13 @@ static void do_reopen_log(struct control *control, struct local_peer *peer, cons
 {
     (void)command;
     control->actions.reopen_log(control->actions.context);
-    answer(peer, answer_ok());
+    control_answer(peer, answer_ok());
 }
 
 static void do_stop(struct control *control, struct local_peer *peer, const json_t *command)
 {
     (void)command;
-    answer(peer, answer_ok()); /* first: stopping closes the peer */
+    control_answer(peer, answer_ok()); /* first: stopping closes the peer */
     control->actions.stop(control->actions.context);
 }
 
@@ -156,7 +188,7 @@ static void do_ping(struct control *control, struct local_peer *peer, const json
 {
     (void)control;
     (void)command;
-    answer(peer, answer_ok());
+    control_answer(peer, answer_ok());
 }
 
 /* ---- lines ------------------------------------------------------------------------------------
@@ -174,8 +206,15 @@ static const struct {
     const char *name;
     void (*run)(struct control *control, struct local_peer *peer, const json_t *command);
 } commands[] = {
-    {"status", do_status},         {"forget", do_forget}, {"reload", do_reload},
-    {"reopen-log", do_reopen_log}, {"stop", do_stop},     {"ping", do_ping},
+    {"status", do_status},
+    {"sessions", control_list_sessions},
+    {"end-session", do_end_session},
+    {"trace", control_trace_sessions},
+    {"forget", do_forget},
+    {"reload", do_reload},
+    {"reopen-log", do_reopen_log},
+    {"stop", do_stop},
+    {"ping", do_ping},
 };
 
 static void run(struct control *control, struct local_peer *peer, const json_t *command)
@@ -183,7 +222,7 @@ static void run(struct control *control, struct local_peer *peer, const json_t *
     const char *name = json_string_value(json_object_get(command, "command"));
 
     if (name == NULL) {
-        answer(peer, answer_error("an object with a \"command\" is needed"));
+        control_answer(peer, answer_error("an object with a \"command\" is needed"));
         return;
     }
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
@@ -198,7 +237,7 @@ static void run(struct control *control, struct local_peer *peer, const json_t *
             return;
         }
     }
-    answer(peer, answer_error("there is no such command"));
+    control_answer(peer, answer_error("there is no such command"));
 }
 
 static void on_line(struct local_peer *peer, struct span line, void *owner)
@@ -207,7 +246,7 @@ static void on_line(struct local_peer *peer, struct span line, void *owner)
     json_t *command = json_loadb(line.ptr, line.len, JSON_REJECT_DUPLICATES, &problem);
 
     if (command == NULL)
-        answer(peer, answer_error(problem.text));
+        control_answer(peer, answer_error(problem.text));
     else
         run(owner, peer, command);
     json_decref(command);

@@ -2,12 +2,17 @@
  * control: the socket that smarthopctl speaks to. One JSON object a line in each direction:
  * {"command":"status"} -> {"ok":true,...}. Mode 0600: whoever may open it may command.
  *
+ * "sessions" is answered by as many lines as are needed, of which all but the last have
+ * "more": true. "trace" is answered by {"ok":true}, once every worker looks, and then by lines of
+ * "lines" and "lost" for as long as the peer stays.
+ *
  * It runs on the main thread's loop and knows the rest of the daemon only through the actions that
  * main.c gives it.
  */
 #ifndef SMARTHOP_CONTROL_CONTROL_H
 #define SMARTHOP_CONTROL_CONTROL_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/call.h"
 #include "base/loop.h"
@@ -39,13 +44,62 @@ struct control_status {
     uint64_t started_wall_ms;
     uint64_t messages, groups;                                /* in the store */
     uint64_t sessions;                                        /* now open */
+    uint64_t gave_way;                                        /* of them ended to make room */
     uint64_t accepted, delivered, deferred, failed, rejected; /* since the start */
     uint64_t commits, store_operations, map_used, map_size, disk_free;
     uint64_t destinations, connections; /* in memory, outgoing now open */
     bool store_low, store_broken;
+    bool stress; /* sessions are scarce: they wait shorter */
     unsigned workers;
     char configuration[256]; /* file */
 };
+
+/* One client's session; texts that are not known are empty. */
+struct control_session {
+    uint64_t id;
+    struct span listener, client, hello, user, state, tls;
+    uint64_t state_ms, ms, bytes, messages, recipients, errors;
+};
+
+enum { CONTROL_PAGE = 128 };
+
+/* Some of the sessions at a time, in no order; filled by main's action on `home`. The next page is
+ * asked for with the same one: the action knows by it how far it has come. */
+struct control_sessions {
+    struct call call;
+    struct loop *home;
+    unsigned worker, place; /* the action's own; 0 for the first page */
+    struct arena arena;     /* of the texts; emptied by who asks */
+    struct control_session sessions[CONTROL_PAGE];
+    unsigned count;
+    bool more;
+};
+
+/* Ends one session; completed by main's action on `home`. */
+struct control_ending {
+    struct call call;
+    struct loop *home;
+    uint64_t session;
+    bool found; /* out */
+};
+
+/* A line of what sessions say and hear, printable ASCII. */
+struct control_trace_line {
+    uint64_t wall_ms;
+    uint64_t session;
+    struct span client;
+    struct span text; /* "C: EHLO ..." */
+};
+
+/* A trace under way; both are told on the loop. */
+struct control_trace {
+    void (*begun)(struct control_trace *trace);
+    /* There are lines, where there were none when they were taken last. */
+    void (*ready)(struct control_trace *trace);
+    void *action; /* the action's own */
+};
+
+typedef void control_tell_line(const struct control_trace_line *line, void *context);
 
 struct control_actions {
     void *context;
@@ -54,6 +108,15 @@ struct control_actions {
     /* At once: forgets what is remembered of clients and users under this key, of one kind or (it
      * is empty) of all; *count_out is how much that was. False where there is no such kind. */
     bool (*forget)(void *context, struct span kind, struct span key, uint64_t *count_out);
+    void (*sessions)(void *context, struct control_sessions *page);
+    void (*end_session)(void *context, struct control_ending *ending);
+    /* False, with the reason in `why`: nothing has begun. */
+    bool (*trace)(void *context, struct span network, struct control_trace *trace, struct buf *why);
+    /* Tells what has gathered; returns how many lines behind that were lost. */
+    uint64_t (*trace_take)(void *context, struct control_trace *trace, control_tell_line *tell,
+                           void *tell_context);
+    /* Neither is told any more. */
+    void (*trace_end)(void *context, struct control_trace *trace);
     /* At once: reads the configuration anew; false with lines in `messages` where it is refused,
      * true with notes (what needs a restart). */
     bool (*reload)(void *context, struct buf *messages);

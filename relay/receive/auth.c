@@ -129,6 +129,7 @@ static void succeed(struct session *s)
     log_auth(s, true);
     note(s, true);
     s->user = span_to_text(sasl_server_user(s->auth->sasl));
+    s->mechanism = sasl_mechanism_name(s->auth->mechanism);
     s->may_relay = true;
     rates_log_in(s);
     session_reply(s, 235, ESC(2, 7, 0), "Logged in");
@@ -201,6 +202,8 @@ static void challenge(struct session *s)
 
     buf_addf(conn_output(s->conn), "334 %.*s\r\n", (int)len, text);
     conn_written(s->conn);
+    if (s->is_tapped)
+        tapped_challenge(s);
     smtp_command_parser_set_max(&s->parser, SASL_LINE_MAX);
     session_enter(s, SESSION_AUTH);
 }

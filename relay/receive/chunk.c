@@ -67,6 +67,8 @@ static bool discard(struct session *s)
         here = (size_t)s->chunk_left;
     conn_consume(s->conn, here);
     s->chunk_left -= here;
+    if (s->is_tapped)
+        tapped_data(s, here, s->chunk_left == 0);
     if (s->chunk_left > 0) {
         session_enter(s, SESSION_CHUNK);
         return false;
@@ -127,6 +129,8 @@ bool chunk_take(struct session *s)
     else
         take_lines(tx, data);
     conn_consume(s->conn, before - input.len);
+    if (s->is_tapped)
+        tapped_data(s, before - input.len, result == PARSE_DONE);
     /* Small chunks, too: with none of them would the body wait in between. */
     if (transaction_must_wait(tx)) {
         session_enter(s, SESSION_STAGE);

@@ -123,6 +123,8 @@ bool data_take(struct session *s)
         transaction_append(tx, run);
     }
     conn_consume(s->conn, before - input.len);
+    if (s->is_tapped)
+        tapped_data(s, before - input.len, result == PARSE_DONE);
     if (result == PARSE_DONE) {
         data_end(s);
         return true;

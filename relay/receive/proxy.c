@@ -18,12 +18,11 @@ static bool take_peer(struct session *s, const struct ip_address *ip, uint16_t p
 {
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 
-    receive_limits_leave(s->server->limits, session_peer(s));
+    receive_limits_leave(s->server->limits, &s->seat);
     if (ip != NULL)
         ip_to_sockaddr(ip, port, &address);
     session_set_peer(s, (struct sockaddr *)&address);
-    s->is_counted = receive_limits_enter(s->server->limits, s->conf, session_peer(s)) == LIMIT_OK;
-    return s->is_counted;
+    return receive_limits_enter(s->server->limits, s->conf, session_peer(s), &s->seat) == LIMIT_OK;
 }
 
 static void log_bad_proxy(const struct session *s, const char *text)
@@ -90,6 +89,7 @@ static void take_login(struct session *s, const struct xclient_value *login)
 {
     free(s->user);
     s->user = NULL;
+    s->mechanism = NULL;
     if (login->state != XCLIENT_GIVEN)
         return;
     s->user = span_to_text(login->text);
@@ -146,6 +146,8 @@ void xclient_execute(struct session *s, struct span args)
     free(s->hello);
     s->hello = NULL;
     s->esmtp = false;
+    if (fits && s->is_tapped)
+        tapped_begin(s);
     if (!fits) {
         session_reply(s, 421, ESC(4, 7, 0), "Too many sessions from this address");
         session_end(s, "too many sessions");

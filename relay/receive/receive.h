@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "net/conn.h"
 #include "queue/queue.h"
+#include "receive/tap.h"
 
 #include <stdatomic.h>
 
@@ -21,6 +22,8 @@ struct receive_limits;
 struct receive_limits *receive_limits_create(void);
 void receive_limits_free(struct receive_limits *limits);
 unsigned receive_limits_sessions(struct receive_limits *limits);
+/* More of the sessions that may be are taken than stress_threshold allows. */
+bool receive_limits_are_stressed(const struct receive_limits *limits);
 
 struct auth;
 struct resolver;
@@ -68,9 +71,46 @@ void receive_server_stop(struct receive_server *server, struct call *stopped);
 /* After it has stopped and its loop has ended. */
 void receive_server_free(struct receive_server *server);
 
+/* What an operator sees of a session. The texts live during the call; they are empty, not NULL,
+ * where there is nothing to tell, and `hello` and `user` may hold any bytes. */
+struct receive_session {
+    uint64_t id;
+    const char *listener;
+    const char *client; /* the real one, behind a proxy: "[192.0.2.1]" */
+    const char *hello;
+    const char *user;
+    const char *state; /* "receiving data" */
+    const char *tls;   /* "TLSv1.3" */
+    uint64_t state_ms, ms;
+    uint64_t bytes; /* received */
+    unsigned messages, recipients, errors;
+};
+
+/* Tells the next sessions from *place on, of which the first is 0: at most RECEIVE_STEP. False:
+ * these were the last. Sessions that are there from the first step to the last are told once. */
+enum { RECEIVE_STEP = 128 };
+bool receive_server_describe(struct receive_server *server, unsigned *place,
+                             void (*tell)(const struct receive_session *session, void *context),
+                             void *context);
+/* Ends this session with 421, in the middle of whatever it does except a commit; false where it is
+ * not one of this server's. */
+bool receive_server_end_session(struct receive_server *server, uint64_t id);
+
+/* Taps the sessions of its clients, new ones and those under way. The caller sees to it that there
+ * are not more than that. */
+enum { RECEIVE_TAPS_MAX = 8 };
+void receive_server_add_tap(struct receive_server *server, struct tap *tap);
+void receive_server_remove_tap(struct receive_server *server, struct tap *tap);
+
+/* Ends the session that has waited longest of those that have done nothing yet: no message, no
+ * transaction, no log-in. False: none has waited for stress_idle_min. Its descriptor is free at the
+ * end of this round. */
+bool receive_server_make_room(struct receive_server *server);
+
 /* Any thread. */
 struct receive_counters {
     _Atomic uint64_t sessions; /* opened since the start */
+    _Atomic uint64_t gave_way; /* of them ended to make room */
     _Atomic uint64_t accepted; /* messages */
     _Atomic uint64_t rejected; /* messages and recipients refused for good */
 };

@@ -1,5 +1,6 @@
 #include "receive/session.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 struct receive_server *receive_server_create(const struct receive_options *options)
@@ -16,7 +17,7 @@ struct receive_server *receive_server_create(const struct receive_options *optio
     server->workers = options->workers ? options->workers : 1;
     server->accepted = options->accepted;
     server->context = options->context;
-    list_init(&server->sessions);
+    list_init(&server->idle);
     return server;
 }
 
@@ -37,16 +38,29 @@ static void turn_away(struct conn *conn, const char *reply)
     conn_finish(conn);
 }
 
+static enum limit_result take_seat(struct receive_server *server, const struct sockaddr *peer,
+                                   struct receive_seat *seat)
+{
+    enum limit_result result = receive_limits_enter(server->limits, server->conf, peer, seat);
+
+    if (result == LIMIT_SESSIONS && receive_server_make_room(server))
+        result = receive_limits_enter(server->limits, server->conf, peer, seat);
+    stress_notice(server);
+    return result;
+}
+
 void receive_server_accept(struct receive_server *server, struct conn *conn,
                            const struct receive_listener *listener)
 {
+    struct receive_seat seat;
+
     if (server->is_stopping) {
         turn_away(conn, "421 4.3.2 The service is shutting down, try again later\r\n");
         return;
     }
-    switch (receive_limits_enter(server->limits, server->conf, conn_peer(conn))) {
+    switch (take_seat(server, conn_peer(conn), &seat)) {
     case LIMIT_OK:
-        session_start(server, conn, listener);
+        session_start(server, conn, listener, &seat);
         break;
     case LIMIT_SESSIONS:
         turn_away(conn, "421 4.3.2 Too many sessions, try again later\r\n");
@@ -57,15 +71,21 @@ void receive_server_accept(struct receive_server *server, struct conn *conn,
     }
 }
 
+void server_add_session(struct session *s)
+{
+    s->place = roster_add(&s->server->sessions, s, s->id);
+    stress_watch(s->server);
+}
+
 void server_forget_session(struct session *s)
 {
-    list_remove(&s->link);
+    roster_remove(&s->server->sessions, s->place);
     server_check_stopped(s->server);
 }
 
 void server_check_stopped(struct receive_server *server)
 {
-    if (server->stopped == NULL || !list_is_empty(&server->sessions) || server->detached > 0)
+    if (server->stopped == NULL || server->sessions.count > 0 || server->detached > 0)
         return;
     struct call *stopped = server->stopped;
     server->stopped = NULL;
@@ -76,9 +96,8 @@ void receive_server_stop(struct receive_server *server, struct call *stopped)
 {
     server->is_stopping = true;
     server->stopped = stopped;
-    for (struct list *node = server->sessions.next, *next; node != &server->sessions; node = next) {
-        struct session *s = container_of(node, struct session, link);
-        next = node->next;
+    unsigned place = 0;
+    for (struct session *s; (s = roster_next(&server->sessions, &place, UINT_MAX)) != NULL;) {
         s->stopping = true;
         session_run(s);
     }
@@ -91,6 +110,11 @@ void receive_server_free(struct receive_server *server)
         return;
     conf_unref(server->conf);
     tls_server_unref(server->tls);
+    timer_stop(server->loop, &server->watch);
+    timer_stop(server->loop, &server->patrol);
+    roster_fini(&server->sessions);
+    while (server->tap_count > 0)
+        tap_unref(server->taps[--server->tap_count]);
     free(server);
 }
 

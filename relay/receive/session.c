@@ -50,13 +50,26 @@ static uint64_t deadline_of(const struct session *s, enum session_state state)
     return 0;
 }
 
-static const char *const state_names[] = {
-    [SESSION_PROXY] = "proxy",   [SESSION_NEW] = "new",         [SESSION_HANDSHAKE] = "handshake",
-    [SESSION_SCREEN] = "screen", [SESSION_COMMAND] = "command", [SESSION_ROUTE] = "route",
-    [SESSION_AUTH] = "auth",     [SESSION_VERIFY] = "verify",   [SESSION_DATA] = "data",
-    [SESSION_CHUNK] = "chunk",   [SESSION_STAGE] = "stage",     [SESSION_COMMIT] = "commit",
-    [SESSION_CLOSED] = "closed",
-};
+const char *session_state_text(enum session_state state)
+{
+    static const char *const texts[] = {
+        [SESSION_NEW] = "new",
+        [SESSION_PROXY] = "waiting for a PROXY header",
+        [SESSION_HANDSHAKE] = "negotiating TLS",
+        [SESSION_SCREEN] = "waiting for its greeting",
+        [SESSION_COMMAND] = "waiting for a command",
+        [SESSION_ROUTE] = "asking for a route",
+        [SESSION_AUTH] = "waiting for a log-in response",
+        [SESSION_VERIFY] = "checking a password",
+        [SESSION_DATA] = "receiving data",
+        [SESSION_CHUNK] = "receiving a chunk",
+        [SESSION_STAGE] = "waiting for room in the store",
+        [SESSION_COMMIT] = "committing a message",
+        [SESSION_CLOSED] = "closing",
+    };
+
+    return texts[state];
+}
 
 static void log_session(const struct session *s, enum log_level level, const char *event,
                         const char *key, const char *value)
@@ -70,14 +83,56 @@ static void log_session(const struct session *s, enum log_level level, const cha
     log_end(&line);
 }
 
+/* The most that the present state may last while the process is under stress. */
+static uint64_t hurried(const struct session *s, uint64_t ms)
+{
+    uint64_t most =
+        is_in_message(s) ? s->conf->stress_data_timeout : s->conf->stress_command_timeout;
+
+    if (!s->server->is_stressed || s->state == SESSION_SCREEN)
+        return ms; /* that one does not wait for its client */
+    return ms > most ? most : ms;
+}
+
+/* It has done nothing yet, and nothing is under way. */
+static bool may_give_way(const struct session *s)
+{
+    bool waits =
+        s->state == SESSION_COMMAND || s->state == SESSION_HANDSHAKE || s->state == SESSION_PROXY;
+
+    return waits && s->tx == NULL && s->messages == 0 && s->user == NULL;
+}
+
+/* For whom the present state waits has its time from now. */
+static void wait_anew(struct session *s)
+{
+    s->active = loop_now(s->server->loop);
+    conn_deadline(s->conn, hurried(s, deadline_of(s, s->state)));
+    list_remove(&s->idle);
+    if (may_give_way(s))
+        list_append(&s->server->idle, &s->idle);
+}
+
+void session_hurry(struct session *s)
+{
+    uint64_t all = deadline_of(s, s->state), waited = loop_now(s->server->loop) - s->active;
+
+    if (all > 0 && s->state != SESSION_SCREEN)
+        conn_deadline(s->conn, hurried(s, all > waited ? all - waited : 1));
+}
+
 void session_enter(struct session *s, enum session_state state)
 {
     if (s->state == SESSION_CLOSED)
         return;
-    log_session(s, LOG_DEBUG, "session-state", "state", state_names[state]);
+    log_session(s, LOG_DEBUG, "session-state", "state", session_state_text(state));
+    if (state != s->state)
+        s->since = loop_now(s->server->loop);
     s->state = state;
     if (state != SESSION_CLOSED)
-        conn_deadline(s->conn, deadline_of(s, state));
+        wait_anew(s);
+    else
+        list_remove(&s->idle);
 }
 
 void session_reply_span(struct session *s, uint16_t code, struct enhanced_code enhanced,
@@ -87,9 +142,17 @@ void session_reply_span(struct session *s, uint16_t code, struct enhanced_code e
         return;
     /* The output buffer has no bound of its own, so this cannot be refused; what a client can
      * make us gather is bounded by its being congested. */
-    if (!smtp_reply_write(conn_output(s->conn), code, enhanced, text))
+    struct buf *out = conn_output(s->conn);
+    size_t before = buf_len(out);
+    if (!smtp_reply_write(out, code, enhanced, text))
         abort();
     conn_written(s->conn);
+    if (s->is_tapped)
+        tapped_reply(s, span_from(buf_span(out), before));
+    if (code >= 400 && code != 421) { /* why it closed is told by its reason */
+        s->error_code = code;
+        s->error_enhanced = enhanced;
+    }
 }
 
 void session_reply(struct session *s, uint16_t code, struct enhanced_code enhanced,
@@ -139,44 +202,17 @@ void session_greet(struct session *s)
     session_enter(s, SESSION_COMMAND);
 }
 
-static void log_close(const struct session *s)
-{
-    struct log_line line;
-    struct conn_tls_info tls;
-
-    if (!log_begin(&line, LOG_INFO, "session"))
-        return;
-    conn_tls_info(s->conn, &tls);
-    log_u64(&line, "sid", s->id);
-    log_text(&line, "client", s->client);
-    if (s->facts.name_state == SCREEN_NAME_VERIFIED || s->facts.name_state == SCREEN_NAME_TOLD)
-        log_text(&line, "name", s->facts.name);
-    log_text(&line, "hello", s->hello ? s->hello : "");
-    if (s->user != NULL)
-        log_text(&line, "user", s->user);
-    log_u64(&line, "messages", s->messages);
-    log_u64(&line, "recipients", s->recipients_total);
-    log_u64(&line, "refused", s->recipients_refused);
-    log_u64(&line, "errors", s->errors);
-    if (tls.active)
-        log_text(&line, "tls", tls.version);
-    if (s->certificate != NULL)
-        certificate_log(s->certificate, &line);
-    log_u64(&line, "ms", loop_now(s->server->loop) - s->began);
-    log_text(&line, "closed", s->close_reason ? s->close_reason : "by us");
-    log_end(&line);
-}
-
 static void session_free(struct session *s)
 {
     struct receive_server *server = s->server;
 
-    log_close(s);
+    session_log_close(s);
+    if (s->is_tapped)
+        tapped_close(s);
     timer_stop(server->loop, &s->lifetime);
-    if (s->is_counted)
-        receive_limits_leave(server->limits, session_peer(s));
     if (s->tx != NULL)
         transaction_drop(s->tx);
+    receive_limits_leave(server->limits, &s->seat);
     auth_abandon(s);
     screen_abandon(s);
     certificate_forget(s);
@@ -216,6 +252,8 @@ static void on_secured(struct session *s)
 {
     s->secured = true;
     certificate_take(s);
+    if (s->is_tapped)
+        tapped_secured(s);
     if (s->listener.tls == CONF_TLS_IMPLICIT)
         screen_begin(s);
     else
@@ -325,6 +363,8 @@ static bool take_command(struct session *s)
 
     enum parse_result result =
         smtp_command_parse(&s->parser, conn_input(s->conn), &consumed, &command);
+    if (result == PARSE_DONE && s->is_tapped)
+        tapped_command(s, &command);
     if (result == PARSE_DONE) {
         if (screen_is_premature(s, &command, conn_input(s->conn).len - consumed))
             screen_refuse_early(s, "Commands sent before PIPELINING was offered",
@@ -332,7 +372,7 @@ static bool take_command(struct session *s)
         else
             take_line(s, &command);
         if (s->state == SESSION_COMMAND)
-            conn_deadline(s->conn, deadline_of(s, s->state)); /* anew for each command */
+            wait_anew(s); /* for each command */
     }
     /* A STARTTLS has dropped its input already. */
     if (s->state != SESSION_HANDSHAKE)
@@ -340,8 +380,36 @@ static bool take_command(struct session *s)
     return result == PARSE_DONE;
 }
 
+/* Says 421 where something can be said. */
+static void show_out(struct session *s, const char *text, const char *reason)
+{
+    if (s->state == SESSION_HANDSHAKE || s->state == SESSION_PROXY) {
+        session_cut(s, reason);
+        return;
+    }
+    session_reply(s, 421, ESC(4, 3, 2), text);
+    session_end(s, reason);
+}
+
+void session_dismiss(struct session *s)
+{
+    s->dismissed = s->state == SESSION_COMMIT;
+    if (!s->dismissed)
+        show_out(s, "This session has been ended by the operator", "ended by the operator");
+}
+
+void session_give_way(struct session *s)
+{
+    receive_limits_leave(s->server->limits, &s->seat);
+    show_out(s, "Too many sessions, and this one was idle", "made room");
+}
+
 static bool stop_here(struct session *s)
 {
+    if (s->dismissed && s->state == SESSION_COMMAND) {
+        session_dismiss(s);
+        return true;
+    }
     if ((s->state == SESSION_HANDSHAKE || s->state == SESSION_PROXY) && s->server->is_stopping) {
         session_cut(s, "shutdown");
         return true;
@@ -410,6 +478,8 @@ bool session_may_handshake(struct session *s)
 void session_begin(struct session *s)
 {
     s->may_xclient = conf_networks_contain(&s->conf->xclient_networks, session_peer(s));
+    if (s->is_tapped)
+        tapped_begin(s);
     if (!s->may_xclient && !rates_admit(s))
         return; /* whom a proxy stands for is judged when it tells */
     if (s->listener.tls != CONF_TLS_IMPLICIT) {
@@ -441,10 +511,11 @@ void session_set_peer(struct session *s, const struct sockaddr *peer)
         memcpy(s->client, "unknown", sizeof "unknown");
     else
         sockaddr_format_literal(peer, s->client);
+    tapped_judge(s);
 }
 
 void session_start(struct receive_server *server, struct conn *conn,
-                   const struct receive_listener *listener)
+                   const struct receive_listener *listener, const struct receive_seat *seat)
 {
     struct session *s = mem_zalloc(sizeof *s);
 
@@ -456,12 +527,13 @@ void session_start(struct receive_server *server, struct conn *conn,
     if (s->tls == NULL)
         s->listener.tls = CONF_TLS_NONE;
     s->id = next_session_id();
-    s->began = loop_now(server->loop);
+    s->began = s->since = s->active = loop_now(server->loop);
     session_find_rights(s);
     session_set_peer(s, conn_peer(conn));
-    s->is_counted = true; /* by who accepted it */
+    s->seat = *seat;
+    list_init(&s->idle);
     smtp_command_parser_init(&s->parser, s->conf->command_line_max);
-    list_append(&server->sessions, &s->link);
+    server_add_session(s);
     count(&server->counters.sessions);
     conn_set_owner(conn, on_event, s);
     if (s->conf->session_timeout > 0)

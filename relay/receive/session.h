@@ -17,6 +17,7 @@
 #include "proto/smtp_command.h"
 #include "proto/smtp_path.h"
 #include "receive/receive.h"
+#include "receive/roster.h"
 #include "receive/screen.h"
 #include "route/route.h"
 
@@ -87,14 +88,22 @@ struct transaction {
     struct queue_discard discard;
 };
 
+/* What a session takes of the limits. */
+struct receive_seat {
+    struct receive_client *client; /* NULL = none */
+    bool is_exempt;                /* from what binds single clients */
+};
+
 struct session {
-    struct list link; /* the server's */
+    unsigned place; /* in the server's roster */
     struct receive_server *server;
     struct conn *conn;
     struct conf *conf;
     struct tls_server *tls;
+    struct list idle; /* the server's, while it may be ended to make room */
     enum session_state state;
     struct receive_listener listener;
+    struct receive_seat seat;
     struct sockaddr_in6 peer; /* the client, maybe behind a proxy; AF_UNSPEC = not known, AF_UNIX */
     struct smtp_command_parser parser;
     struct transaction *tx;
@@ -103,13 +112,16 @@ struct session {
     struct screen *screen;        /* look-ups of the client under way */
     struct screen_facts facts;    /* of the client */
     char *user;                   /* who has logged in; NULL = nobody */
+    const char *mechanism;        /* by which; NULL = told by a proxy, or nobody */
     struct status chunk_refusal;  /* of the chunk that is arriving; code 0 = it is taken */
     uint64_t chunk_left;          /* of a refused one */
     bool chunk_last;              /* likewise */
     struct timer lifetime;
     uint64_t id;
-    uint64_t began; /* loop time */
-    char *hello;    /* NULL before EHLO or HELO */
+    uint64_t began;  /* loop time */
+    uint64_t since;  /* loop time: of the present state */
+    uint64_t active; /* loop time: when it began to wait as it does now */
+    char *hello;     /* NULL before EHLO or HELO */
     const char *close_reason;
     bool esmtp;
     bool secured;
@@ -119,11 +131,13 @@ struct session {
         *relay_networks;                      /* the listener's, in conf; NULL = it is gone there */
     const struct conf_domains *relay_domains; /* likewise: to where anybody may send */
     bool may_xclient;
-    bool is_proxied;        /* XCLIENT has told who the client is: TLS is its proxy's */
-    bool is_counted;        /* in the limits, under its peer */
-    bool stopping;          /* 421 at the next chance */
-    bool overdue;           /* its lifetime has passed, and it was busy then */
-    bool client_gone;       /* it has sent its last byte */
+    bool is_proxied;  /* XCLIENT has told who the client is: TLS is its proxy's */
+    bool stopping;    /* 421 at the next chance */
+    bool dismissed;   /* by an operator; 421 as soon as the message under way is settled */
+    bool overdue;     /* its lifetime has passed, and it was busy then */
+    bool client_gone; /* it has sent its last byte */
+    bool is_tapped;
+    uint64_t tapped_bytes;  /* of data that a tap has not been told of */
     uint64_t user_messages; /* what the user may send in an hour; 0 = no bound */
     uint64_t user_recipients;
     unsigned rates_told; /* bits of enum guard_kind: told in the log */
@@ -131,6 +145,8 @@ struct session {
     unsigned recipients_total;
     unsigned recipients_refused;
     unsigned errors;
+    uint16_t error_code; /* of the last reply that refused something, 0 = none */
+    struct enhanced_code error_enhanced;
     unsigned idle_commands; /* since the last message */
     char client[IP_LITERAL_MAX];
 };
@@ -148,7 +164,14 @@ struct receive_server {
     struct resolver *resolver; /* NULL = nothing is looked up */
     unsigned lists_warned;     /* of conf->block_lists, as bits */
     struct follow *recipients; /* NULL = they are not checked */
-    struct list sessions;
+    struct roster sessions;
+    struct list idle; /* sessions that have done nothing and wait; the longest first */
+    struct timer watch;
+    struct timer patrol; /* goes from session to session where all have to be looked at */
+    unsigned patrol_place;
+    bool is_stressed; /* as it was seen last */
+    struct tap *taps[RECEIVE_TAPS_MAX];
+    unsigned tap_count;
     unsigned workers;
     uint64_t arriving_bytes; /* held by bodies that are arriving */
     unsigned detached; /* commits, password checks and look-ups that nobody waits for any more */
@@ -158,13 +181,28 @@ struct receive_server {
 };
 
 /* server.c */
+void server_add_session(struct session *s);
 void server_forget_session(struct session *s);
 void server_check_stopped(struct receive_server *server);
 
-/* session.c */
+/* stress.c */
+/* Looks now and then how the process is, for as long as there are sessions. */
+void stress_watch(struct receive_server *server);
+/* Looks now. */
+void stress_notice(struct receive_server *server);
+/* Goes round all sessions, some at a time: their deadlines, and who is to be tapped. */
+void patrol_start(struct receive_server *server);
+
+/* session.c; takes `seat` over. */
 void session_start(struct receive_server *server, struct conn *conn,
-                   const struct receive_listener *listener);
+                   const struct receive_listener *listener, const struct receive_seat *seat);
+/* Its time for what it waits for has become shorter or longer. */
+void session_hurry(struct session *s);
+/* Ends one that waits, to make room: its seat is free at once. */
+void session_give_way(struct session *s);
 void session_enter(struct session *s, enum session_state state);
+/* "receiving data" */
+const char *session_state_text(enum session_state state);
 /* The first words, once it is known whose connection it is: the TLS handshake or the greeting. */
 void session_begin(struct session *s);
 void session_greet(struct session *s);
@@ -190,6 +228,9 @@ void session_refuse_span(struct session *s, uint16_t code, struct enhanced_code 
 void session_count_error(struct session *s);
 /* Sends what was gathered and closes. `reason` is static, for the log. */
 void session_end(struct session *s, const char *reason);
+/* Ends it with 421, or without a word where none can be said. A message that is being committed is
+ * answered first, as it is ours by then. */
+void session_dismiss(struct session *s);
 
 #define ESC(klass_, subject_, detail_) ((struct enhanced_code){(klass_), (subject_), (detail_)})
 #define ESC_NONE                       ((struct enhanced_code){0, 0, 0})
@@ -303,8 +344,26 @@ void data_committed(struct session *s, struct transaction *tx);
 void data_log_accepted(const struct transaction *tx);
 void data_staged(struct session *s);
 
+/* view.c: the one line that a session leaves in the log. */
+void session_log_close(const struct session *s);
+
 /* trace.c: the Received field (RFC 5321 4.4, RFC 3848, RFC 6531 4.3). */
 void trace_make(struct session *s, struct transaction *tx);
+
+/* tapped.c: what taps are told. The functions of the inline ones are for tapped sessions only. */
+void tapped_judge(struct session *s);
+/* The same for one under way, which tells of itself where it is. */
+void tapped_join(struct session *s);
+void tapped_begin(struct session *s);
+void tapped_secured(struct session *s);
+/* Before it is executed, in the state in which it came. */
+void tapped_command(struct session *s, const struct smtp_command *command);
+void tapped_data(struct session *s, size_t len, bool is_end);
+/* Whole lines, as they leave. */
+void tapped_reply(struct session *s, struct span lines);
+/* Of a log-in; its content is not told. */
+void tapped_challenge(struct session *s);
+void tapped_close(struct session *s);
 
 /* limits.c */
 enum limit_result { LIMIT_OK, LIMIT_SESSIONS, LIMIT_CLIENT };
@@ -312,12 +371,18 @@ enum limit_result { LIMIT_OK, LIMIT_SESSIONS, LIMIT_CLIENT };
  * where it has no IP address. */
 bool limits_client_network(const struct sockaddr *address, struct ip_network *out);
 enum limit_result receive_limits_enter(struct receive_limits *limits, const struct conf *conf,
-                                       const struct sockaddr *address);
+                                       const struct sockaddr *address, struct receive_seat *seat);
 /* A client that has a session begins a TLS handshake `now` (clock_mono_ms). False: it has had too
  * many of them in this minute. */
 bool receive_limits_handshake(struct receive_limits *limits, const struct conf *conf,
                               const struct sockaddr *address, uint64_t now);
-void receive_limits_leave(struct receive_limits *limits, const struct sockaddr *address);
+/* Does nothing for a seat that was given up already. */
+void receive_limits_leave(struct receive_limits *limits, struct receive_seat *seat);
+/* Ends the stress where it is over. */
+void receive_limits_watch(struct receive_limits *limits, const struct conf *conf);
+/* Bytes of bodies arriving from its client network, in all sessions; `change` may be negative. */
+void receive_seat_account(const struct receive_seat *seat, int64_t change);
+bool receive_seat_is_over(const struct receive_seat *seat, uint64_t most);
 
 /* rates.c: what a client network, or a user who has logged in, may do in a time. Each returns
  * false, having said so, where that is used up. */

@@ -63,6 +63,7 @@ static void dispose(struct transaction *tx)
 
 void transaction_drop(struct transaction *tx)
 {
+    receive_seat_account(&tx->session->seat, -(int64_t)tx->accounted);
     tx->session->tx = NULL;
     tx->session = NULL;
     tx->server->detached++;
@@ -189,12 +190,13 @@ bool transaction_must_wait(const struct transaction *tx)
     return tx->stages_busy == STAGES;
 }
 
-/* Keeps the worker's sum of what arriving bodies hold. */
+/* Keeps the worker's and the client's sums of what arriving bodies hold. */
 static void account(struct transaction *tx)
 {
     size_t held = buf_len(&tx->message->body);
 
     tx->server->arriving_bytes += held - tx->accounted;
+    receive_seat_account(&tx->session->seat, (int64_t)held - (int64_t)tx->accounted);
     tx->accounted = held;
 }
 
@@ -202,7 +204,8 @@ static void account(struct transaction *tx)
 static uint64_t memory_most(const struct transaction *tx)
 {
     uint64_t share = tx->conf->receive_memory_max / tx->server->workers;
-    bool staging = tx->chunks_staged > 0 || tx->server->arriving_bytes > share;
+    bool staging = tx->chunks_staged > 0 || tx->server->arriving_bytes > share ||
+                   receive_seat_is_over(&tx->session->seat, tx->conf->client_memory_max);
 
     return staging && tx->conf->memory_body_max > STAGE_PIECE ? STAGE_PIECE
                                                               : tx->conf->memory_body_max;

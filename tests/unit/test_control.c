@@ -1,204 +1,5 @@
-/* control: the loop runs on a thread of its own; the test is the client. */
-#include "control/control.h"
-#include "net/local.h"
-
-#include <fcntl.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-enum { CLIENT_DEADLINE_S = 20 };
-
-/* ---- the daemon's side ---------------------------------------------------------------------- */
-
-static struct {
-    struct loop *loop;
-    pthread_t thread;
-    char folder[64];
-    char path[96];
-    struct control *control;
-    struct call close;
-    bool closing;
-    struct control_operation *held; /* an operation that the test completes */
-    sem_t operation_came;
-    bool hold;
-    enum control_verb verb;
-    uint64_t id;
-    struct err result;
-    char forgotten[64]; /* "kind:key" */
-    bool reload_accepts;
-    unsigned log_reopened;
-    unsigned stopped;
-} daemon_side;
-
-static void operate(void *context, struct control_operation *operation)
-{
-    (void)context;
-    daemon_side.verb = operation->verb;
-    daemon_side.id = operation->id;
-    operation->affected = 3;
-    operation->result = daemon_side.result;
-    daemon_side.held = operation;
-    if (!daemon_side.hold)
-        loop_defer(operation->home, &operation->call);
-    sem_post(&daemon_side.operation_came);
-}
-
-static void give_status(void *context, struct control_status *status)
-{
-    (void)context;
-    status->messages = 12;
-    status->workers = 2;
-    status->store_low = true;
-    snprintf(status->configuration, sizeof status->configuration, "/etc/x\xff.conf");
-    loop_defer(status->home, &status->call);
-}
-
-static bool reload(void *context, struct buf *messages)
-{
-    (void)context;
-    buf_add(messages, SPAN("a.conf:1: \"q\"\na.conf:2: \xff\n"));
-    return daemon_side.reload_accepts;
-}
-
-static bool forget(void *context, struct span kind, struct span key, uint64_t *count_out)
-{
-    (void)context;
-    snprintf(daemon_side.forgotten, sizeof daemon_side.forgotten, "%.*s:%.*s", SPAN_ARG(kind),
-             SPAN_ARG(key));
-    *count_out = 2;
-    return !span_equal(kind, SPAN("strange"));
-}
-
-static void reopen_log(void *context)
-{
-    (void)context;
-    daemon_side.log_reopened++;
-}
-
-static void stop(void *context)
-{
-    (void)context;
-    daemon_side.stopped++;
-}
-
-static const struct control_actions actions = {
-    .operate = operate,
-    .status = give_status,
-    .forget = forget,
-    .reload = reload,
-    .reopen_log = reopen_log,
-    .stop = stop,
-};
-
-static void *run_loop(void *unused)
-{
-    loop_run(daemon_side.loop);
-    return unused;
-}
-
-static void on_close(struct call *call)
-{
-    (void)call;
-    control_close(daemon_side.control);
-    daemon_side.control = NULL;
-}
-
-static void close_control(void)
-{
-    if (daemon_side.closing)
-        return;
-    daemon_side.closing = true;
-    list_init(&daemon_side.close.link);
-    daemon_side.close.done = on_close;
-    loop_post(daemon_side.loop, &daemon_side.close);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    memset(&daemon_side, 0, sizeof daemon_side);
-    sem_init(&daemon_side.operation_came, 0, 0);
-    snprintf(daemon_side.folder, sizeof daemon_side.folder, "/tmp/smarthop-control-XXXXXX");
-    assert_non_null(mkdtemp(daemon_side.folder));
-    snprintf(daemon_side.path, sizeof daemon_side.path, "%s/control", daemon_side.folder);
-    assert_false(err_is(loop_create("control", &daemon_side.loop)));
-    assert_false(
-        err_is(control_create(daemon_side.loop, daemon_side.path, &actions, &daemon_side.control)));
-    assert_int_equal(pthread_create(&daemon_side.thread, NULL, run_loop, NULL), 0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    close_control();
-    loop_stop(daemon_side.loop);
-    pthread_join(daemon_side.thread, NULL);
-    loop_free(daemon_side.loop);
-    assert_int_equal(access(daemon_side.path, F_OK), -1);
-    rmdir(daemon_side.folder);
-    sem_destroy(&daemon_side.operation_came);
-    return 0;
-}
-
-/* ---- the client ------------------------------------------------------------------------------ */
-
-static int client_connect(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval deadline = {.tv_sec = CLIENT_DEADLINE_S};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", daemon_side.path);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    return fd;
-}
-
-static void client_send(int fd, struct span bytes)
-{
-    assert_int_equal(send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL), bytes.len);
-}
-
-static void expect_line(int fd, const char *expected)
-{
-    char line[4096];
-    size_t len = 0;
-
-    do
-        assert_int_equal(recv(fd, line + len, 1, 0), 1);
-    while (line[len++] != '\n' && len < sizeof line);
-    line[len - 1] = '\0';
-    assert_string_equal(line, expected);
-}
-
-static void expect_end(int fd)
-{
-    char byte;
-
-    assert_int_equal(recv(fd, &byte, 1, 0), 0);
-    close(fd);
-}
-
-static void exchange(const char *command, const char *expected)
-{
-    int fd = client_connect();
-
-    client_send(fd, span_cstr(command));
-    expect_line(fd, expected);
-    close(fd);
-}
+/* control: commands with one answer, and the socket itself. */
+#include "support/control_rig.h"
 
 /* ---- tests ------------------------------------------------------------------------------------
  */
@@ -324,10 +125,11 @@ static void test_status(void **state)
     (void)state;
     exchange("{\"command\":\"status\"}\n",
              "{\"ok\":true,\"version\":\"" SMARTHOP_VERSION "\",\"started\":0,\"workers\":2,"
-             "\"messages\":12,\"groups\":0,\"sessions\":0,\"accepted\":0,\"rejected\":0,"
+             "\"messages\":12,\"groups\":0,\"sessions\":0,\"gave_way\":0,\"accepted\":0,"
+             "\"rejected\":0,"
              "\"delivered\":0,\"deferred\":0,\"failed\":0,\"destinations\":0,\"connections\":0,"
              "\"commits\":0,\"store_operations\":0,\"map_used\":0,\"map_size\":0,"
-             "\"disk_free\":0,\"store_low\":true,\"store_broken\":false,"
+             "\"disk_free\":0,\"stress\":false,\"store_low\":true,\"store_broken\":false,"
              "\"configuration\":\"/etc/x?.conf\"}");
 }
 
@@ -445,7 +247,8 @@ static void test_second_is_refused(void **state)
 
     (void)state;
     assert_false(err_is(loop_create("second", &loop)));
-    assert_int_equal(control_create(loop, daemon_side.path, &actions, &second).kind, ERR_CONFLICT);
+    assert_int_equal(control_create(loop, daemon_side.path, &control_rig_actions, &second).kind,
+                     ERR_CONFLICT);
     loop_free(loop);
     exchange("{\"command\":\"ping\"}\n", "{\"ok\":true}");
 }
@@ -461,20 +264,22 @@ static void test_what_lies_in_the_way(void **state)
     assert_false(err_is(loop_create("other", &loop)));
     snprintf(address.sun_path, sizeof address.sun_path, "%.64s/other", daemon_side.folder);
     int file = open(address.sun_path, O_CREAT | O_WRONLY, 0600);
-    assert_int_equal(control_create(loop, address.sun_path, &actions, &other).kind, ERR_CONFLICT);
+    assert_int_equal(control_create(loop, address.sun_path, &control_rig_actions, &other).kind,
+                     ERR_CONFLICT);
     close(file);
     unlink(address.sun_path);
 
     int stale = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(stale, (struct sockaddr *)&address, sizeof address), 0);
     close(stale);
-    assert_false(err_is(control_create(loop, address.sun_path, &actions, &other)));
+    assert_false(err_is(control_create(loop, address.sun_path, &control_rig_actions, &other)));
     control_close(other);
 
     memset(long_path, 'x', sizeof long_path);
     long_path[sizeof long_path - 1] = '\0';
-    assert_int_equal(control_create(loop, long_path, &actions, &other).kind, ERR_INVALID);
-    assert_int_equal(control_create(loop, "/no/such/folder/x", &actions, &other).kind,
+    assert_int_equal(control_create(loop, long_path, &control_rig_actions, &other).kind,
+                     ERR_INVALID);
+    assert_int_equal(control_create(loop, "/no/such/folder/x", &control_rig_actions, &other).kind,
                      ERR_NOT_FOUND);
     loop_free(loop);
 }
@@ -482,23 +287,33 @@ static void test_what_lies_in_the_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_mode, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_operations, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_operation_failures, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bad_commands, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_simple_commands, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_status, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_split_and_joined_lines, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_half_closed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_line_too_long, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_several_clients, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_others_go_on_while_one_waits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_client_gone_while_it_waits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_closed_while_it_waits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_second_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_lies_in_the_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mode, control_rig_setup, control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_operations, control_rig_setup, control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_operation_failures, control_rig_setup,
+                                        control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_bad_commands, control_rig_setup, control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_simple_commands, control_rig_setup,
+                                        control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_forget, control_rig_setup, control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_reload, control_rig_setup, control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_status, control_rig_setup, control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_split_and_joined_lines, control_rig_setup,
+                                        control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_half_closed, control_rig_setup, control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_line_too_long, control_rig_setup,
+                                        control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_several_clients, control_rig_setup,
+                                        control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_others_go_on_while_one_waits, control_rig_setup,
+                                        control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_client_gone_while_it_waits, control_rig_setup,
+                                        control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_closed_while_it_waits, control_rig_setup,
+                                        control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_second_is_refused, control_rig_setup,
+                                        control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_what_lies_in_the_way, control_rig_setup,
+                                        control_rig_teardown),
     };
 
     signal(SIGPIPE, SIG_IGN); /* as main.c does */

@@ -17,6 +17,7 @@ static struct conf conf_of(unsigned handshakes)
     return (struct conf){
         .sessions_max = 10,
         .sessions_per_client = 10,
+        .stress_threshold = 100,
         .client_handshakes_per_minute = handshakes,
         .limit_exempt_networks = {.items = &exempt, .count = 1},
     };
@@ -43,9 +44,11 @@ static struct sockaddr *v6(const char *text)
 static bool visit(struct receive_limits *limits, const struct conf *conf,
                   const struct sockaddr *client, uint64_t now)
 {
-    assert_int_equal(receive_limits_enter(limits, conf, client), LIMIT_OK);
+    struct receive_seat seat;
+
+    assert_int_equal(receive_limits_enter(limits, conf, client, &seat), LIMIT_OK);
     bool good = receive_limits_handshake(limits, conf, client, now);
-    receive_limits_leave(limits, client);
+    receive_limits_leave(limits, &seat);
     return good;
 }
 
@@ -76,13 +79,14 @@ static void test_within_one_session(void **state)
     struct conf conf = conf_of(1);
     struct receive_limits *limits = receive_limits_create();
     struct sockaddr *client = v4(0x0a000001);
+    struct receive_seat seat;
 
     (void)state;
-    assert_int_equal(receive_limits_enter(limits, &conf, client), LIMIT_OK);
+    assert_int_equal(receive_limits_enter(limits, &conf, client, &seat), LIMIT_OK);
     assert_true(receive_limits_handshake(limits, &conf, client, T0));
     assert_false(receive_limits_handshake(limits, &conf, client, T0));
     assert_true(receive_limits_handshake(limits, &conf, client, T0 + 60 * SECOND));
-    receive_limits_leave(limits, client);
+    receive_limits_leave(limits, &seat);
     receive_limits_free(limits);
 }
 

@@ -1,0 +1,384 @@
+#include "actions.h"
+
+#include "proto/ip.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- operations on messages ----------------------------------------------------------------- */
+
+struct relayed_operation {
+    struct schedule_operation inner;
+    struct control_operation *outer;
+};
+
+static void on_operated(struct call *call)
+{
+    struct relayed_operation *op = container_of(call, struct relayed_operation, inner.call);
+    struct control_operation *outer = op->outer;
+
+    outer->affected = op->inner.affected;
+    outer->result = op->inner.result;
+    free(op);
+    outer->call.done(&outer->call);
+}
+
+static void operate(void *context, struct control_operation *operation)
+{
+    static const enum schedule_verb verbs[] = {
+        [CONTROL_RETRY] = SCHEDULE_RETRY,   [CONTROL_REMOVE] = SCHEDULE_REMOVE,
+        [CONTROL_HOLD] = SCHEDULE_HOLD,     [CONTROL_RELEASE] = SCHEDULE_RELEASE,
+        [CONTROL_BOUNCE] = SCHEDULE_BOUNCE,
+    };
+    struct actions *actions = context;
+    struct relayed_operation *op = mem_zalloc(sizeof *op);
+
+    op->outer = operation;
+    op->inner.home = operation->home;
+    op->inner.verb = verbs[operation->verb];
+    op->inner.id = operation->id;
+    list_init(&op->inner.call.link);
+    op->inner.call.done = on_operated;
+    schedule_operate(actions->shared->set, actions->shared->queue, &op->inner);
+}
+
+/* ---- status --------------------------------------------------------------------------------- */
+
+struct relayed_status {
+    struct work work;
+    struct queue *queue;
+    struct control_status *status;
+};
+
+static void count_workers(const struct actions *actions, struct control_status *status)
+{
+    for (unsigned i = 0; i < actions->worker_count; i++) {
+        const struct receive_counters *in = receive_server_counters(actions->workers[i].receive);
+        const struct schedule_counters *out = schedule_counters(actions->workers[i].scheduler);
+        status->accepted += atomic_load(&in->accepted);
+        status->rejected += atomic_load(&in->rejected);
+        status->gave_way += atomic_load(&in->gave_way);
+        status->delivered += atomic_load(&out->delivered);
+        status->deferred += atomic_load(&out->deferred);
+        status->failed += atomic_load(&out->failed);
+        status->destinations += atomic_load(&out->destinations);
+        status->connections += atomic_load(&out->connections);
+    }
+}
+
+/* On a pool thread: counting rows may touch the disk. */
+static void collect_status(struct work *work)
+{
+    struct relayed_status *r = container_of(work, struct relayed_status, work);
+    struct control_status *status = r->status;
+    struct queue_counts counts = {0};
+
+    queue_count(r->queue, &counts);
+    status->messages = counts.messages;
+    status->groups = counts.groups;
+    status->commits = counts.store.commits;
+    status->store_operations = counts.store.operations;
+    status->map_used = counts.store.map_used;
+    status->map_size = counts.store.map_size;
+    status->disk_free = counts.store.disk_free;
+    status->store_low = counts.store.low;
+    status->store_broken = queue_is_broken(r->queue); /* counting may fail then */
+}
+
+static void on_collected(struct call *call)
+{
+    struct relayed_status *r = container_of(call, struct relayed_status, work.call);
+    struct control_status *status = r->status;
+
+    free(r);
+    status->call.done(&status->call);
+}
+
+static void tell_status(void *context, struct control_status *status)
+{
+    struct actions *actions = context;
+    struct relayed_status *r = mem_zalloc(sizeof *r);
+
+    status->started_wall_ms = actions->started;
+    status->workers = actions->worker_count;
+    status->sessions = receive_limits_sessions(actions->shared->limits);
+    status->stress = receive_limits_are_stressed(actions->shared->limits);
+    snprintf(status->configuration, sizeof status->configuration, "%s", (*actions->conf)->file);
+    count_workers(actions, status);
+    r->queue = actions->shared->queue;
+    r->status = status;
+    list_init(&r->work.call.link);
+    r->work.run = collect_status;
+    r->work.call.done = on_collected;
+    loop_work(actions->loop, &r->work);
+}
+
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+/* A page on its way to a worker and back. */
+struct relayed_page {
+    struct call call;
+    struct actions *actions;
+    struct control_sessions *page;
+    bool more_here;
+};
+
+static struct span keep(struct control_sessions *page, const char *text)
+{
+    return arena_dup(&page->arena, span_cstr(text));
+}
+
+static void add_session(const struct receive_session *seen, void *context)
+{
+    struct control_sessions *page = context;
+
+    page->sessions[page->count++] = (struct control_session){
+        .id = seen->id,
+        .listener = keep(page, seen->listener),
+        .client = keep(page, seen->client),
+        .hello = keep(page, seen->hello),
+        .user = keep(page, seen->user),
+        .state = keep(page, seen->state),
+        .tls = keep(page, seen->tls),
+        .state_ms = seen->state_ms,
+        .ms = seen->ms,
+        .bytes = seen->bytes,
+        .messages = seen->messages,
+        .recipients = seen->recipients,
+        .errors = seen->errors,
+    };
+}
+_Static_assert((int)RECEIVE_STEP <= (int)CONTROL_PAGE, "what a worker tells at a time fits a page");
+
+static void fill_page(struct relayed_page *r);
+
+static void on_page_filled(struct call *call)
+{
+    struct relayed_page *r = container_of(call, struct relayed_page, call);
+    struct control_sessions *page = r->page;
+
+    if (!r->more_here) {
+        page->worker++;
+        page->place = 0;
+    }
+    page->more = page->worker < r->actions->worker_count && !r->actions->is_over;
+    if (page->more && page->count == 0) {
+        fill_page(r);
+        return;
+    }
+    free(r);
+    page->call.done(&page->call);
+}
+
+static void on_fill_page(struct call *call)
+{
+    struct relayed_page *r = container_of(call, struct relayed_page, call);
+    struct worker *worker = &r->actions->workers[r->page->worker];
+
+    r->more_here = receive_server_describe(worker->receive, &r->page->place, add_session, r->page);
+    r->call.done = on_page_filled;
+    loop_post(r->actions->loop, &r->call);
+}
+
+static void fill_page(struct relayed_page *r)
+{
+    r->call.done = on_fill_page;
+    loop_post(r->actions->workers[r->page->worker].loop, &r->call);
+}
+
+static void tell_sessions(void *context, struct control_sessions *page)
+{
+    struct relayed_page *r = mem_zalloc(sizeof *r);
+
+    r->actions = context;
+    r->page = page;
+    list_init(&r->call.link);
+    fill_page(r);
+}
+
+/* From worker to worker until one has it. */
+struct relayed_ending {
+    struct call call;
+    struct actions *actions;
+    unsigned worker;
+    struct control_ending *ending;
+};
+
+static void on_end_session(struct call *call);
+
+static void on_session_ended(struct call *call)
+{
+    struct relayed_ending *r = container_of(call, struct relayed_ending, call);
+    struct control_ending *ending = r->ending;
+
+    if (!ending->found && ++r->worker < r->actions->worker_count && !r->actions->is_over) {
+        r->call.done = on_end_session;
+        loop_post(r->actions->workers[r->worker].loop, &r->call);
+        return;
+    }
+    free(r);
+    ending->call.done(&ending->call);
+}
+
+static void on_end_session(struct call *call)
+{
+    struct relayed_ending *r = container_of(call, struct relayed_ending, call);
+    struct worker *worker = &r->actions->workers[r->worker];
+
+    r->ending->found = receive_server_end_session(worker->receive, r->ending->session);
+    r->call.done = on_session_ended;
+    loop_post(r->actions->loop, &r->call);
+}
+
+static void end_session(void *context, struct control_ending *ending)
+{
+    struct relayed_ending *r = mem_zalloc(sizeof *r);
+
+    r->actions = context;
+    r->ending = ending;
+    list_init(&r->call.link);
+    r->call.done = on_end_session;
+    loop_post(r->actions->workers[0].loop, &r->call);
+}
+
+/* ---- traces --------------------------------------------------------------------------------- */
+
+/* A tap in all workers. It goes when it has ended and no call about it is under way. */
+struct relayed_trace {
+    struct actions *actions;
+    struct control_trace *trace; /* NULL = ended */
+    struct tap *tap;
+    unsigned pending; /* calls */
+};
+
+struct tap_call {
+    struct call call;
+    struct relayed_trace *trace;
+    struct worker *worker;
+    bool joins;
+};
+
+static void release_trace(struct relayed_trace *r)
+{
+    if (r->trace != NULL || r->pending > 0)
+        return;
+    r->actions->trace_count--;
+    tap_unref(r->tap);
+    free(r);
+}
+
+static void on_tap_changed(struct call *call)
+{
+    struct tap_call *change = container_of(call, struct tap_call, call);
+    struct relayed_trace *r = change->trace;
+
+    free(change);
+    if (--r->pending == 0 && r->trace != NULL)
+        r->trace->begun(r->trace);
+    release_trace(r);
+}
+
+static void on_change_tap(struct call *call)
+{
+    struct tap_call *change = container_of(call, struct tap_call, call);
+
+    if (change->joins)
+        receive_server_add_tap(change->worker->receive, change->trace->tap);
+    else
+        receive_server_remove_tap(change->worker->receive, change->trace->tap);
+    change->call.done = on_tap_changed;
+    loop_post(change->trace->actions->loop, &change->call);
+}
+
+static void change_taps(struct relayed_trace *r, bool joins)
+{
+    for (unsigned i = 0; i < r->actions->worker_count; i++) {
+        struct tap_call *change = mem_zalloc(sizeof *change);
+        change->trace = r;
+        change->worker = &r->actions->workers[i];
+        change->joins = joins;
+        list_init(&change->call.link);
+        change->call.done = on_change_tap;
+        r->pending++;
+        loop_post(change->worker->loop, &change->call);
+    }
+}
+
+static void on_lines(void *context)
+{
+    struct relayed_trace *r = context;
+
+    r->trace->ready(r->trace);
+}
+
+static bool begin_trace(void *context, struct span text, struct control_trace *trace,
+                        struct buf *why)
+{
+    struct actions *actions = context;
+    struct ip_network network;
+    enum ip_network_error error = ip_network_parse(text, &network);
+
+    if (error != IP_NETWORK_OK) {
+        buf_addf(why, "%s", ip_network_error_text(error));
+        return false;
+    }
+    if (actions->trace_count == RECEIVE_TAPS_MAX) {
+        buf_addf(why, "%d traces are under way, and more are not allowed", RECEIVE_TAPS_MAX);
+        return false;
+    }
+    struct relayed_trace *r = mem_zalloc(sizeof *r);
+    actions->trace_count++;
+    r->actions = actions;
+    r->trace = trace;
+    r->tap = tap_create(&network, actions->loop, on_lines, r);
+    trace->action = r;
+    change_taps(r, true);
+    return true;
+}
+
+static uint64_t take_lines(void *context, struct control_trace *trace, control_tell_line *tell,
+                           void *tell_context)
+{
+    struct relayed_trace *r = trace->action;
+    struct tap_line line;
+    struct buf lines;
+
+    (void)context;
+    uint64_t lost = tap_take(r->tap, &lines);
+    for (struct span rest = buf_span(&lines); tap_next(&rest, &line);) {
+        struct control_trace_line out = {
+            .wall_ms = line.wall_ms,
+            .session = line.session,
+            .client = line.client,
+            .text = line.text,
+        };
+        tell(&out, tell_context);
+    }
+    buf_fini(&lines);
+    return lost;
+}
+
+static void end_trace(void *context, struct control_trace *trace)
+{
+    struct relayed_trace *r = trace->action;
+
+    (void)context;
+    tap_close(r->tap);
+    r->trace = NULL;
+    if (r->actions->is_over)
+        release_trace(r);
+    else
+        change_taps(r, false);
+}
+
+void actions_fill(struct actions *actions, struct control_actions *out)
+{
+    out->context = actions;
+    out->operate = operate;
+    out->status = tell_status;
+    out->sessions = tell_sessions;
+    out->end_session = end_session;
+    out->trace = begin_trace;
+    out->trace_take = take_lines;
+    out->trace_end = end_trace;
+}

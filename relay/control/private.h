@@ -1,0 +1,24 @@
+/* What the files of control/ share; nobody else includes it. */
+#ifndef SMARTHOP_CONTROL_PRIVATE_H
+#define SMARTHOP_CONTROL_PRIVATE_H
+
+#include "control/answer.h"
+#include "net/local.h"
+
+struct control {
+    struct loop *loop;
+    struct control_actions actions;
+    struct local_server *server;
+};
+
+/* control.c: the object, which is taken over, as a line. */
+void control_answer(struct local_peer *peer, json_t *object);
+/* A piece of a stream. */
+void control_write(struct local_peer *peer, json_t *object);
+
+/* listing.c, trace.c: what answers in a stream. */
+void control_list_sessions(struct control *control, struct local_peer *peer, const json_t *command);
+void control_trace_sessions(struct control *control, struct local_peer *peer,
+                            const json_t *command);
+
+#endif
