@@ -55,6 +55,9 @@ class FaultRelay(Relay):
     def status(self):
         return json.loads(self.ctl("status", "--json").stdout)
 
+    def sessions(self):
+        return json.loads(self.ctl("sessions", "--json").stdout)
+
     def queued(self):
         return self.status()["messages"]
 

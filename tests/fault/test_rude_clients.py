@@ -193,7 +193,10 @@ def first_word(client):
         return "closed"
 
 
-def test_no_descriptors_left(relay, many_descriptors, figure):
+def test_no_descriptors_left(make_sink, make_relay, many_descriptors, figure):
+    """None of the idle gives way here: each may wait longer than the test lasts."""
+    relay = make_relay(make_sink().port, connection_idle_timeout="200ms",
+                       stress_idle_min="1h").start()
     resource.prlimit(relay.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
     clients = [socket.create_connection(("127.0.0.1", relay.port)) for _ in range(IDLE_CLIENTS)]
     selector = selectors.DefaultSelector()
@@ -216,6 +219,26 @@ def test_no_descriptors_left(relay, many_descriptors, figure):
     for client in clients:
         client.close()
     wait_until(lambda: relay.send(simple_message("after")).code == 250, "service again")
+    relay.drain(20)
+
+
+def test_the_idle_give_up_descriptors(make_sink, make_relay, many_descriptors, figure):
+    """Everybody who comes is served, as long as others do nothing."""
+    relay = make_relay(make_sink().port, connection_idle_timeout="200ms",
+                       stress_idle_min="0ms").start()
+    resource.prlimit(relay.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+    clients = []
+    for _ in range(IDLE_CLIENTS):
+        clients.append(socket.create_connection(("127.0.0.1", relay.port), timeout=20))
+        assert first_word(clients[-1]) == "220"
+    status = relay.status()
+    figure("sessions; of all that gave way", (status["sessions"], status["gave_way"]))
+    assert status["sessions"] < DESCRIPTORS
+    assert status["gave_way"] == IDLE_CLIENTS - status["sessions"]
+    answers = [first_word(client) for client in clients[:status["gave_way"] // 2]]
+    assert set(answers) == {"421"}
+    for client in clients:
+        client.close()
     relay.drain(20)
 
 
