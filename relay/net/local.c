@@ -101,6 +101,8 @@ static void on_written(uv_write_t *write, int status)
 
     peer->writing = false;
     buf_clear(&peer->answer);
+    if (uv_is_closing((uv_handle_t *)&peer->pipe))
+        return; /* what had left before is told all the same */
     if (status != 0 || peer->ending) {
         close_peer(peer);
     } else if (peer->stream != NULL) {

@@ -29,7 +29,8 @@ def relay(start_relay, sink, certificate, tmp_path):
     listeners = {"smtp": {"address": ANY_PORT, "tls": "starttls", "auth": True},
                  "proxied": {"address": ANY_PORT, "proxy": True}}
     routes = {"*": to(sink), "no.test": {"reject": "5.7.1 no"}}
-    return start_relay(routes=routes, listeners=listeners, certificate=certificate, users_file=file, auth_without_tls=True, sender_must_match=False,
+    return start_relay(routes=routes, listeners=listeners, certificate=certificate,
+                       users_file=file, auth_without_tls=True, sender_must_match=False,
                        proxy_networks=[LOCAL], errors_max=100, commands_without_mail_max=1000000)
 
 
