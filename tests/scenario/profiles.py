@@ -12,14 +12,13 @@ BALANCERS, PROXIES = ["127.0.0.5/32"], ["127.0.0.6/32"]
 # The hash of "secret" is a cheap one, since scripts log in often; SCRAM has tests of its own.
 SECRET = ("$6$rounds=1000$salt$HNxBeBnDfSfUrTj6KiLnmd7tGCvHEm"
           "cExh8kl/S0cZ5WrCciNZgfhbpkeFQ4JfkHX.8vPq45lY0iINnCx1Lkm.")
-USERS = ["user", "other@client.test"]
 CLIENTS = ["127.0.0.1/32", "127.0.0.2/32", "127.0.0.5/32", "127.0.0.6/32", "192.0.2.0/24"]
 
 # 127.0.0.21 is listed.
 RECORDS = {"21.0.0.127.list.test": ["A 60 127.0.0.2", "TXT 60 sends junk"]}
 
 # What a file of this key holds
-FILES = {"users_file": "".join(f"{name}:{SECRET}\n" for name in USERS),
+FILES = {"users_file": f"user:{SECRET}:certificate={{fingerprint}}\nother@client.test:{SECRET}\n",
          "recipients_file": "there@ours.test\n@wide.test\nthere@sub.wide.test\n"}
 SOCKETS = ["submission_socket", "lmtp_socket"]
 
@@ -30,6 +29,8 @@ PROFILES = {
     "implicit": ({"tls": "implicit"}, {}),
     "submission": ({"tls": "starttls", "role": "submission"}, {"users_file": "users"}),
     "submissions": ({"tls": "implicit", "role": "submission"}, {"users_file": "users"}),
+    "certificates": ({"tls": "implicit", "role": "submission", "client_certificates": "ask"},
+                     {"users_file": "users"}),
     "auth": ({"tls": "starttls", "auth": True},
              {"users_file": "users", "auth_without_tls": True, "relay_networks": ["192.0.2.0/24"],
               "sender_must_match": False}),
@@ -57,13 +58,12 @@ PROFILES = {
 class ScenarioRelay(Relay):
     """Its files lie in its own folder, the users file among them."""
 
-    def start(self):
+    def write_files(self, fingerprint):
         for key, text in FILES.items():
             if key in self.keys:
                 path = self.folder / self.keys[key]
                 path.touch(mode=0o600)
-                path.write_text(text)
-        return super().start()
+                path.write_text(text.format(fingerprint=fingerprint))
 
     def begin_to_stop(self):
         """It may still say goodbye."""
@@ -85,8 +85,10 @@ def value_of(text):
 class Relays:
     """Starts each when it is first asked for."""
 
-    def __init__(self, certificate):
+    def __init__(self, certificate, fingerprint):
+        """`fingerprint`: of the certificate by which the user `user` may log in."""
         self._certificate = certificate
+        self._fingerprint = fingerprint
         self._newest = {}
         self.all = []
         self._dns = FakeDns()
@@ -108,9 +110,11 @@ class Relays:
             owner = listener if name.startswith("listener.") else keys
             owner[name.removeprefix("listener.")] = value_of(text)
         secured = listener.get("tls", "none") != "none"
-        return ScenarioRelay(listeners={"smtp": {"address": ANY_PORT, **listener}}, routes=ROUTES,
-                             certificate=self._certificate if secured else None,
-                             **{**BASE, "dns_servers": [self._dns.address], **keys}).start()
+        relay = ScenarioRelay(listeners={"smtp": {"address": ANY_PORT, **listener}}, routes=ROUTES,
+                              certificate=self._certificate if secured else None,
+                              **{**BASE, "dns_servers": [self._dns.address], **keys})
+        relay.write_files(self._fingerprint)
+        return relay.start()
 
     def __enter__(self):
         self._dns.__enter__()

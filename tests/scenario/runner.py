@@ -262,10 +262,11 @@ class Wire:
 # ---- the play ------------------------------------------------------------------------------------
 
 class Player:
-    """`target` is a port or the path of a socket; `context` what a client's TLS goes by."""
+    """`target` is a port or the path of a socket; `contexts` what a client's TLS goes by, by the
+    name of the certificate that it shows, "" for none."""
 
-    def __init__(self, relay, target, context):
-        self.relay, self.target, self.context = relay, target, context
+    def __init__(self, relay, target, contexts):
+        self.relay, self.target, self.contexts = relay, target, contexts
         self.wires = {}  # name -> Wire
         self.name = ""  # of the one that is spoken to
         self.transcript = []
@@ -346,8 +347,10 @@ class Player:
         if not reply_matches(patterns, lines):
             raise Wrong("expected " + " / ".join(patterns))
 
-    def _tls(self, _):
-        self.wire.secure(self.context)
+    def _tls(self, name):
+        if name not in self.contexts:
+            raise Wrong(f"no certificate: {name}")
+        self.wire.secure(self.contexts[name])
 
     def _connect(self, argument):
         """NAME [from ADDRESS]"""
