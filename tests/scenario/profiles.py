@@ -5,7 +5,7 @@ import signal
 from fake_dns import FakeDns
 from support.relay import ANY_PORT, Relay
 
-BASE = {"workers": 1, "errors_max": 1000, "commands_without_mail_max": 100000}
+BASE = {"workers": 1, "guard_path": "guard", "errors_max": 1000, "commands_without_mail_max": 100000}
 ROUTES = {"*": {"hold": "scenario"}, "discard.test": {"discard": True},
           "refused.test": {"reject": "5.7.1 not there"}}
 BALANCERS, PROXIES = ["127.0.0.5/32"], ["127.0.0.6/32"]
