@@ -438,6 +438,7 @@ static bool make_workers(struct daemon *d)
     d->phase_calls = mem_zalloc(d->worker_count * sizeof *d->phase_calls);
     d->set.count = d->worker_count;
     d->set.members = mem_zalloc(d->worker_count * sizeof(struct scheduler *));
+    d->set.budgets = budgets_create();
     d->shared.set = &d->set;
     d->shared.main = d->loop;
     for (unsigned i = 0; i < d->worker_count; i++) {
@@ -571,6 +572,7 @@ static void dispose(struct daemon *d)
     tls_client_unref(d->shared.tls_client);
     receive_limits_free(d->shared.limits);
     free(d->set.members);
+    budgets_free(d->set.budgets);
     free(d->phase_calls);
     free(d->bound);
     free(d->workers);

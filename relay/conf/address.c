@@ -59,6 +59,13 @@ bool conf_is_domain(struct span text)
     return true;
 }
 
+bool conf_is_address(struct span text)
+{
+    uint8_t bytes[16];
+
+    return parse_ip(text, bytes) != 0;
+}
+
 static bool has_v4_mapped_prefix(const uint8_t bytes[16])
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};

@@ -20,5 +20,7 @@ void conf_hop_print(const struct conf_hop *hop, struct buf *out);
 
 /* Letters, digits and inner hyphens in labels of at most 63, 253 in all. */
 bool conf_is_domain(struct span text);
+/* An IPv4 or IPv6 address without port and brackets. */
+bool conf_is_address(struct span text);
 
 #endif

@@ -254,6 +254,21 @@ static void check_certificates(struct conf_loading *loading)
     }
 }
 
+static void check_destinations(struct conf_loading *loading)
+{
+    const struct conf *conf = loading->conf;
+
+    for (unsigned i = 0; i < conf->destination_count; i++) {
+        struct span pattern = span_cstr(conf->destinations[i].pattern);
+        if (!conf_is_pattern(pattern) && !span_equal(pattern, SPAN("*")) &&
+            !conf_is_address(pattern))
+            conf_source_problem(&loading->source, place_of(loading, CONF_DESTINATION, i),
+                                "\"%.100s\" is not a pattern; expected a domain, .domain, * or an "
+                                "address",
+                                conf->destinations[i].pattern);
+    }
+}
+
 /* "5.7.1 text": the receiver puts 550 before it. */
 static bool is_rejection(struct span text)
 {
@@ -322,6 +337,7 @@ void conf_check(struct conf_loading *loading)
     check_listeners(loading);
     check_certificates(loading);
     check_routes(loading);
+    check_destinations(loading);
 }
 
 char *conf_own_hostname(void)

@@ -190,6 +190,25 @@ struct conf_route {
 
 /* What becomes of an 8-bit message on its way to a host without 8BITMIME. */
 enum conf_eight_bit { CONF_EIGHT_BIT_CONVERT, CONF_EIGHT_BIT_BOUNCE, CONF_EIGHT_BIT_SEND };
+/* destination "PATTERN" { }: how much of us a site takes. 0 = what holds for all. */
+struct conf_destination {
+    char *pattern;
+    unsigned connections;
+    unsigned messages_per_connection;
+    unsigned recipients_per_transaction;
+    uint64_t messages_per_second; /* 0 = no bound, likewise the following */
+    uint64_t messages_per_minute;
+    uint64_t messages_per_hour;
+    uint64_t messages_per_day;
+    uint64_t retry_first; /* milliseconds */
+    uint64_t retry_max;
+};
+
+/* tenant "NAME" { }: a share for those who send on its behalf. */
+struct conf_tenant {
+    char *name;
+    unsigned weight;
+};
 
 struct conf {
     atomic_uint references;
@@ -289,6 +308,11 @@ struct conf {
     struct conf_credentials *credentials;
     unsigned credentials_count;
 
+    struct conf_destination *destinations;
+    unsigned destination_count;
+    struct conf_tenant *tenants;
+    unsigned tenant_count;
+
     struct conf_address *dns_servers; /* none = those of resolv.conf */
     unsigned dns_server_count;
     uint64_t dns_timeout;
@@ -311,7 +335,10 @@ struct conf {
     unsigned messages_per_connection;
     unsigned recipients_per_transaction;
     enum conf_eight_bit eight_bit_conversion;
+    unsigned connections_max;        /* outgoing, of the whole process */
     unsigned window_per_destination; /* messages held in memory */
+    unsigned queue_jobs_max;         /* the same of all destinations together */
+    uint64_t bulk_size;              /* larger messages let smaller ones pass */
     uint64_t
         queue_memory_max; /* bodies that wait in memory for their delivery, all workers together */
     char *ip_preference;  /* "any", "ipv4", "ipv6" */
@@ -364,5 +391,9 @@ const struct conf_domains *conf_relay_domains(const struct conf *conf,
 const struct conf_route *conf_route_find(const struct conf *conf, struct span domain);
 /* NULL = there are none of that name. */
 const struct conf_credentials *conf_credentials_find(const struct conf *conf, struct span name);
+/* Likewise for a destination, by the name of a host or domain. */
+const struct conf_destination *conf_destination_find(const struct conf *conf, struct span name);
+/* 1 for one without a section. */
+unsigned conf_tenant_weight(const struct conf *conf, struct span tenant);
 
 #endif

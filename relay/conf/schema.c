@@ -396,6 +396,9 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, connections_per_destination), .type = CONF_NUMBER, .unit = "connections",
      .standard = "20", .min = 1, .max = 10000, .reloadable = true,
      .help = "Connections at a time to one destination."},
+    {FIELD(conf, connections_max), .type = CONF_NUMBER, .unit = "connections", .standard = "20000",
+     .min = 1, .max = MILLION, .reloadable = true,
+     .help = "Outgoing connections at a time, to all destinations together."},
     {FIELD(conf, messages_per_connection), .type = CONF_NUMBER, .unit = "messages",
      .standard = "1000", .min = 1, .max = MILLION, .reloadable = true,
      .help = "Messages sent through one connection before it is closed."},
@@ -411,6 +414,13 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, window_per_destination), .type = CONF_NUMBER, .unit = "messages",
      .standard = "1000", .min = 1, .max = MILLION, .reloadable = true,
      .help = "Messages of one destination held in memory; the others wait in the store."},
+    {FIELD(conf, queue_jobs_max), .type = CONF_NUMBER, .unit = "messages", .standard = "20000",
+     .min = 100, .max = 100 * MILLION, .reloadable = true,
+     .help = "The same for all destinations together; beyond it each keeps just enough to go on."},
+    {FIELD(conf, bulk_size), .type = CONF_SIZE, .standard = "256KiB", .min = KIB, .max = TIB,
+     .reloadable = true,
+     .help = "Messages larger than this let smaller ones for the same destination pass, but for "
+             "every fourth turn."},
     {FIELD(conf, queue_memory_max), .type = CONF_SIZE, .standard = "64MiB", .max = TIB,
      .reloadable = true,
      .help = "Message bodies held in memory until their first delivery, all workers together; "
@@ -616,6 +626,40 @@ static const struct conf_key route_keys[] = {
              "The password is then open to whoever is on the way."},
 };
 
+#define RATE(period)                                                                               \
+    {                                                                                              \
+        FIELD(conf_destination, messages_per_##period),                                            \
+            .type = CONF_NUMBER, .unit = "messages", .standard = "0", .max = 1000 * MILLION,       \
+            .reloadable = true,                                                                    \
+            .help = "Messages sent in one " #period ", evenly spread. 0: as many as there are."    \
+    }
+
+static const struct conf_key destination_keys[] = {
+    {FIELD(conf_destination, connections), .type = CONF_NUMBER, .unit = "connections",
+     .standard = "0", .max = 10000, .reloadable = true,
+     .help = "Connections at a time. 0: connections_per_destination."},
+    {FIELD(conf_destination, messages_per_connection), .type = CONF_NUMBER, .unit = "messages",
+     .standard = "0", .max = MILLION, .reloadable = true,
+     .help = "Messages sent through one connection. 0: as everywhere."},
+    {FIELD(conf_destination, recipients_per_transaction), .type = CONF_NUMBER, .unit = "recipients",
+     .standard = "0", .max = 10000, .reloadable = true,
+     .help = "Recipients named in one transaction. 0: as everywhere."},
+    RATE(second),
+    RATE(minute),
+    RATE(hour),
+    RATE(day),
+    {FIELD(conf_destination, retry_first), .type = CONF_DURATION, .standard = "0", .max = DAYS,
+     .reloadable = true, .help = "The wait before the second try. 0: as everywhere."},
+    {FIELD(conf_destination, retry_max), .type = CONF_DURATION, .standard = "0", .max = 7 * DAYS,
+     .reloadable = true, .help = "The longest wait between two tries. 0: as everywhere."},
+};
+
+static const struct conf_key tenant_keys[] = {
+    {FIELD(conf_tenant, weight), .type = CONF_NUMBER, .standard = "1", .min = 1, .max = 1000,
+     .reloadable = true,
+     .help = "Its share of a destination that is busy, beside the other tenants' shares."},
+};
+
 const struct conf_section conf_globals = {
     .name = "globals",
     .keys = global_keys,
@@ -667,6 +711,30 @@ const struct conf_section conf_sections[CONF_SECTIONS] = {
                     .title_offset = offsetof(struct conf_route, pattern),
                     .items_offset = offsetof(struct conf, routes),
                     .count_offset = offsetof(struct conf, route_count)},
+    [CONF_DESTINATION] = {.name = "destination",
+                          .title = "pattern",
+                          .help = "How much of us a site takes: the hosts of a route, or the MX "
+                                  "hosts of a domain; domains with the same MX hosts are one "
+                                  "site. The pattern is that of a route. It is looked for by the "
+                                  "name of the first MX host, then by the domain; for a route's "
+                                  "hosts by the name of the first.",
+                          .keys = destination_keys,
+                          .key_count = COUNT(destination_keys),
+                          .item_size = sizeof(struct conf_destination),
+                          .title_offset = offsetof(struct conf_destination, pattern),
+                          .items_offset = offsetof(struct conf, destinations),
+                          .count_offset = offsetof(struct conf, destination_count)},
+    [CONF_TENANT] = {.name = "tenant",
+                     .title = "name",
+                     .help = "On whose behalf mail is sent: the user who has logged in, or else "
+                             "the domain of the sender. Each tenant has its own line at each "
+                             "destination, and they are served by turns.",
+                     .keys = tenant_keys,
+                     .key_count = COUNT(tenant_keys),
+                     .item_size = sizeof(struct conf_tenant),
+                     .title_offset = offsetof(struct conf_tenant, name),
+                     .items_offset = offsetof(struct conf, tenants),
+                     .count_offset = offsetof(struct conf, tenant_count)},
 };
 
 const struct conf_key *conf_key_find(const struct conf_section *section, struct span name)

@@ -67,7 +67,15 @@ enum { CONF_KEYS_MAX = 192 }; /* of one table */
 /* The globals: a section without title and items. */
 extern const struct conf_section conf_globals;
 
-enum { CONF_LISTENER, CONF_CERTIFICATE, CONF_CREDENTIALS, CONF_ROUTE, CONF_SECTIONS };
+enum {
+    CONF_LISTENER,
+    CONF_CERTIFICATE,
+    CONF_CREDENTIALS,
+    CONF_ROUTE,
+    CONF_DESTINATION,
+    CONF_TENANT,
+    CONF_SECTIONS
+};
 extern const struct conf_section conf_sections[CONF_SECTIONS];
 
 static inline bool conf_key_is_list(const struct conf_key *key)

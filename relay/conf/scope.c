@@ -1,11 +1,17 @@
-/* What holds where: the route of a domain, and the values that a listener has of its own or takes
- * from the globals. */
+/* What holds where: the sections of a domain or a tenant, and the values that a listener has of its
+ * own or takes from the globals. */
 #include "conf/load.h"
 #include "conf/pattern.h"
 
 static struct conf_patterns of_routes(const struct conf *conf)
 {
     return (struct conf_patterns){conf->routes, conf->route_count, sizeof *conf->routes};
+}
+
+static struct conf_patterns of_destinations(const struct conf *conf)
+{
+    return (struct conf_patterns){conf->destinations, conf->destination_count,
+                                  sizeof *conf->destinations};
 }
 
 static struct conf_patterns of_domains(const struct conf_domains *domains)
@@ -16,16 +22,36 @@ static struct conf_patterns of_domains(const struct conf_domains *domains)
 void conf_sort(struct conf *conf)
 {
     conf_patterns_sort(of_routes(conf));
+    conf_patterns_sort(of_destinations(conf));
     conf_patterns_sort(of_domains(&conf->relay_domains));
     for (unsigned i = 0; i < conf->listener_count; i++)
         conf_patterns_sort(of_domains(&conf->listeners[i].relay_domains));
 }
 
+/* The pattern "*" stands in for all others. */
+static const void *find(struct conf_patterns patterns, struct span domain)
+{
+    const void *item = conf_pattern_find(patterns, domain);
+
+    return item != NULL ? item : conf_pattern_find(patterns, SPAN("*"));
+}
+
 const struct conf_route *conf_route_find(const struct conf *conf, struct span domain)
 {
-    const struct conf_route *route = conf_pattern_find(of_routes(conf), domain);
+    return find(of_routes(conf), domain);
+}
 
-    return route != NULL ? route : conf_pattern_find(of_routes(conf), SPAN("*"));
+const struct conf_destination *conf_destination_find(const struct conf *conf, struct span name)
+{
+    return find(of_destinations(conf), name);
+}
+
+unsigned conf_tenant_weight(const struct conf *conf, struct span tenant)
+{
+    for (unsigned i = 0; i < conf->tenant_count; i++)
+        if (span_equal_nocase(span_cstr(conf->tenants[i].name), tenant))
+            return conf->tenants[i].weight;
+    return 1;
 }
 
 bool conf_domains_contain(const struct conf_domains *domains, struct span domain)

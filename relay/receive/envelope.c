@@ -80,7 +80,8 @@ static void begin_message(struct session *s, const struct address *sender)
     message->id = queue_new_id(s->server->queue);
     message->arrival = clock_steady_ms();
     message->reverse_path = arena_dup(&message->arena, sender->text);
-    message->tenant = arena_dup(&message->arena, sender->domain);
+    message->tenant =
+        arena_dup(&message->arena, s->user != NULL ? span_cstr(s->user) : sender->domain);
     message->client = arena_dup(&message->arena, span_cstr(s->client));
     message->client_name = arena_dup(&message->arena, span_cstr(screen_verified_name(s)));
     message->client_port = sockaddr_port(session_peer(s));
@@ -165,6 +166,7 @@ static void ask_route(struct session *s, const struct address *path)
         .reverse_path = tx->message->reverse_path,
         .recipient = arena_dup(arena, path->text),
         .domain = ascii,
+        .tenant = tx->message->tenant,
         .arena = arena,
     };
     session_enter(s, SESSION_ROUTE);

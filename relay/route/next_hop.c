@@ -145,13 +145,41 @@ struct span route_next_hop_format(struct arena *arena, const struct route_next_h
     return result;
 }
 
-struct span route_destination(struct arena *arena, struct span next_hop)
+/* What is too long keeps its beginning, and a hash of all of it. */
+static struct span shorten(struct arena *arena, struct span text, size_t most)
 {
     enum { HASH_TEXT = 17 };
 
-    if (next_hop.len <= ROUTE_DESTINATION_MAX)
-        return next_hop;
-    /* The hash only has to keep two long host lists with the same beginning apart. */
-    struct span head = span_head(next_hop, ROUTE_DESTINATION_MAX - HASH_TEXT);
-    return arena_printf(arena, "%.*s#%016" PRIx64, SPAN_ARG(head), span_hash(next_hop));
+    if (text.len <= most)
+        return text;
+    return arena_printf(arena, "%.*s#%016" PRIx64, SPAN_ARG(span_head(text, most - HASH_TEXT)),
+                        span_hash(text));
+}
+
+static const struct span tenant_mark = {";tenant=", 8};
+
+enum { TENANT_MOST = 64 };
+
+struct span route_destination(struct arena *arena, struct span next_hop, struct span tenant)
+{
+    size_t most = ROUTE_DESTINATION_MAX - TENANT_MOST - tenant_mark.len;
+    struct span place = shorten(arena, next_hop, most);
+
+    tenant = shorten(arena, tenant, TENANT_MOST);
+    if (tenant.len == 0)
+        return place;
+    char *key = arena_alloc(arena, place.len + tenant_mark.len + tenant.len);
+    memcpy(key, place.ptr, place.len);
+    memcpy(key + place.len, tenant_mark.ptr, tenant_mark.len);
+    memcpy(key + place.len + tenant_mark.len, tenant.ptr, tenant.len);
+    return span_of(key, place.len + tenant_mark.len + tenant.len);
+}
+
+struct span route_destination_place(struct span destination)
+{
+    const char *at =
+        destination.len ? memmem(destination.ptr, destination.len, tenant_mark.ptr, tenant_mark.len)
+                        : NULL;
+
+    return at ? span_head(destination, (size_t)(at - destination.ptr)) : destination;
 }

@@ -20,7 +20,7 @@ static void send_to(struct route_query *query, const struct route_next_hop *hop)
         return;
     }
     query->verdict = ROUTE_SEND;
-    query->destination = route_destination(query->arena, query->next_hop);
+    query->destination = route_destination(query->arena, query->next_hop, query->tenant);
 }
 
 /* What the route says of any host; NULL = no route. */

@@ -27,6 +27,7 @@ struct route_query {
     struct span reverse_path;
     struct span recipient; /* mailbox, without brackets */
     struct span domain;    /* its domain in ASCII form */
+    struct span tenant;    /* on whose behalf; "" = nobody's in particular */
     struct arena *arena;   /* where the answer's texts go */
 
     enum route_verdict verdict;
@@ -65,8 +66,10 @@ struct route_next_hop {
 /* False where the text is none of ours. The spans point into `text`. */
 bool route_next_hop_parse(struct span text, struct route_next_hop *out);
 struct span route_next_hop_format(struct arena *arena, const struct route_next_hop *hop);
-/* The key for a next hop's text: the text itself, or where that is too long, its beginning with a
- * hash of all of it. */
-struct span route_destination(struct arena *arena, struct span next_hop);
+/* The key of what waits for a next hop on behalf of a tenant: "NEXTHOP;tenant=NAME", so that each
+ * tenant has a line of its own. Where either is too long its beginning with a hash of all of it. */
+struct span route_destination(struct arena *arena, struct span next_hop, struct span tenant);
+/* A key without its tenant. */
+struct span route_destination_place(struct span destination);
 
 #endif

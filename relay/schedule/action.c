@@ -177,8 +177,7 @@ static struct job *take_job(struct action *action, struct queue_group *group)
     }
     if (job->state != JOB_READY)
         return NULL;
-    list_remove(&job->line);
-    job->destination->ready_count--;
+    job_unline(job);
     return job;
 }
 

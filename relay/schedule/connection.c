@@ -1,15 +1,13 @@
-/* Connections to a destination's targets: opened when there is mail, kept for the next one. */
+/* Connections to a site's targets: opened when there is mail, kept for the next one. */
 #include "schedule/private.h"
 
 #include <stdlib.h>
 
-enum { BAD_MS = 60000 }; /* how long a host that failed is passed over while others answer */
-
-static enum deliver_tls tls_of(const struct destination *d, const struct target *target)
+static enum deliver_tls tls_of(const struct site *site, const struct target *target)
 {
     if (target->address.ss_family == AF_UNIX)
         return DELIVER_TLS_NONE;
-    switch (d->next_hop.tls) {
+    switch (site->next_hop.tls) {
     case CONF_ROUTE_TLS_NONE:
         return DELIVER_TLS_NONE;
     case CONF_ROUTE_TLS_REQUIRED:
@@ -36,7 +34,8 @@ static enum deliver_eight_bit eight_bit_of(const struct conf *conf)
 /* Keeps the TLS session for the next connection to the same host. */
 static void remember_tls(struct connection *c)
 {
-    struct target *target = targets_find(c->destination, &c->address);
+    struct site *site = c->site;
+    struct target *target = targets_find(site->targets, site->target_count, &c->address);
 
     if (target == NULL)
         return;
@@ -50,7 +49,7 @@ static void remember_tls(struct connection *c)
 static void close_idle(struct connection *c)
 {
     list_remove(&c->link);
-    timer_stop(c->destination->owner->loop, &c->idle);
+    timer_stop(c->site->owner->loop, &c->idle);
     remember_tls(c);
     deliver_close(c->session);
 }
@@ -60,9 +59,9 @@ static void on_idle(struct timer *timer)
     close_idle(container_of(timer, struct connection, idle));
 }
 
-void connections_stop(struct destination *d)
+void connections_stop(struct site *site)
 {
-    for (struct list *node = d->members.next, *next; node != &d->members; node = next) {
+    for (struct list *node = site->members.next, *next; node != &site->members; node = next) {
         struct connection *c = container_of(node, struct connection, member);
         next = node->next;
         if (list_is_linked(&c->link))
@@ -75,75 +74,55 @@ void connections_stop(struct destination *d)
 void connection_use(struct connection *c, struct job *job)
 {
     c->detour = NULL;
-    timer_stop(c->destination->owner->loop, &c->idle);
+    timer_stop(c->site->owner->loop, &c->idle);
     c->job = job;
     job_start(job, c);
 }
 
 static void on_ready(struct connection *c)
 {
-    struct destination *d = c->destination;
-    struct scheduler *s = d->owner;
+    struct site *site = c->site;
+    struct scheduler *s = site->owner;
 
     if (!c->ready) {
         c->ready = true;
-        d->opening--;
+        site->opening--;
     }
     if (c->detour != NULL) {
         connection_use(c, c->detour);
         return;
     }
-    list_prepend(&d->idle, &c->link); /* the one used last is used next; the others may time out */
+    list_prepend(&site->idle, &c->link); /* the last used is used next; the others may time out */
     if (s->is_stopping ||
-        deliver_session_messages(c->session) >= s->conf->messages_per_connection) {
+        deliver_session_messages(c->session) >= site->shape.messages_per_connection) {
         close_idle(c);
         return;
     }
     timer_start(s->loop, &c->idle, s->conf->connection_idle_timeout, on_idle);
-    destination_run(d);
-}
-
-/* The host was not reached, or serves nobody for now. While other connections are served it only
- * takes no more than these; otherwise the next host is tried, and behind the last one it waits. */
-static void on_host_failed(struct destination *d, struct target *target, const struct status *why)
-{
-    uint64_t until = loop_now(d->owner->loop) + BAD_MS;
-    unsigned served = d->connections - d->opening;
-
-    if (target != NULL)
-        target->bad_until = until;
-    d->concurrency = served > 0 ? served : 1;
-    if (targets_choose(d) != NULL || d->resolving)
-        return;
-    if (served == 0) {
-        destination_back_off(d, why);
-    } else if (target != NULL) {
-        target->bad_until = 0;
-        d->full_until = until;
-    }
+    site_run(site);
 }
 
 static void on_closed(struct connection *c)
 {
-    struct destination *d = c->destination;
-    struct scheduler *s = d->owner;
+    struct site *site = c->site;
+    struct scheduler *s = site->owner;
     const struct status *why = deliver_session_failure(c->session);
-    struct target *target = targets_find(d, &c->address);
     struct job *detour = c->detour;
 
     list_remove(&c->link);
     list_remove(&c->member);
     timer_stop(s->loop, &c->idle);
-    d->connections--;
+    site->connections--;
+    budget_release(site->budget);
     bump(&s->counters.connections, -1);
     if (!c->ready)
-        d->opening--;
+        site->opening--;
     if (why->code != 0 && (!c->ready || why->scope == STATUS_SCOPE_HOST))
-        on_host_failed(d, target, why);
+        site_failed(site, &c->address, why);
     free(c);
     if (detour != NULL)
         detour_go_on(detour);
-    destination_run(d);
+    site_run(site);
     scheduler_check_stopped(s);
 }
 
@@ -170,37 +149,37 @@ static void on_event(struct deliver_session *session, enum deliver_event event,
 }
 
 /* Without a user where a reload has taken them away: then the session says so. */
-static struct deliver_credentials credentials_of(const struct destination *d)
+static struct deliver_credentials credentials_of(const struct site *site)
 {
     const struct conf_credentials *found =
-        conf_credentials_find(d->owner->conf, d->next_hop.credentials);
+        conf_credentials_find(site->owner->conf, site->next_hop.credentials);
 
     return (struct deliver_credentials){
-        .name = d->next_hop.credentials,
+        .name = site->next_hop.credentials,
         .user = found != NULL ? span_cstr(found->user) : SPAN_NONE,
         .password = found != NULL ? span_cstr(found->secret) : SPAN_NONE,
-        .without_tls = d->next_hop.auth_without_tls,
+        .without_tls = site->next_hop.auth_without_tls,
     };
 }
 
-void connection_open(struct destination *d, struct target *target, struct job *detour)
+void connection_open(struct site *site, struct target *target, struct job *detour)
 {
-    struct scheduler *s = d->owner;
+    struct scheduler *s = site->owner;
     const struct conf *conf = s->conf;
     struct connection *c = mem_zalloc(sizeof *c);
-    struct deliver_credentials credentials = credentials_of(d);
+    struct deliver_credentials credentials = credentials_of(site);
     struct deliver_options options = {
         .loop = s->loop,
         .queue = s->queue,
         .hello = conf->hostname,
         .peer = (const struct sockaddr *)&target->address,
         .host = target->host,
-        .is_told = !d->next_hop.use_mx,
-        .lmtp = d->next_hop.lmtp,
+        .is_told = !site->next_hop.use_mx,
+        .lmtp = site->next_hop.lmtp,
         .eight_bit = eight_bit_of(conf),
-        .xforward = d->next_hop.xforward,
+        .xforward = site->next_hop.xforward,
         .credentials = credentials.name.len > 0 ? &credentials : NULL,
-        .tls = tls_of(d, target),
+        .tls = tls_of(site, target),
         .tls_client = s->tls,
         .resume = target->resume,
         .deadlines = {.connect = conf->connect_timeout,
@@ -215,12 +194,12 @@ void connection_open(struct destination *d, struct target *target, struct job *d
     };
 
     list_init(&c->link);
-    list_append(&d->members, &c->member);
-    c->destination = d;
+    list_append(&site->members, &c->member);
+    c->site = site;
     c->detour = detour;
     c->address = target->address;
-    d->connections++;
-    d->opening++;
+    site->connections++;
+    site->opening++;
     bump(&s->counters.connections, 1);
     c->session = deliver_open(&options, on_event, c);
 }

@@ -1,26 +1,34 @@
-/* A destination's life: ready, waiting for a time, backing off, or gone. */
+/* A destination's life: what it holds in memory, and when it waits for a time, or is gone. */
 #include "schedule/private.h"
 
 #include <stdlib.h>
 
-enum { WAKE_MOST_MS = 3600000 };
+enum {
+    WAKE_MOST_MS = 3600000,
+    FEED_LEAST = 4,      /* groups that each may hold whatever the others do */
+    APPETITE_LEAST = 16, /* groups of a load */
+    HUNGRY_MS = 2000,    /* a load that is used up sooner was too small, */
+    SATED_MS = 30000,    /* and one that lasts longer too large */
+};
 
 static void on_wake(struct timer *timer)
 {
     destination_run(container_of(timer, struct destination, wake));
 }
 
-uint64_t destination_due(const struct scheduler *s, const struct queue_due *stored, uint64_t now)
+uint64_t destination_due(const struct destination *d, const struct queue_due *stored, uint64_t now)
 {
+    uint64_t longest = d->owner->retry_longest;
+
     if (stored->is_future || stored->due == UINT64_MAX || stored->due <= now ||
-        stored->due - now <= s->conf->retry_max + s->conf->retry_max / 4)
+        stored->due - now <= longest + longest / 4)
         return stored->due;
     return now;
 }
 
 void destination_note(struct destination *d, const struct queue_due *stored)
 {
-    uint64_t due = destination_due(d->owner, stored, clock_steady_ms());
+    uint64_t due = destination_due(d, stored, clock_steady_ms());
 
     if (due < d->store_due)
         d->store_due = due;
@@ -31,7 +39,14 @@ void destination_note_due(struct destination *d, uint64_t due)
     destination_note(d, &(struct queue_due){.due = due});
 }
 
-static void record_back_off(struct destination *d, uint64_t until);
+static void record_back_off(struct destination *d, uint64_t until, uint32_t failures);
+
+static void forget(struct destination *d)
+{
+    if (d->recorded)
+        record_back_off(d, 0, 0); /* its mail was taken away meanwhile */
+    scheduler_forget_destination(d);
+}
 
 /* Sleeps until there may be something to do, or lets the destination go. */
 static void wait_or_go(struct destination *d)
@@ -41,13 +56,13 @@ static void wait_or_go(struct destination *d)
 
     if (d->back_off_until > now) {
         delay = d->back_off_until - now;
+    } else if (list_is_linked(&d->hungry)) {
+        return; /* it is woken when there is room */
     } else if (d->store_due != UINT64_MAX) {
         uint64_t due_in = d->store_due > wall ? d->store_due - wall : 0;
         delay = due_in < delay ? due_in : delay;
-    } else if (d->job_count == 0 && d->connections == 0 && d->pending == 0) {
-        if (d->recorded)
-            record_back_off(d, 0); /* its mail was taken away meanwhile */
-        scheduler_forget_destination(d);
+    } else if (d->job_count == 0 && d->pending == 0) {
+        forget(d);
         return;
     } else {
         return; /* whatever it has under way comes here again */
@@ -58,65 +73,65 @@ static void wait_or_go(struct destination *d)
 /* While it backs off its mail waits in the store, not in memory. */
 static void drop_ready(struct destination *d)
 {
-    while (!list_is_empty(&d->ready)) {
-        struct job *job = container_of(d->ready.next, struct job, line);
+    struct job *job;
+
+    site_withdraw(d);
+    while ((job = line_take(&d->ready)) != NULL) {
         destination_note_due(d, job->group->due);
         job_free(job);
     }
 }
 
-static struct job *take_job(struct destination *d)
-{
-    struct job *job = container_of(list_pop(&d->ready), struct job, line);
+/* ---- loading ------------------------------------------------------------------------------ */
 
-    d->ready_count--;
-    return job;
+static unsigned room_for(const struct destination *d)
+{
+    const struct scheduler *s = d->owner;
+    unsigned most = s->conf->queue_jobs_max / s->set->count, used = s->job_count + s->loading;
+    unsigned least = d->job_count < FEED_LEAST ? FEED_LEAST - d->job_count : 0;
+    unsigned left = most > used ? most - used : 0;
+
+    return left > least ? left : least;
 }
 
-/* For each connection one job may be on its way and one being recorded: what a kill can make be
- * sent twice is never more than that. */
-static bool has_turn(const struct destination *d)
+static void choose_appetite(struct destination *d)
 {
-    return d->job_count - d->ready_count < 2 * d->owner->conf->connections_per_destination;
+    uint64_t now = loop_now(d->owner->loop), lasted = now - d->loaded_at;
+
+    if (d->appetite == 0 || lasted > SATED_MS)
+        d->appetite = APPETITE_LEAST;
+    else if (lasted < HUNGRY_MS && d->appetite < d->owner->conf->window_per_destination)
+        d->appetite *= 2;
+    if (d->appetite > d->owner->conf->window_per_destination)
+        d->appetite = d->owner->conf->window_per_destination;
+    d->loaded_at = now;
 }
 
-static void use_idle_connections(struct destination *d)
+void destination_refill(struct destination *d)
 {
-    while (!list_is_empty(&d->ready) && !list_is_empty(&d->idle) && has_turn(d)) {
-        struct job *job = take_job(d);
-        if (job_is_late(job)) {
-            job_give_up(job, NULL);
-            continue;
-        }
-        struct connection *c = container_of(list_pop(&d->idle), struct connection, link);
-        connection_use(c, job);
+    if (d->load != NULL || d->store_due > clock_steady_ms() ||
+        (d->appetite > 0 && d->ready.count >= (d->appetite + 1) / 2))
+        return;
+    unsigned room = room_for(d);
+    if (room == 0) {
+        if (!list_is_linked(&d->hungry))
+            list_append(&d->owner->hungry, &d->hungry);
+        return;
     }
+    choose_appetite(d);
+    load_start(d, room);
 }
 
-static const struct status unreachable = {
-    .code = 451, .enhanced = {4, 4, 1}, .text = {"None of its hosts could be reached", 34}};
-
-static void open_connections(struct destination *d)
+/* One a time: the room that a job leaves. */
+void destinations_feed(struct scheduler *s)
 {
-    unsigned most = d->owner->conf->connections_per_destination;
-
-    if (d->concurrency < most)
-        most = d->concurrency;
-    while (d->connections < most && d->opening < d->ready_count) {
-        struct target *target = targets_choose(d);
-        if (target == NULL) {
-            if (d->connections == 0)
-                destination_back_off(d, d->failure.code != 0 ? &d->failure : &unreachable);
-            return;
-        }
-        connection_open(d, target, NULL);
-    }
-}
-
-static bool wants_more(const struct destination *d)
-{
-    return d->load == NULL && d->store_due <= clock_steady_ms() &&
-           d->ready_count < (d->owner->conf->window_per_destination + 1) / 2;
+    if (list_is_empty(&s->hungry) || s->is_stopping)
+        return;
+    struct destination *d = container_of(s->hungry.next, struct destination, hungry);
+    if (room_for(d) == 0)
+        return;
+    list_remove(&d->hungry);
+    timer_start(s->loop, &d->wake, 0, on_wake);
 }
 
 void destination_run(struct destination *d)
@@ -131,24 +146,13 @@ void destination_run(struct destination *d)
         return;
     }
     d->back_off_until = 0;
-    if (wants_more(d))
-        load_start(d);
-    use_idle_connections(d);
-    if (list_is_empty(&d->ready)) {
+    destination_refill(d);
+    if (d->ready.count == 0)
         wait_or_go(d);
-        return;
-    }
-    if (d->resolving || !has_turn(d))
-        return;
-    if (!targets_are_fresh(d)) {
+    else if (d->site == NULL || d->site_expires <= loop_now(s->loop))
         targets_resolve(d); /* runs it again */
-        return;
-    }
-    open_connections(d);
-    if (d->back_off_until != 0) {
-        drop_ready(d);
-        wait_or_go(d);
-    }
+    else
+        site_offer(d);
 }
 
 /* ---- back-off ----------------------------------------------------------------------------- */
@@ -171,7 +175,7 @@ static void on_recorded(struct call *call)
     scheduler_check_stopped(s);
 }
 
-static void record_back_off(struct destination *d, uint64_t until)
+static void record_back_off(struct destination *d, uint64_t until, uint32_t failures)
 {
     struct record *record = mem_zalloc(sizeof *record);
 
@@ -181,7 +185,7 @@ static void record_back_off(struct destination *d, uint64_t until)
     record->update.op.call.done = on_recorded;
     record->update.destination = arena_dup(&record->arena, d->key);
     record->update.until = until;
-    record->update.failures = d->failures;
+    record->update.failures = failures;
     record->update.status = status_dup(&record->arena, &d->failure);
     d->recorded = until != 0;
     d->owner->working++;
@@ -199,6 +203,18 @@ static void keep_failure(struct destination *d, const struct status *why)
     d->failure = copy;
 }
 
+void destination_leave(struct destination *d, uint64_t until, uint32_t failures,
+                       const struct status *why)
+{
+    uint64_t now = loop_now(d->owner->loop);
+
+    keep_failure(d, why);
+    d->back_off_until = until;
+    record_back_off(d, clock_steady_ms() + (until > now ? until - now : 0), failures);
+    drop_ready(d);
+    wait_or_go(d);
+}
+
 void destination_back_off(struct destination *d, const struct status *why)
 {
     struct scheduler *s = d->owner;
@@ -206,46 +222,37 @@ void destination_back_off(struct destination *d, const struct status *why)
 
     if (d->back_off_until > loop_now(s->loop))
         return;
-    keep_failure(d, why);
-    d->failures++;
-    d->concurrency = 1;
-    uint64_t delay = scheduler_retry_delay(s, d->failures);
-    d->back_off_until = loop_now(s->loop) + delay;
-    for (unsigned i = 0; i < d->target_count; i++)
-        d->targets[i].bad_until = 0; /* the back-off stands for all of them */
+    uint64_t delay = scheduler_retry_delay(s, &s->shape, ++d->failures);
     if (log_begin(&line, LOG_WARN, "destination-backs-off")) {
         log_span(&line, "destination", d->key);
         log_u64(&line, "failures", d->failures);
         log_u64(&line, "seconds", (delay + 999) / 1000);
-        log_span(&line, "by", d->failure.by);
-        log_span(&line, "text", d->failure.text);
+        log_span(&line, "text", why->text);
         log_end(&line);
     }
-    record_back_off(d, clock_steady_ms() + delay);
+    destination_leave(d, loop_now(s->loop) + delay, d->failures, why);
 }
 
 void destination_succeeded(struct destination *d)
 {
-    if (d->concurrency < d->owner->conf->connections_per_destination &&
-        d->full_until <= loop_now(d->owner->loop))
-        d->concurrency++;
-    d->failures = 0;
     if (d->recorded)
-        record_back_off(d, 0);
+        record_back_off(d, 0, 0);
 }
 
 void destination_lift_back_off(struct destination *d)
 {
     d->back_off_until = 0;
     d->failures = 0;
-    d->targets_expire = 0; /* ask again where its hosts are */
+    d->site_expires = 0; /* ask again where its hosts are */
+    if (d->site != NULL)
+        budget_lift(d->site->budget);
     if (d->recorded)
-        record_back_off(d, 0);
+        record_back_off(d, 0, 0);
 }
 
 void destination_restore(struct destination *d, const struct queue_destination *stored)
 {
-    uint64_t wall = clock_steady_ms();
+    uint64_t wall = clock_steady_ms(), longest = d->owner->retry_longest;
     uint64_t now = clock_mono_ms(); /* the loop does not run yet: its time is old */
 
     if (stored->has_due)
@@ -257,7 +264,7 @@ void destination_restore(struct destination *d, const struct queue_destination *
     /* A clock that was set back must not make it wait longer than it ever would. */
     if (stored->until > wall) {
         uint64_t left = stored->until - wall;
-        if (left > d->owner->conf->retry_max + d->owner->conf->retry_max / 10)
+        if (left > longest + longest / 10)
             left = 0;
         d->back_off_until = left ? now + left : 0;
     }

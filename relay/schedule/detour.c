@@ -28,12 +28,12 @@ static bool has_declined(const struct detour *detour, const struct target *targe
 /* The next host to try; NULL where there is none, and then why that is so. */
 static struct target *next_target(const struct job *job, struct status *why_out)
 {
-    struct destination *d = job->destination;
-    uint64_t now = loop_now(d->owner->loop);
+    const struct site *site = job->site;
+    uint64_t now = loop_now(site->owner->loop);
 
     *why_out = job->detour->why;
-    for (unsigned i = 0; i < d->target_count; i++) {
-        struct target *target = &d->targets[i];
+    for (unsigned i = 0; i < site->target_count; i++) {
+        struct target *target = &site->targets[i];
         if (has_declined(job->detour, target))
             continue;
         if (target->bad_until <= now)
@@ -88,16 +88,18 @@ bool detour_begin(struct job *job, struct connection *c)
 
 void detour_go_on(struct job *job)
 {
-    struct destination *d = job->destination;
+    struct site *site = job->site;
     struct status why;
+    uint64_t until;
 
-    if (d->owner->is_stopping || d->resolving) {
-        job_requeue(job);
-        return;
-    }
     struct target *target = next_target(job, &why);
-    if (target != NULL)
-        connection_open(d, target, job);
-    else
+    if (site->owner->is_stopping) {
+        job_requeue(job);
+    } else if (target == NULL) {
         job_conclude(job, &why);
+    } else if (budget_connect(site->budget, loop_now(site->owner->loop), &until) != BUDGET_YES) {
+        job_requeue(job); /* another worker was faster: from the beginning */
+    } else {
+        connection_open(site, target, job);
+    }
 }

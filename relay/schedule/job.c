@@ -27,8 +27,15 @@ static enum settle_fate patience(const struct job *job)
 
 void job_requeue(struct job *job)
 {
+    struct destination *d = job->destination;
+
     job->state = JOB_READY;
-    job_line_up_first(job);
+    line_prepend(&d->ready, job);
+    if (heap_is_linked(&d->turn))
+        d->site->ready_count++;
+    budget_refund(job->site->budget);
+    site_job_over(job);
+    destination_run(d);
 }
 
 static bool has_untried(const struct queue_group *group)
@@ -82,9 +89,10 @@ static unsigned choose_recipients(const struct job *job, uint32_t *chosen,
 void job_start(struct job *job, struct connection *c)
 {
     struct deliver_limits most = deliver_session_limits(c->session);
+    unsigned shaped = job->site->shape.recipients_per_transaction;
 
-    if (most.recipients > job->owner->conf->recipients_per_transaction)
-        most.recipients = job->owner->conf->recipients_per_transaction;
+    if (most.recipients > shaped)
+        most.recipients = shaped;
     if (job->sent == NULL) {
         job->sent = mem_alloc(job->group->recipient_count * sizeof *job->sent);
         job->statuses = mem_zalloc(job->group->recipient_count * sizeof *job->statuses);
@@ -177,10 +185,11 @@ static void settle(struct job *job, const enum settle_fate *fates, bool any_defe
         .due = clock_steady_ms(),
         .tries = job->group->tries,
     };
+    const struct shape *shape = job->site != NULL ? &job->site->shape : &job->owner->shape;
     char id[ID_TEXT_SIZE];
 
     if (any_deferred && !has_untried(job->group))
-        plan.due += scheduler_retry_delay(job->owner, ++plan.tries);
+        plan.due += scheduler_retry_delay(job->owner, shape, ++plan.tries);
     if (job->attempt.damaged) {
         plan.state = QUEUE_GROUP_HELD; /* it can never be sent; an operator must look */
         plan.due = job->group->due;
@@ -204,8 +213,10 @@ void job_finished(struct job *job, struct connection *c)
     }
     if (attempt->declined && detour_begin(job, c))
         return;
-    if (attempt->scope != STATUS_SCOPE_HOST)
+    if (attempt->scope != STATUS_SCOPE_HOST) {
+        budget_succeeded(job->site->budget, loop_now(job->owner->loop));
         destination_succeeded(job->destination);
+    }
     for (uint32_t i = 0; i < job->group->recipient_count; i++)
         fates[i] = SETTLE_KEEP;
     for (unsigned i = 0; i < attempt->recipient_count; i++) {
@@ -222,10 +233,8 @@ void job_conclude(struct job *job, const struct status *status)
     struct status copy = status_dup(&job->arena, status);
     enum settle_fate deferred = patience(job);
 
-    if (list_is_linked(&job->line)) {
-        list_remove(&job->line);
-        job->destination->ready_count--;
-    }
+    if (list_is_linked(&job->line))
+        job_unline(job);
     for (uint32_t i = 0; i < job->group->recipient_count; i++)
         fates[i] = judge(job, NULL, i, &copy, deferred);
     settle(job, fates, fates[0] == SETTLE_KEEP);

@@ -39,8 +39,10 @@ static void finish(struct load *load)
     struct scheduler *s = load->owner;
 
     d->load = NULL;
+    d->loading = 0;
     d->pending--;
     s->working--;
+    s->loading -= load->wanted_most;
     buf_fini(&load->gone);
     free(load->items);
     free(load);
@@ -156,7 +158,8 @@ static void choose(struct load *load)
         if (scheduler_find_job(s, item->id, item->group) != NULL || is_quarantined(s, item) ||
             is_gone(load, item))
             continue;
-        if (destination_due(s, item, now) <= now && load->wanted < load->wanted_most) {
+        if (destination_due(load->destination, item, now) <= now &&
+            load->wanted < load->wanted_most) {
             load->items[load->wanted++] = *item;
             continue;
         }
@@ -200,7 +203,7 @@ static void list_due(struct work *work)
                                   load->items, &load->count);
 }
 
-void load_start(struct destination *d)
+void load_start(struct destination *d, unsigned room)
 {
     struct scheduler *s = d->owner;
     struct load *load = mem_zalloc(sizeof *load);
@@ -209,8 +212,14 @@ void load_start(struct destination *d)
     load->owner = s;
     load->destination = d;
     load->wanted_most = window > d->job_count ? window - d->job_count : 1;
+    if (load->wanted_most > d->appetite)
+        load->wanted_most = d->appetite;
     if (load->wanted_most > LOAD_MOST)
         load->wanted_most = LOAD_MOST;
+    if (load->wanted_most > room)
+        load->wanted_most = room;
+    s->loading += load->wanted_most;
+    d->loading = load->wanted_most;
     /* Those in memory are listed too, and may all come first. */
     load->room = d->job_count + s->quarantined_count + load->wanted_most + 1;
     load->items = mem_alloc(load->room * sizeof *load->items);

@@ -6,14 +6,16 @@
 #define SMARTHOP_SCHEDULE_PRIVATE_H
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "deliver/deliver.h"
 #include "proto/base32.h"
 #include "report/report.h"
 #include "route/route.h"
+#include "schedule/budget.h"
 #include "schedule/schedule.h"
 
-enum { TARGETS_MAX = 64, TABLE_BUCKETS = 4096 };
+enum { TABLE_BUCKETS = 4096 };
 
 enum job_state {
     JOB_READY,    /* in its destination's line */
@@ -27,9 +29,10 @@ struct detour;
 
 /* One group in memory. */
 struct job {
-    struct call call; /* brings it to its owner */
-    struct list line; /* in destination->ready */
-    struct job *next; /* in the scheduler's table */
+    struct call call;  /* brings it to its owner */
+    struct list line;  /* in destination->ready */
+    struct site *site; /* that has it under way; NULL = none */
+    struct job *next;  /* in the scheduler's table */
     struct scheduler *owner;
     struct destination *destination;
     struct queue_message *message;
@@ -49,7 +52,7 @@ struct job {
     struct settling *settling;
 };
 
-/* One host address of a destination. */
+/* One host address of a site. */
 struct target {
     char *host;
     struct sockaddr_storage address; /* an IP's or a Unix socket's, and zeros */
@@ -57,44 +60,103 @@ struct target {
     struct ssl_session_st *resume;
 };
 
+enum { TARGETS_MAX = 64 };
+
+/* What relay.conf says of a site. */
+struct shape {
+    struct budget_limits limits;
+    unsigned messages_per_connection;
+    unsigned recipients_per_transaction;
+    uint64_t retry_first;
+    uint64_t retry_max;
+};
+
+/*
+ * Where mail goes: the hosts of a route, or those that are the MX of one or many domains. A site
+ * holds this worker's connections there and gives each free one the next job, by turns between the
+ * destinations that have some. Its budget is shared with the sites of the same key in the other
+ * workers.
+ */
+struct site {
+    struct site *next; /* in the scheduler's table */
+    struct scheduler *owner;
+    struct span key;
+    struct arena arena;
+    struct route_next_hop next_hop; /* of the destination that made it: what they have in common */
+    struct span domain;             /* likewise */
+    struct shape shape;
+    struct budget *budget;
+    struct target *targets;
+    unsigned target_count;
+
+    struct list idle;    /* connections that wait for a job */
+    struct list members; /* all connections */
+    unsigned connections;
+    unsigned opening;
+
+    struct heap turns;     /* destinations with ready jobs, the next one first */
+    uint64_t turn;         /* of the one served last */
+    unsigned ready_count;  /* jobs of all of them */
+    unsigned under_way;    /* jobs that connections have, or that are being recorded */
+    unsigned destinations; /* that are attached */
+
+    struct status failure; /* the latest; texts in failure_arena */
+    struct arena failure_arena;
+    struct budget_waiter waiter;
+    bool waiting; /* the budget has the waiter, or its call is on its way */
+    bool running; /* site_run is under way */
+    struct timer wake;
+};
+
+/* Jobs in the order in which they are to be sent; see line.c. */
+struct line {
+    struct list small;
+    struct list bulk;
+    unsigned count;
+    unsigned passed; /* small ones that have gone in front of waiting bulk */
+};
+
+/* What waits for one next hop on behalf of one tenant: the unit of the store's order. */
 struct destination {
     struct destination *next; /* in the scheduler's table */
     struct scheduler *owner;
     struct span key;
     struct span next_hop_text; /* empty until a job has brought it */
+    struct span tenant;        /* likewise */
     struct route_next_hop next_hop;
     struct arena arena;
 
-    struct list ready;
-    unsigned ready_count;
-    unsigned job_count;  /* in memory, in any state */
-    struct list idle;    /* connections that wait for a job */
-    struct list members; /* all connections */
-    unsigned connections;
-    unsigned opening;
-    unsigned concurrency; /* connections that are allowed now; adapts */
-    uint64_t full_until;  /* loop time before which it does not grow */
+    struct line ready;
+    unsigned job_count; /* in memory, in any state */
+    struct site *site;  /* NULL until it is known */
+    struct heap_node turn;
+    uint64_t spent; /* its own time in the site's turns */
+    unsigned weight;
 
-    /* Where its hosts are. */
-    struct target *targets;
-    unsigned target_count;
-    uint64_t targets_expire; /* loop time */
+    /* Where its hosts are being looked up. */
     bool resolving;
     unsigned resolving_host; /* index in next_hop.hosts */
+    struct target *found;
+    unsigned found_count;
     struct resolver_query query;
     struct status resolve_failure;
+    uint64_t site_expires; /* loop time */
 
-    /* Back-off. */
+    /* Back-off: of its site, or because its hosts could not be found. */
     uint64_t back_off_until; /* loop time; 0 = none */
-    uint32_t failures;
-    struct status failure; /* why; texts in failure_arena */
+    uint32_t failures;       /* to find its hosts, in a row; at the start: those of its site */
+    struct status failure;   /* why; texts in failure_arena */
     struct arena failure_arena;
     bool recorded; /* the store has a back-off record */
 
-    /* The rest of its queue, in the store. */
+    /* The rest of its line, in the store. */
     uint64_t store_due; /* steady wall ms of the earliest group that is not in memory;
                            UINT64_MAX = none */
     struct load *load;  /* under way; NULL = none */
+    unsigned loading;   /* groups that it may bring */
+    unsigned appetite;  /* how many groups the next load may bring; adapts */
+    uint64_t loaded_at; /* loop time of the latest load */
+    struct list hungry; /* in scheduler->hungry: it may load once there is room */
     unsigned pending;   /* calls under way that point here */
     struct timer wake;
 };
@@ -114,9 +176,15 @@ struct scheduler {
     struct schedule_set *set;
     struct conf *conf;
     struct destination *destinations[TABLE_BUCKETS];
+    struct site *sites[TABLE_BUCKETS];
     struct job *jobs[TABLE_BUCKETS];
+    unsigned job_count; /* that have a destination */
+    unsigned loading;   /* that loads under way may bring */
+    struct list hungry; /* destinations that wait for room to load */
     struct quarantined *quarantine;
     unsigned quarantined_count;
+    struct shape shape;     /* of a site without a section of its own */
+    uint64_t retry_longest; /* of all shapes */
     uint64_t random;
     unsigned settling; /* jobs whose outcome is being recorded */
     unsigned working;  /* other calls under way */
@@ -130,9 +198,9 @@ struct scheduler {
 
 /* A connection to one target. */
 struct connection {
-    struct list link;   /* in destination->idle, or in no list */
-    struct list member; /* in destination->members */
-    struct destination *destination;
+    struct list link;   /* in site->idle, or in no list */
+    struct list member; /* in site->members */
+    struct site *site;
     struct deliver_session *session;
     struct job *job;
     struct job *detour; /* when this one has closed, or is ready: the only job it has */
@@ -154,16 +222,16 @@ struct job *scheduler_find_job(struct scheduler *s, uint64_t id, uint32_t group)
 /* Up to, but not including, `below`. */
 uint64_t scheduler_random(struct scheduler *s, uint64_t below);
 void scheduler_check_stopped(struct scheduler *s);
-/* first * 2^(n-1) up to retry_max, with up to a tenth of jitter; n from 1. */
-uint64_t scheduler_retry_delay(struct scheduler *s, uint32_t n);
+/* first * 2^(n-1) up to the most, with up to a tenth of jitter; n from 1. */
+uint64_t scheduler_retry_delay(struct scheduler *s, const struct shape *shape, uint32_t n);
 
 /* job.c */
 struct job *job_create(struct scheduler *owner, struct queue_message *message,
                        struct queue_group *group);
 /* In its destination's line and in the table. */
 void job_enlist(struct job *job, struct destination *d);
-/* Takes its place in the line again, before those of its priority. */
-void job_line_up_first(struct job *job);
+/* Out of its line. */
+void job_unline(struct job *job);
 void job_free(struct job *job);
 /* Frees a settled job, once no worker can bring its group any more, and notes when that is due
  * again; UINT64_MAX = it is not. */
@@ -204,17 +272,39 @@ struct settle_plan {
  * is used at once. */
 void settle_start(struct job *job, const struct settle_plan *plan);
 
+/* line.c */
+void line_init(struct line *line);
+/* Behind those of its priority, or (again) in front of them. */
+void line_append(struct line *line, struct job *job);
+void line_prepend(struct line *line, struct job *job);
+void line_remove(struct line *line, struct job *job);
+/* The next one, taken out; NULL: there is none. */
+struct job *line_take(struct line *line);
+
+/* shape.c */
+void shape_read(struct shape *shape, const struct conf *conf, struct span host, struct span domain);
+/* The title of the section that it comes from, "" for none. */
+struct span shape_name(const struct conf *conf, struct span host, struct span domain);
+
 /* destination.c */
-/* Goes on with it: starts attempts, opens connections, loads, waits, or lets it go. */
+/* Goes on with it: loads, offers what is ready to its site, waits, or lets it go. */
 void destination_run(struct destination *d);
+/* Its hosts cannot be found for now. */
 void destination_back_off(struct destination *d, const struct status *why);
-/* An answer has come from it, whatever it was. */
+/* Its site is left alone until then (loop time). */
+void destination_leave(struct destination *d, uint64_t until, uint32_t failures,
+                       const struct status *why);
+/* An answer has come from its site, whatever it was. */
 void destination_succeeded(struct destination *d);
 void destination_lift_back_off(struct destination *d);
+/* A job of it has been taken. */
+void destination_refill(struct destination *d);
+/* Somewhere in memory there is room. */
+void destinations_feed(struct scheduler *s);
 /* When a group with this stored due time is due. A time far ahead can only come from a clock that
  * has been set back since: such a group is due now, not kept waiting for hours (it was never to
  * wait longer than retry_max). What waits for a time of its sender's choice is no such group. */
-uint64_t destination_due(const struct scheduler *s, const struct queue_due *stored, uint64_t now);
+uint64_t destination_due(const struct destination *d, const struct queue_due *stored, uint64_t now);
 /* The store holds a group of it that is due then (only due and is_future count). */
 void destination_note(struct destination *d, const struct queue_due *due);
 /* The same for one that waits for no such time. */
@@ -222,22 +312,42 @@ void destination_note_due(struct destination *d, uint64_t due);
 /* Where a restart finds it: `until` in steady wall ms. */
 void destination_restore(struct destination *d, const struct queue_destination *stored);
 
-/* target.c: where the destination's hosts are */
-bool targets_are_fresh(const struct destination *d);
+/* target.c: where a destination's hosts are */
+/* Finds its site, and runs it again. */
 void targets_resolve(struct destination *d);
-/* The first that is not known to be bad, or NULL. */
-struct target *targets_choose(struct destination *d);
-struct target *targets_find(struct destination *d, const struct sockaddr_storage *address);
+void targets_free(struct target *targets, unsigned count);
+struct target *targets_find(struct target *targets, unsigned count,
+                            const struct sockaddr_storage *address);
 bool target_is_at(const struct target *target, const struct sockaddr_storage *address);
-void targets_clear(struct destination *d);
+
+/* site.c */
+/* The site with these targets, which it takes over, for the destination to be attached to. */
+void site_attach(struct destination *d, struct span key, struct target *targets, unsigned count);
+void site_detach(struct destination *d);
+/* The destination has ready jobs. */
+void site_offer(struct destination *d);
+/* It has none any more, or is not to send them. */
+void site_withdraw(struct destination *d);
+/* Goes on with it: gives jobs to connections, opens some, or waits. May end destinations and
+ * itself, but not while a call of it is on the stack. */
+void site_run(struct site *site);
+/* A job that it has had under way is over: recorded, or back in its line. */
+void site_job_over(struct job *job);
+/* A connection that has been opened is served no more, and this is why. */
+void site_failed(struct site *site, const struct sockaddr_storage *address,
+                 const struct status *why);
+/* A new configuration. */
+void sites_reshape(struct scheduler *s);
+/* At the end, when their connections have gone. */
+void sites_forget(struct scheduler *s);
 
 /* connection.c */
-/* With a job it is for that one first (detour.c). */
-void connection_open(struct destination *d, struct target *target, struct job *detour);
+/* For a connection that the budget has granted. With a job it is for that one first (detour.c). */
+void connection_open(struct site *site, struct target *target, struct job *detour);
 void connection_use(struct connection *c, struct job *job);
 /* For the stop: ends every connection on which nothing is in doubt. Idle ones say QUIT; a second
  * call ends those that still wait for its answer. */
-void connections_stop(struct destination *d);
+void connections_stop(struct site *site);
 
 /* detour.c */
 /* The host has declined the attempt. False where no other is left to try: the statuses tell the
@@ -247,7 +357,8 @@ bool detour_begin(struct job *job, struct connection *c);
 void detour_go_on(struct job *job);
 
 /* load.c */
-void load_start(struct destination *d);
+/* At most `room` of them. */
+void load_start(struct destination *d, unsigned room);
 /* A group leaves memory while a load of its destination is under way. */
 void load_forget(struct load *load, uint64_t id, uint32_t group);
 

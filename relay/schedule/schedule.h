@@ -18,11 +18,13 @@
 #include <stdatomic.h>
 
 struct scheduler;
+struct budgets;
 
 /* All schedulers of the process; made before the loops run, constant afterwards. */
 struct schedule_set {
     unsigned count;
     struct scheduler **members;
+    struct budgets *budgets;     /* what each site takes of all of them together */
     _Atomic uint64_t body_bytes; /* of all jobs in memory */
 };
 
@@ -34,6 +36,9 @@ struct schedule_options {
     struct schedule_set *set;
     uint64_t seed;
 };
+
+struct budgets *budgets_create(void);
+void budgets_free(struct budgets *all);
 
 /* Before its loop runs; its configuration comes by schedule_configure. */
 struct scheduler *schedule_create(const struct schedule_options *options);

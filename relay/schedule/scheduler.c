@@ -5,7 +5,8 @@
 
 struct scheduler *schedule_owner(const struct schedule_set *set, struct span key)
 {
-    uint64_t hash = span_hash(key);
+    /* All tenants of a next hop have one owner: they share its connections. */
+    uint64_t hash = span_hash(route_destination_place(key));
 
     return set->members[((hash ^ (hash >> 32)) >> 12) % set->count];
 }
@@ -20,6 +21,7 @@ struct scheduler *schedule_create(const struct schedule_options *options)
     s->tls = options->tls;
     s->set = options->set;
     s->random = options->seed | 1;
+    list_init(&s->hungry);
     return s;
 }
 
@@ -27,6 +29,15 @@ void schedule_configure(struct scheduler *s, struct conf *conf)
 {
     conf_unref(s->conf);
     s->conf = conf_ref(conf);
+    shape_read(&s->shape, conf, SPAN(""), SPAN(""));
+    s->retry_longest = conf->retry_max;
+    for (unsigned i = 0; i < conf->destination_count; i++)
+        if (conf->destinations[i].retry_max > s->retry_longest)
+            s->retry_longest = conf->destinations[i].retry_max;
+    sites_reshape(s);
+    for (size_t i = 0; i < TABLE_BUCKETS; i++)
+        for (struct destination *d = s->destinations[i]; d != NULL; d = d->next)
+            d->site_expires = 0; /* its site may be another one now */
 }
 
 uint64_t scheduler_random(struct scheduler *s, uint64_t below)
@@ -37,14 +48,14 @@ uint64_t scheduler_random(struct scheduler *s, uint64_t below)
     return below ? s->random % below : 0;
 }
 
-uint64_t scheduler_retry_delay(struct scheduler *s, uint32_t n)
+uint64_t scheduler_retry_delay(struct scheduler *s, const struct shape *shape, uint32_t n)
 {
-    uint64_t delay = s->conf->retry_first;
+    uint64_t delay = shape->retry_first;
 
-    for (uint32_t i = 1; i < n && delay < s->conf->retry_max; i++)
+    for (uint32_t i = 1; i < n && delay < shape->retry_max; i++)
         delay *= 2;
-    if (delay > s->conf->retry_max)
-        delay = s->conf->retry_max;
+    if (delay > shape->retry_max)
+        delay = shape->retry_max;
     return delay + scheduler_random(s, delay / 10 + 1);
 }
 
@@ -63,10 +74,9 @@ struct destination *scheduler_destination(struct scheduler *s, struct span key)
     arena_init(&d->arena);
     arena_init(&d->failure_arena);
     d->key = arena_dup(&d->arena, key);
-    list_init(&d->ready);
-    list_init(&d->idle);
-    list_init(&d->members);
-    d->concurrency = 1;
+    line_init(&d->ready);
+    list_init(&d->hungry);
+    d->weight = 1;
     d->store_due = UINT64_MAX;
     *at = d;
     bump(&s->counters.destinations, 1);
@@ -82,7 +92,10 @@ void scheduler_forget_destination(struct destination *d)
         at = &(*at)->next;
     *at = d->next;
     timer_stop(s->loop, &d->wake);
-    targets_clear(d);
+    list_remove(&d->hungry);
+    if (d->site != NULL)
+        site_detach(d);
+    targets_free(d->found, d->found_count);
     arena_fini(&d->failure_arena);
     arena_fini(&d->arena);
     free(d);
@@ -119,48 +132,39 @@ struct job *job_create(struct scheduler *owner, struct queue_message *message,
     return job;
 }
 
-static int priority_of(const struct list *line)
-{
-    return container_of(line, const struct job, line)->message->priority;
-}
-
-/* RFC 6710: higher ones first, each priority in the order of arrival. Where all are the same, as
- * mostly, this looks at one job. */
-static void line_up(struct job *job)
-{
-    struct list *line = &job->destination->ready, *at = line;
-
-    while (at->prev != line && priority_of(at->prev) < job->message->priority)
-        at = at->prev;
-    list_insert_before(at, &job->line);
-    job->destination->ready_count++;
-}
-
-void job_line_up_first(struct job *job)
-{
-    struct list *line = &job->destination->ready, *at = line->next;
-
-    while (at != line && priority_of(at) > job->message->priority)
-        at = at->next;
-    list_insert_before(at, &job->line);
-    job->destination->ready_count++;
-}
-
 void job_enlist(struct job *job, struct destination *d)
 {
     struct scheduler *s = job->owner;
     struct job **bucket = &s->jobs[job_bucket(job->message->id, job->group->number)];
 
-    if (d->next_hop_text.len == 0)
+    if (d->next_hop_text.len == 0) {
         d->next_hop_text = arena_dup(&d->arena, job->group->next_hop);
+        d->tenant = arena_dup(&d->arena, job->message->tenant);
+        d->weight = conf_tenant_weight(s->conf, d->tenant);
+    }
     job->destination = d;
     job->next = *bucket;
     *bucket = job;
     d->job_count++;
     atomic_fetch_add(&s->set->body_bytes, buf_len(&job->message->body));
     bump(&s->counters.jobs, 1);
+    s->job_count++;
     job->state = JOB_READY;
-    line_up(job);
+    line_append(&d->ready, job);
+    if (heap_is_linked(&d->turn))
+        d->site->ready_count++;
+}
+
+void job_unline(struct job *job)
+{
+    struct destination *d = job->destination;
+
+    line_remove(&d->ready, job);
+    if (!heap_is_linked(&d->turn))
+        return;
+    d->site->ready_count--;
+    if (d->ready.count == 0)
+        site_withdraw(d);
 }
 
 void job_free(struct job *job)
@@ -173,11 +177,10 @@ void job_free(struct job *job)
         while (*at != job)
             at = &(*at)->next;
         *at = job->next;
-        if (list_is_linked(&job->line)) {
-            list_remove(&job->line);
-            d->ready_count--;
-        }
+        if (list_is_linked(&job->line))
+            job_unline(job);
         d->job_count--;
+        s->job_count--;
         if (d->load != NULL)
             load_forget(d->load, job->message->id, job->group->number);
         atomic_fetch_sub(&s->set->body_bytes, buf_len(&job->message->body));
@@ -188,6 +191,7 @@ void job_free(struct job *job)
     free(job->sent);
     free(job->statuses);
     free(job);
+    destinations_feed(s);
 }
 
 struct farewell {
@@ -203,6 +207,7 @@ static void depart(struct job *job, uint64_t due)
 
     if (due != UINT64_MAX)
         destination_note_due(d, due);
+    site_job_over(job);
     job_free(job);
     destination_run(d);
 }
@@ -265,7 +270,8 @@ static void on_arrival(struct call *call)
         return;
     }
     struct destination *d = scheduler_destination(s, job->group->destination);
-    bool room = d->job_count < s->conf->window_per_destination &&
+    bool room = d->job_count + d->loading < s->conf->window_per_destination &&
+                s->job_count < s->conf->queue_jobs_max / s->set->count &&
                 atomic_load(&s->set->body_bytes) < s->conf->queue_memory_max;
     bool in_turn = d->store_due == UINT64_MAX || d->store_due > clock_steady_ms();
 
@@ -323,8 +329,8 @@ void scheduler_check_stopped(struct scheduler *s)
 static void stop_connections(struct scheduler *s)
 {
     for (size_t i = 0; i < TABLE_BUCKETS; i++)
-        for (struct destination *d = s->destinations[i]; d != NULL; d = d->next)
-            connections_stop(d);
+        for (struct site *site = s->sites[i]; site != NULL; site = site->next)
+            connections_stop(site);
 }
 
 static void on_stop_timer(struct timer *timer)
@@ -354,6 +360,7 @@ void schedule_free(struct scheduler *s)
     for (size_t i = 0; i < TABLE_BUCKETS; i++)
         while (s->destinations[i] != NULL)
             scheduler_forget_destination(s->destinations[i]);
+    sites_forget(s);
     for (struct quarantined *q = s->quarantine, *next; q != NULL; q = next) {
         next = q->next;
         free(q);

@@ -171,6 +171,7 @@ static void on_reported(struct call *call)
         .conf = st->conf,
         .recipient = path,
         .domain = ascii,
+        .tenant = dsn->tenant,
         .arena = &dsn->arena,
         .call.done = on_routed,
     };

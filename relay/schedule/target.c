@@ -1,4 +1,5 @@
-/* Where a destination's hosts are: written addresses, host names, or the MX of a domain. */
+/* Where a destination's hosts are (written addresses, host names, or the MX of a domain), and so
+ * which site it belongs to. */
 #include "schedule/private.h"
 
 #include "proto/ip.h"
@@ -10,24 +11,13 @@ enum {
     WRITTEN_FRESH_MS = 3600000, /* a list of written addresses never changes */
 };
 
-static void target_fini(struct target *target)
+void targets_free(struct target *targets, unsigned count)
 {
-    free(target->host);
-    tls_session_free(target->resume);
-}
-
-void targets_clear(struct destination *d)
-{
-    for (unsigned i = 0; i < d->target_count; i++)
-        target_fini(&d->targets[i]);
-    free(d->targets);
-    d->targets = NULL;
-    d->target_count = 0;
-}
-
-bool targets_are_fresh(const struct destination *d)
-{
-    return d->target_count > 0 && !d->resolving && loop_now(d->owner->loop) < d->targets_expire;
+    for (unsigned i = 0; i < count; i++) {
+        free(targets[i].host);
+        tls_session_free(targets[i].resume);
+    }
+    free(targets);
 }
 
 bool target_is_at(const struct target *target, const struct sockaddr_storage *address)
@@ -35,30 +25,22 @@ bool target_is_at(const struct target *target, const struct sockaddr_storage *ad
     return memcmp(&target->address, address, sizeof *address) == 0;
 }
 
-struct target *targets_find(struct destination *d, const struct sockaddr_storage *address)
+struct target *targets_find(struct target *targets, unsigned count,
+                            const struct sockaddr_storage *address)
 {
-    for (unsigned i = 0; i < d->target_count; i++)
-        if (target_is_at(&d->targets[i], address))
-            return &d->targets[i];
-    return NULL;
-}
-
-struct target *targets_choose(struct destination *d)
-{
-    uint64_t now = loop_now(d->owner->loop);
-
-    for (unsigned i = 0; i < d->target_count; i++)
-        if (d->targets[i].bad_until <= now)
-            return &d->targets[i];
+    for (unsigned i = 0; i < count; i++)
+        if (target_is_at(&targets[i], address))
+            return &targets[i];
     return NULL;
 }
 
 static void add_target(struct destination *d, const char *host,
                        const struct sockaddr_storage *address)
 {
-    if (d->target_count == TARGETS_MAX || targets_find(d, address) != NULL)
+    if (d->found_count == TARGETS_MAX)
         return;
-    d->targets[d->target_count++] = (struct target){.host = mem_strdup(host), .address = *address};
+    d->found = mem_realloc(d->found, (d->found_count + 1) * sizeof *d->found);
+    d->found[d->found_count++] = (struct target){.host = mem_strdup(host), .address = *address};
 }
 
 static void add_resolved(struct destination *d, const struct resolver_target *resolved,
@@ -128,20 +110,83 @@ static const struct status unreadable = {
 
 static void resolve_next(struct destination *d);
 
+static int compare_hosts(const void *a, const void *b)
+{
+    return strcmp(((const struct target *)a)->host, ((const struct target *)b)->host);
+}
+
+/* Names the hosts, whatever their order, where they are the MX of a domain: another domain with the
+ * same ones, and the same way to treat them, is the same site. Any other next hop is its own. */
+static void name_site(const struct destination *d, struct buf *out)
+{
+    struct span host = span_cstr(d->found[0].host), domain = d->next_hop.hosts[0].name, rest;
+    const char *last = "";
+
+    if (!d->next_hop.use_mx) {
+        buf_add(out, d->next_hop_text);
+    } else {
+        struct target *sorted = mem_alloc(d->found_count * sizeof *sorted);
+        memcpy(sorted, d->found, d->found_count * sizeof *sorted);
+        qsort(sorted, d->found_count, sizeof *sorted, compare_hosts);
+        for (unsigned i = 0; i < d->found_count; i++) {
+            if (strcmp(sorted[i].host, last) != 0)
+                buf_addf(out, "%s%s", i ? "," : "mx-hosts:", sorted[i].host);
+            last = sorted[i].host;
+        }
+        free(sorted);
+        span_split(d->next_hop_text, ';', &rest);
+        buf_addf(out, ":%u;%.*s", d->next_hop.hosts[0].port, SPAN_ARG(rest));
+    }
+    struct span shape = shape_name(d->owner->conf, host, domain);
+    if (shape.len > 0)
+        buf_addf(out, ";shape=%.*s", SPAN_ARG(shape));
+}
+
+/* Two hosts may have one address. */
+static void drop_twins(struct destination *d)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < d->found_count; i++) {
+        if (targets_find(d->found, kept, &d->found[i].address) == NULL)
+            d->found[kept++] = d->found[i];
+        else
+            free(d->found[i].host);
+    }
+    d->found_count = kept;
+}
+
+static void find_site(struct destination *d)
+{
+    struct buf key;
+
+    buf_init(&key, 0);
+    name_site(d, &key);
+    drop_twins(d);
+    site_attach(d, buf_span(&key), d->found, d->found_count);
+    buf_fini(&key);
+    d->found = NULL;
+    d->found_count = 0;
+}
+
 static void resolved(struct destination *d)
 {
+    struct job *job;
+
     d->resolving = false;
-    if (d->target_count == 0) {
-        const struct status *why = d->resolve_failure.code != 0 ? &d->resolve_failure : &unreadable;
-        if (status_is_permanent(why)) {
-            while (!list_is_empty(&d->ready)) {
-                struct job *job = container_of(d->ready.next, struct job, line);
-                job_conclude(job, why);
-            }
-        } else {
-            destination_back_off(d, why);
-        }
+    if (d->found_count > 0) {
+        find_site(d);
+        destination_run(d);
+        return;
     }
+    const struct status *why = d->resolve_failure.code != 0 ? &d->resolve_failure : &unreadable;
+    if (!status_is_permanent(why)) {
+        destination_back_off(d, why);
+        return;
+    }
+    site_withdraw(d);
+    while ((job = line_take(&d->ready)) != NULL)
+        job_conclude(job, why);
     destination_run(d);
 }
 
@@ -157,8 +202,8 @@ static void on_answer(struct call *call)
     for (unsigned i = 0; i < answer->target_count; i++)
         add_resolved(d, &answer->targets[i], host->port);
     if (answer->outcome == RESOLVER_OK) {
-        if (answer->expires < d->targets_expire)
-            d->targets_expire = answer->expires;
+        if (answer->expires < d->site_expires)
+            d->site_expires = answer->expires;
     } else if (d->resolve_failure.code == 0 || !status_is_permanent(&d->resolve_failure) ||
                answer->outcome == RESOLVER_TEMPFAIL) {
         /* As long as one of the hosts may come back nothing is permanent. */
@@ -200,17 +245,15 @@ static void resolve_next(struct destination *d)
 
 void targets_resolve(struct destination *d)
 {
-    targets_clear(d);
-    arena_fini(&d->failure_arena);
-    d->failure = (struct status){0};
+    if (d->resolving)
+        return;
     if (!route_next_hop_parse(d->next_hop_text, &d->next_hop)) {
         destination_back_off(d, &unreadable);
-        destination_run(d);
         return;
     }
-    d->resolve_failure = (struct status){0};
-    d->targets = mem_zalloc((TARGETS_MAX + 1) * sizeof *d->targets);
-    d->targets_expire = loop_now(d->owner->loop) + WRITTEN_FRESH_MS;
+    arena_fini(&d->failure_arena);
+    d->failure = d->resolve_failure = (struct status){0};
+    d->site_expires = loop_now(d->owner->loop) + WRITTEN_FRESH_MS;
     d->resolving = true;
     d->resolving_host = 0;
     resolve_next(d);

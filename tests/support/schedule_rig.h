@@ -41,8 +41,9 @@ static inline void schedule_rig_make_scheduler(struct schedule_rig *rig)
                                                                 .tls = rig->tls,
                                                                 .set = &rig->set,
                                                                 .seed = 1});
+    rig->set =
+        (struct schedule_set){.count = 1, .members = &rig->scheduler, .budgets = budgets_create()};
     schedule_configure(rig->scheduler, rig->conf);
-    rig->set = (struct schedule_set){.count = 1, .members = &rig->scheduler};
 }
 
 /* The peer does not listen yet. Notifications are held, so that they stay to be looked at. */
@@ -92,6 +93,7 @@ static inline void schedule_rig_free_scheduler(struct schedule_rig *rig)
     }
     assert_int_equal(atomic_load(&schedule_counters(rig->scheduler)->connections), 0);
     schedule_free(rig->scheduler);
+    budgets_free(rig->set.budgets);
     rig->has_stopped = false;
 }
 

@@ -118,17 +118,28 @@ static void test_destinations(void **state)
 
     (void)state;
     arena_init(&arena);
-    assert_span(route_destination(&arena, SPAN("mx:a.test:25;tls=none")), "mx:a.test:25;tls=none");
+    struct span hop = SPAN("mx:a.test:25;tls=none");
+    assert_span(route_destination(&arena, hop, SPAN_NONE), "mx:a.test:25;tls=none");
+    struct span key = route_destination(&arena, hop, SPAN("b c"));
+    assert_span(key, "mx:a.test:25;tls=none;tenant=b c");
+    assert_span(route_destination_place(key), "mx:a.test:25;tls=none");
+    assert_span(route_destination_place(hop), "mx:a.test:25;tls=none");
     for (int i = 0; i < 2; i++) {
         memset(text[i], 'x', sizeof text[i]);
         text[i][599] = (char)('0' + i);
     }
-    struct span one = route_destination(&arena, span_of(text[0], 600));
-    struct span two = route_destination(&arena, span_of(text[1], 600));
-    assert_int_equal(one.len, ROUTE_DESTINATION_MAX);
-    assert_false(span_equal(one, two));
-    assert_true(span_equal(one, route_destination(&arena, span_of(text[0], 600))));
-    assert_int_equal(route_destination(&arena, span_of(text[0], 255)).len, 255);
+    struct span one = span_of(text[0], 600), two = span_of(text[1], 600);
+    struct span keys[] = {route_destination(&arena, one, one), route_destination(&arena, one, two),
+                          route_destination(&arena, two, one),
+                          route_destination(&arena, two, SPAN_NONE)};
+    for (int i = 0; i < 4; i++) {
+        assert_true(keys[i].len <= ROUTE_DESTINATION_MAX);
+        for (int other = 0; other < i; other++)
+            assert_false(span_equal(keys[i], keys[other]));
+    }
+    assert_true(span_equal(keys[0], route_destination(&arena, one, one)));
+    assert_true(span_equal(route_destination_place(keys[0]), route_destination_place(keys[1])));
+    assert_true(span_equal(route_destination_place(keys[2]), keys[3]));
     arena_fini(&arena);
 }
 

@@ -15,6 +15,7 @@ static struct queue_message *make_message(struct schedule_rig *rig, const char *
 static void be_patient(struct schedule_rig *rig)
 {
     rig->conf->retry_first = rig->conf->retry_max = HOUR_MS;
+    schedule_configure(rig->scheduler, rig->conf);
 }
 
 static void restart(struct schedule_rig *rig)

@@ -1,0 +1,435 @@
+/* A site's life: its connections, whose turn it is, and when it is left alone. */
+#include "schedule/private.h"
+
+#include <stdlib.h>
+
+enum {
+    BAD_MS = 60000,     /* how long a host that failed is passed over while others answer */
+    CROWDED_MS = 100,   /* until the next look whether the process may connect again */
+    LINGER_MS = 600000, /* what was learnt of a site is kept this long, */
+    HOUR_MS = 3600000,  /* or until slow rates have filled up */
+    DAY_MS = 86400000,
+    COST = 65536, /* of a turn; a byte costs one more */
+};
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+static struct site **find(struct scheduler *s, struct span key)
+{
+    struct site **at = &s->sites[span_hash(key) % TABLE_BUCKETS];
+
+    while (*at != NULL && !span_equal((*at)->key, key))
+        at = &(*at)->next;
+    return at;
+}
+
+static void on_wake(struct timer *timer);
+
+static void on_room(struct call *call)
+{
+    struct site *site = container_of(call, struct site, waiter.call);
+
+    site->waiting = false;
+    site_run(site);
+}
+
+static struct span first_host(const struct target *targets, unsigned count)
+{
+    return count > 0 ? span_cstr(targets[0].host) : SPAN("");
+}
+
+static struct site *create(struct destination *d, struct span key, const struct target *targets,
+                           unsigned count)
+{
+    struct scheduler *s = d->owner;
+    struct site *site = mem_zalloc(sizeof *site);
+
+    site->owner = s;
+    arena_init(&site->arena);
+    arena_init(&site->failure_arena);
+    site->key = arena_dup(&site->arena, key);
+    struct span text = arena_dup(&site->arena, d->next_hop_text);
+    route_next_hop_parse(text, &site->next_hop);
+    site->domain = site->next_hop.hosts[0].name;
+    list_init(&site->idle);
+    list_init(&site->members);
+    heap_init(&site->turns);
+    list_init(&site->waiter.link);
+    list_init(&site->waiter.call.link);
+    site->waiter.loop = s->loop;
+    site->waiter.call.done = on_room;
+    shape_read(&site->shape, s->conf, first_host(targets, count), site->domain);
+    site->budget = budget_get(s->set->budgets, site->key, &site->shape.limits);
+    *find(s, site->key) = site;
+    return site;
+}
+
+static void forget(struct site *site)
+{
+    *find(site->owner, site->key) = site->next;
+    timer_stop(site->owner->loop, &site->wake);
+    if (site->waiting)
+        budget_wait_cancel(site->budget, &site->waiter);
+    targets_free(site->targets, site->target_count);
+    budget_unref(site->budget);
+    heap_fini(&site->turns);
+    arena_fini(&site->failure_arena);
+    arena_fini(&site->arena);
+    free(site);
+}
+
+void sites_forget(struct scheduler *s)
+{
+    for (size_t i = 0; i < TABLE_BUCKETS; i++)
+        while (s->sites[i] != NULL)
+            forget(s->sites[i]);
+}
+
+static bool is_needed(const struct site *site)
+{
+    return site->destinations > 0 || site->connections > 0 || site->under_way > 0 || site->waiting;
+}
+
+/* Nobody needs it now; what is known of it still counts for a while. */
+static void linger(struct site *site)
+{
+    const uint64_t *rates = site->shape.limits.rates;
+    uint64_t most = rates[BUDGET_DAY] ? DAY_MS : rates[BUDGET_HOUR] ? HOUR_MS : LINGER_MS;
+
+    if (site->destinations == 0 && site->waiting && budget_wait_cancel(site->budget, &site->waiter))
+        site->waiting = false;
+    if (is_needed(site))
+        return;
+    timer_start(site->owner->loop, &site->wake, most, on_wake);
+}
+
+static void on_wake(struct timer *timer)
+{
+    struct site *site = container_of(timer, struct site, wake);
+
+    if (is_needed(site))
+        site_run(site);
+    else
+        forget(site);
+}
+
+void sites_reshape(struct scheduler *s)
+{
+    for (size_t i = 0; i < TABLE_BUCKETS; i++) {
+        for (struct site *site = s->sites[i]; site != NULL; site = site->next) {
+            shape_read(&site->shape, s->conf, first_host(site->targets, site->target_count),
+                       site->domain);
+            budget_limit(site->budget, &site->shape.limits);
+        }
+    }
+}
+
+/* ---- its destinations --------------------------------------------------------------------- */
+
+/* What is known of a host whose address stays is kept. */
+static void take_targets(struct site *site, struct target *targets, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct target *old = targets_find(site->targets, site->target_count, &targets[i].address);
+        if (old == NULL)
+            continue;
+        targets[i].bad_until = old->bad_until;
+        targets[i].resume = old->resume;
+        old->resume = NULL;
+    }
+    targets_free(site->targets, site->target_count);
+    site->targets = targets;
+    site->target_count = count;
+}
+
+void site_attach(struct destination *d, struct span key, struct target *targets, unsigned count)
+{
+    struct site *site = *find(d->owner, key);
+
+    if (site == NULL)
+        site = create(d, key, targets, count);
+    take_targets(site, targets, count);
+    if (d->site == site)
+        return;
+    if (d->site != NULL)
+        site_detach(d);
+    d->site = site;
+    site->destinations++;
+    budget_restore(site->budget, d->failures);
+    d->failures = 0;
+}
+
+void site_detach(struct destination *d)
+{
+    struct site *site = d->site;
+
+    site_withdraw(d);
+    d->site = NULL;
+    site->destinations--;
+    linger(site);
+}
+
+void site_offer(struct destination *d)
+{
+    struct site *site = d->site;
+
+    if (!heap_is_linked(&d->turn)) {
+        /* Time in which it had nothing to send is not saved up. */
+        if (d->spent < site->turn)
+            d->spent = site->turn;
+        heap_insert(&site->turns, &d->turn, d->spent);
+        site->ready_count += d->ready.count;
+    }
+    site_run(site);
+}
+
+void site_withdraw(struct destination *d)
+{
+    if (d->site == NULL || !heap_is_linked(&d->turn))
+        return;
+    d->site->ready_count -= d->ready.count;
+    heap_remove(&d->site->turns, &d->turn);
+}
+
+/* ---- running ------------------------------------------------------------------------------ */
+
+static struct target *choose_target(const struct site *site)
+{
+    uint64_t now = loop_now(site->owner->loop);
+
+    for (unsigned i = 0; i < site->target_count; i++)
+        if (site->targets[i].bad_until <= now)
+            return &site->targets[i];
+    return NULL;
+}
+
+/* For each connection one job may be on its way and one being recorded: what a kill can make be
+ * sent twice is never more than that. */
+static bool has_turn(const struct site *site)
+{
+    return site->under_way < 2 * site->shape.limits.connections;
+}
+
+static uint64_t cost_of(const struct destination *d, const struct job *job)
+{
+    return (COST + job->message->size) / d->weight;
+}
+
+/* The next one of the destination whose turn it is. */
+static struct job *take_next(struct site *site)
+{
+    struct destination *d = container_of(heap_top(&site->turns), struct destination, turn);
+    struct job *job = line_take(&d->ready);
+
+    site->turn = d->spent;
+    d->spent += cost_of(d, job);
+    site->ready_count--;
+    site->under_way++;
+    job->site = site;
+    if (d->ready.count == 0)
+        heap_remove(&site->turns, &d->turn);
+    else
+        heap_move(&site->turns, &d->turn, d->spent);
+    return job;
+}
+
+static void give(struct site *site)
+{
+    struct job *job = take_next(site);
+    struct destination *d = job->destination;
+
+    if (job_is_late(job)) {
+        budget_refund(site->budget);
+        job_give_up(job, NULL);
+    } else {
+        connection_use(container_of(list_pop(&site->idle), struct connection, link), job);
+    }
+    destination_refill(d);
+}
+
+static void leave_all(struct site *site, uint64_t until, uint32_t failures)
+{
+    static const struct status unreachable = {
+        .code = 451, .enhanced = {4, 4, 1}, .text = {"None of its hosts could be reached", 34}};
+    const struct status *why = site->failure.code != 0 ? &site->failure : &unreachable;
+    struct heap_node *top;
+
+    while ((top = heap_top(&site->turns)) != NULL) {
+        struct destination *d = container_of(top, struct destination, turn);
+        site_withdraw(d);
+        destination_leave(d, until, failures, why);
+    }
+}
+
+/* Nothing can be sent until then. */
+static void hold(struct site *site, enum budget_answer why, uint64_t until)
+{
+    uint64_t now = loop_now(site->owner->loop);
+    struct budget_state state;
+
+    if (why == BUDGET_RATE) {
+        timer_start(site->owner->loop, &site->wake, until > now ? until - now : 1, on_wake);
+        return;
+    }
+    budget_state(site->budget, &state);
+    leave_all(site, until, state.failures);
+}
+
+static void wait_for_room(struct site *site)
+{
+    /* With a connection of its own it comes here again anyway. */
+    if (site->waiting || site->connections > 0)
+        return;
+    site->waiting = true;
+    budget_wait(site->budget, &site->waiter);
+}
+
+static uint64_t delay_of(void *context, uint32_t failures)
+{
+    struct site *site = context;
+
+    return scheduler_retry_delay(site->owner, &site->shape, failures);
+}
+
+static void log_back_off(const struct site *site, uint32_t failures, uint64_t until)
+{
+    struct log_line line;
+
+    if (!log_begin(&line, LOG_WARN, "destination-backs-off"))
+        return;
+    log_span(&line, "destination", site->key);
+    log_u64(&line, "failures", failures);
+    log_u64(&line, "seconds", (until - loop_now(site->owner->loop) + 999) / 1000);
+    log_span(&line, "by", site->failure.by);
+    log_span(&line, "text", site->failure.text);
+    log_end(&line);
+}
+
+static void back_off(struct site *site)
+{
+    uint64_t until;
+    uint32_t failures =
+        budget_back_off(site->budget, loop_now(site->owner->loop), delay_of, site, &until);
+
+    for (unsigned i = 0; i < site->target_count; i++)
+        site->targets[i].bad_until = 0; /* the back-off stands for all of them */
+    log_back_off(site, failures, until);
+    leave_all(site, until, failures);
+}
+
+static bool has_rate(const struct site *site)
+{
+    for (unsigned i = 0; i < BUDGET_RATES; i++)
+        if (site->shape.limits.rates[i] != 0)
+            return true;
+    return false;
+}
+
+/* False where the process has as many connections as it may. */
+static bool has_room(const struct site *site)
+{
+    const struct scheduler *s = site->owner;
+
+    return atomic_load(&s->counters.connections) <
+           (s->conf->connections_max + s->set->count - 1) / s->set->count;
+}
+
+static void open_connections(struct site *site)
+{
+    uint64_t now = loop_now(site->owner->loop), until;
+    /* Where a rate holds, each connection waits for leave: one more is enough at a time. */
+    unsigned most = has_rate(site) ? 1 : site->ready_count;
+
+    while (site->opening < most) {
+        struct target *target = choose_target(site);
+        if (target == NULL) {
+            if (site->connections == 0)
+                back_off(site);
+            return;
+        }
+        if (!has_room(site)) {
+            timer_start(site->owner->loop, &site->wake, CROWDED_MS, on_wake);
+            return;
+        }
+        enum budget_answer answer = budget_look(site->budget, now, &until);
+        if (answer == BUDGET_YES)
+            answer = budget_connect(site->budget, now, &until);
+        if (answer == BUDGET_FULL)
+            wait_for_room(site);
+        else if (answer != BUDGET_YES)
+            hold(site, answer, until);
+        if (answer != BUDGET_YES)
+            return;
+        connection_open(site, target, NULL);
+    }
+}
+
+static void serve(struct site *site)
+{
+    uint64_t until;
+
+    while (site->ready_count > 0 && !list_is_empty(&site->idle) && has_turn(site)) {
+        enum budget_answer answer = budget_spend(site->budget, loop_now(site->owner->loop), &until);
+        if (answer != BUDGET_YES) {
+            hold(site, answer, until);
+            return;
+        }
+        give(site);
+    }
+    if (site->ready_count > 0 && has_turn(site))
+        open_connections(site);
+}
+
+void site_run(struct site *site)
+{
+    struct scheduler *s = site->owner;
+
+    if (site->running || s->is_stopping || queue_is_broken(s->queue))
+        return;
+    site->running = true;
+    serve(site);
+    site->running = false;
+    linger(site);
+}
+
+/* ---- what comes of it --------------------------------------------------------------------- */
+
+void site_job_over(struct job *job)
+{
+    struct site *site = job->site;
+
+    if (site == NULL)
+        return;
+    job->site = NULL;
+    site->under_way--;
+    site_run(site);
+}
+
+static void keep_failure(struct site *site, const struct status *why)
+{
+    arena_fini(&site->failure_arena);
+    site->failure = status_dup(&site->failure_arena, why);
+}
+
+/* The host was not reached, or serves nobody for now. While other connections are served it only
+ * takes no more than these; otherwise the next host is tried, and behind the last one it waits. */
+void site_failed(struct site *site, const struct sockaddr_storage *address,
+                 const struct status *why)
+{
+    uint64_t now = loop_now(site->owner->loop);
+    struct target *target = targets_find(site->targets, site->target_count, address);
+    struct budget_state state;
+
+    if (target != NULL)
+        target->bad_until = now + BAD_MS;
+    keep_failure(site, why);
+    if (choose_target(site) != NULL)
+        return;
+    budget_state(site->budget, &state);
+    if (state.connections <= site->opening) {
+        back_off(site);
+    } else if (target != NULL) {
+        target->bad_until = 0;
+        budget_narrow(site->budget, now, state.connections - site->opening);
+    }
+}
