@@ -50,6 +50,7 @@ TABLE = (
     Row("queue/ctl", (BASE, PROTO, CONF, AUTH, "queue/queue.h", "relay/guard/guard.h"), JANSSON),
     Row("sendmail", (BASE, PROTO, CONF)),
     Row("relay/recipients", (BASE, PROTO)),
+    Row("relay/rules", (BASE, PROTO)),
     Row("relay/receive", (*MIDDLE, RECIPIENTS)),
     Row("relay/route", MIDDLE),
     # An attempt is what the scheduler schedules: it alone drives deliver/.
