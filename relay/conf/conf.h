@@ -1,10 +1,10 @@
 /*
  * conf: relay.conf as an immutable, reference-counted snapshot.
  *
- * The keys are rows of one table (schema.c): name, type, unit, default, range, reloadable, help.
- * The loader, `smarthopd -t`, the sample file's check and relay.conf(5) come from it. A reload
- * makes a new snapshot; whoever holds the old one keeps it until it lets go. A snapshot never
- * changes, so any thread may read it.
+ * The keys are rows of one table (schema.c, schema_sections.c): name, type, unit, default, range,
+ * reloadable, help. The loader, `smarthopd -t`, the sample file's check and relay.conf(5) come from
+ * it. A reload makes a new snapshot; whoever holds the old one keeps it until it lets go. A
+ * snapshot never changes, so any thread may read it.
  */
 #ifndef SMARTHOP_CONF_CONF_H
 #define SMARTHOP_CONF_CONF_H

@@ -1,0 +1,317 @@
+/* The keys of the sections. */
+#include "conf/schema_rows.h"
+
+static const char *const listener_tls[] = {"none", "starttls", "implicit", NULL};
+static const char *const listener_roles[] = {"relay", "submission", "lmtp", NULL};
+static const char *const route_protocols[] = {"smtp", "lmtp", NULL};
+static const char *const client_certificates[] = {"no", "ask", "require", NULL};
+static const char *const route_tls[] = {"none", "opportunistic", "required", NULL};
+
+static const struct conf_key listener_keys[] = {
+    {.name = "address",
+     LIST(conf_listener, addresses, address_count),
+     .type = CONF_ADDRESSES,
+     .standard = "",
+     .example = "\"127.0.0.1:25\", \"[::1]:25\"",
+     .min = 1,
+     .max = 256,
+     .is_required = true,
+     .help = "Where to listen: \"127.0.0.1:25\" or \"[::1]:25\". Port 0: any free port; the log "
+             "tells which."},
+    {FIELD(conf_listener, tls), .type = CONF_ENUM, .standard = "none", .words = listener_tls,
+     .help = "none; starttls: offered; implicit: from the first byte."},
+    {FIELD(conf_listener, role), .type = CONF_ENUM, .standard = "relay", .words = listener_roles,
+     .help = "relay: for servers and relay_networks; submission: for users, who must log in before "
+             "MAIL, and whose messages get the Date, Message-ID and From that they lack; lmtp: as "
+             "relay, by LMTP (RFC 2033), not on port 25."},
+    {.name = "relay_networks",
+     LIST(conf_listener, relay_networks.items, relay_networks.count),
+     .given_offset = offsetof(struct conf_listener, has_relay_networks),
+     .type = CONF_NETWORKS,
+     .standard = "",
+     .max = LIST_MAX,
+     .example = "\"10.0.0.0/8\"",
+     .inherits = true,
+     .reloadable = true,
+     .help = "Clients that may send mail to any domain by this listener, instead of the global "
+             "relay_networks. None: nobody may."},
+    {.name = "relay_domains",
+     LIST(conf_listener, relay_domains.items, relay_domains.count),
+     .given_offset = offsetof(struct conf_listener, has_relay_domains),
+     .type = CONF_DOMAINS,
+     .standard = "",
+     .max = LIST_MAX,
+     .example = "\"example.org\", \".example.net\"",
+     .inherits = true,
+     .reloadable = true,
+     .help = "Domains to which everybody may send mail by this listener, instead of the global "
+             "relay_domains. None: to none."},
+    {FIELD(conf_listener, auth), .type = CONF_BOOL, .standard = "no",
+     .help = "Offer AUTH. A user who has logged in may relay. Always so for submission."},
+    {FIELD(conf_listener, proxy), .type = CONF_BOOL, .standard = "no",
+     .help = "Every connection begins with a PROXY header, version 1 or 2, from proxy_networks."},
+    {FIELD(conf_listener, client_certificates), .type = CONF_ENUM, .standard = "no",
+     .words = client_certificates,
+     .help = "no: clients are not asked for a certificate; ask: they may show one, to relay by it "
+             "or to log in by it (EXTERNAL); require: without one that counts MAIL and AUTH are "
+             "refused with 530."},
+    {FIELD(conf_listener, client_ca), .type = CONF_PATH, .standard = "", .max = PATH_LENGTH_MAX,
+     .example = "var/tls/clients.pem", .reloadable = true,
+     .help = "Certificates of authorities, PEM: only client certificates that come from one of "
+             "these count. Empty: each counts, by its fingerprint alone; nothing that it says of "
+             "itself is believed."},
+    {.name = "relay_certificates",
+     LIST(conf_listener, relay_certificates, relay_certificate_count),
+     .type = CONF_IDENTITIES,
+     .standard = "",
+     .example = "\"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
+     .max = LIST_MAX,
+     .reloadable = true,
+     .help = "Clients that may relay by their certificate, as if they were in relay_networks: the "
+             "fingerprint of the certificate as a whole; with client_ca also \"dns:host\", which "
+             "the certificate must name as a dNSName (wildcards in it do not count), or \"*\" for "
+             "every certificate from there."},
+};
+
+static const struct conf_key certificate_keys[] = {
+    {FIELD(conf_certificate, certificate), .type = CONF_PATH, .standard = "",
+     .example = "var/tls/mail.pem", .min = 1, .max = PATH_LENGTH_MAX, .is_required = true,
+     .reloadable = true, .help = "The certificate chain, PEM."},
+    {FIELD(conf_certificate, key), .type = CONF_PATH, .standard = "", .example = "var/tls/mail.key",
+     .min = 1, .max = PATH_LENGTH_MAX, .is_required = true, .reloadable = true,
+     .help = "Its private key, PEM."},
+};
+
+static const struct conf_key credentials_keys[] = {
+    {FIELD(conf_credentials, user), .type = CONF_STRING, .standard = "",
+     .example = "relay@example.org", .min = 1, .max = CONF_USER_MAX, .is_required = true,
+     .reloadable = true, .help = "The name to log in with."},
+    {FIELD(conf_credentials, password), .type = CONF_STRING, .standard = "", .example = "secret",
+     .max = CONF_PASSWORD_MAX, .is_secret = true, .reloadable = true,
+     .help = "The password; or rather password_file."},
+    {FIELD(conf_credentials, password_file), .type = CONF_PATH, .standard = "",
+     .example = "provider.password", .max = PATH_LENGTH_MAX, .reloadable = true,
+     .help = "A file whose first line is the password, read at the start and at each reload. It "
+             "must not be readable by everybody."},
+};
+
+static const struct conf_key route_keys[] = {
+    {.name = "hosts",
+     LIST(conf_route, hosts, host_count),
+     .type = CONF_HOPS,
+     .standard = "",
+     .example = "\"[192.0.2.1]:25\", \"relay.example\"",
+     .min = 1,
+     .max = 256,
+     .is_choice = true,
+     .choice = CONF_ROUTE_HOSTS,
+     .reloadable = true,
+     .help =
+         "Hosts tried in this order: \"host\", \"host:port\", \"[192.0.2.1]:port\", "
+         "\"[2001:db8::1]:port\"; with protocol = lmtp also \"unix:/path\". Their addresses are "
+         "looked up, never their MX; brackets around a name change nothing."},
+    {.name = "mx",
+     .offset = offsetof(struct conf_route, mx_domain),
+     .type = CONF_DOMAIN,
+     .standard = "",
+     .example = "example.org",
+     .min = 1,
+     .max = DOMAIN_MAX,
+     .is_choice = true,
+     .choice = CONF_ROUTE_MX,
+     .reloadable = true,
+     .help = "Deliver to the MX hosts of this domain."},
+    {.name = "use_mx",
+     .type = CONF_MARK,
+     .standard = "",
+     .example = "yes",
+     .is_choice = true,
+     .choice = CONF_ROUTE_MX,
+     .reloadable = true,
+     .help = "Deliver to the MX hosts of the recipient's own domain."},
+    {.name = "reject",
+     .offset = offsetof(struct conf_route, text),
+     .type = CONF_STRING,
+     .standard = "",
+     .example = "5.7.1 no mail for this domain",
+     .min = 1,
+     .max = 400,
+     .is_choice = true,
+     .choice = CONF_ROUTE_REJECT,
+     .reloadable = true,
+     .help = "Refuse the recipient for good, with this enhanced status code and text."},
+    {.name = "discard",
+     .type = CONF_MARK,
+     .standard = "",
+     .example = "yes",
+     .is_choice = true,
+     .choice = CONF_ROUTE_DISCARD,
+     .reloadable = true,
+     .help = "Accept the mail and drop it."},
+    {.name = "hold",
+     .offset = offsetof(struct conf_route, text),
+     .type = CONF_STRING,
+     .standard = "",
+     .example = "moving house",
+     .min = 1,
+     .max = 400,
+     .is_choice = true,
+     .choice = CONF_ROUTE_HOLD,
+     .reloadable = true,
+     .help = "Keep the mail in the queue, for this reason, until an operator releases it."},
+    {FIELD(conf_route, port), .type = CONF_NUMBER, .standard = "25", .min = 1, .max = 65535,
+     .reloadable = true, .help = "The port of MX hosts, and of hosts written without one."},
+    {FIELD(conf_route, tls), .type = CONF_ENUM, .standard = "opportunistic", .words = route_tls,
+     .reloadable = true,
+     .help = "none: in clear; opportunistic: encrypted where the host offers it; required: "
+             "encrypted or not at all."},
+    {FIELD(conf_route, protocol), .type = CONF_ENUM, .standard = "smtp", .words = route_protocols,
+     .reloadable = true,
+     .help = "smtp; lmtp: the hosts are mail stores that take it by LMTP (RFC 2033) and answer for "
+             "each recipient."},
+    {FIELD(conf_route, xforward), .type = CONF_BOOL, .standard = "no", .reloadable = true,
+     .help = "Tell the hosts, where they list XFORWARD, from which client a message came. For a "
+             "content filter, or another relay of your own."},
+    {FIELD(conf_route, credentials), .type = CONF_STRING, .standard = "", .example = "provider",
+     .max = 64, .reloadable = true,
+     .help = "Log in at the hosts with the credentials of that name. Only with hosts. Unless "
+             "auth_without_tls says otherwise a host must show a certificate for its name; without "
+             "logging in nothing is sent to it."},
+    {FIELD(conf_route, auth_without_tls), .type = CONF_BOOL, .standard = "no", .reloadable = true,
+     .help = "Log in also where there is no TLS, or where the host's certificate is not verified. "
+             "The password is then open to whoever is on the way."},
+};
+
+#define RATE(period)                                                                               \
+    {                                                                                              \
+        FIELD(conf_destination, messages_per_##period),                                            \
+            .type = CONF_NUMBER, .unit = "messages", .standard = "0", .max = 1000 * MILLION,       \
+            .reloadable = true,                                                                    \
+            .help = "Messages sent in one " #period ", evenly spread. 0: as many as there are."    \
+    }
+
+static const struct conf_key destination_keys[] = {
+    {FIELD(conf_destination, connections), .type = CONF_NUMBER, .unit = "connections",
+     .standard = "0", .max = 10000, .reloadable = true,
+     .help = "Connections at a time. 0: connections_per_destination."},
+    {FIELD(conf_destination, messages_per_connection), .type = CONF_NUMBER, .unit = "messages",
+     .standard = "0", .max = MILLION, .reloadable = true,
+     .help = "Messages sent through one connection. 0: as everywhere."},
+    {FIELD(conf_destination, recipients_per_transaction), .type = CONF_NUMBER, .unit = "recipients",
+     .standard = "0", .max = 10000, .reloadable = true,
+     .help = "Recipients named in one transaction. 0: as everywhere."},
+    RATE(second),
+    RATE(minute),
+    RATE(hour),
+    RATE(day),
+    {FIELD(conf_destination, retry_first), .type = CONF_DURATION, .standard = "0", .max = DAYS,
+     .reloadable = true, .help = "The wait before the second try. 0: as everywhere."},
+    {FIELD(conf_destination, retry_max), .type = CONF_DURATION, .standard = "0", .max = 7 * DAYS,
+     .reloadable = true, .help = "The longest wait between two tries. 0: as everywhere."},
+};
+
+static const struct conf_key tenant_keys[] = {
+    {FIELD(conf_tenant, weight), .type = CONF_NUMBER, .standard = "1", .min = 1, .max = 1000,
+     .reloadable = true,
+     .help = "Its share of a destination that is busy, beside the other tenants' shares."},
+};
+
+const struct conf_section conf_sections[CONF_SECTIONS] = {
+    [CONF_LISTENER] = {.name = "listener",
+                       .title = "name",
+                       .keys = listener_keys,
+                       .help = "One place where mail comes in. At least one is needed.",
+                       .key_count = COUNT(listener_keys),
+                       .item_size = sizeof(struct conf_listener),
+                       .title_offset = offsetof(struct conf_listener, name),
+                       .items_offset = offsetof(struct conf, listeners),
+                       .count_offset = offsetof(struct conf, listener_count)},
+    [CONF_CERTIFICATE] = {.name = "certificate",
+                          .title = "server.name",
+                          .keys = certificate_keys,
+                          .help = "A certificate for clients that ask for this server name, or "
+                                  "for any name in the domain where it is \"*.domain\". "
+                                  "All others see tls_certificate.",
+                          .key_count = COUNT(certificate_keys),
+                          .item_size = sizeof(struct conf_certificate),
+                          .title_offset = offsetof(struct conf_certificate, server_name),
+                          .items_offset = offsetof(struct conf, certificates),
+                          .count_offset = offsetof(struct conf, certificate_count)},
+    [CONF_CREDENTIALS] = {.name = "credentials",
+                          .title = "name",
+                          .keys = credentials_keys,
+                          .help = "A name and a password with which to log in at next hops; routes "
+                                  "name them. Each has either password or password_file.",
+                          .key_count = COUNT(credentials_keys),
+                          .item_size = sizeof(struct conf_credentials),
+                          .title_offset = offsetof(struct conf_credentials, name),
+                          .items_offset = offsetof(struct conf, credentials),
+                          .count_offset = offsetof(struct conf, credentials_count)},
+    [CONF_ROUTE] = {.name = "route",
+                    .title = "pattern",
+                    .keys = route_keys,
+                    .help = "Where mail for a domain goes. The pattern is a domain, \".domain\" "
+                            "for a domain with its subdomains, or \"*\". The exact domain wins, "
+                            "then the longest \".domain\", then \"*\"; the order in the file does "
+                            "not matter. Each route has exactly one of hosts, mx, use_mx, "
+                            "reject, discard and hold.",
+                    .key_count = COUNT(route_keys),
+                    .item_size = sizeof(struct conf_route),
+                    .title_offset = offsetof(struct conf_route, pattern),
+                    .items_offset = offsetof(struct conf, routes),
+                    .count_offset = offsetof(struct conf, route_count)},
+    [CONF_DESTINATION] = {.name = "destination",
+                          .title = "pattern",
+                          .help = "How much of us a site takes: the hosts of a route, or the MX "
+                                  "hosts of a domain; domains with the same MX hosts are one "
+                                  "site. The pattern is that of a route. It is looked for by the "
+                                  "name of the first MX host, then by the domain; for a route's "
+                                  "hosts by the name of the first.",
+                          .keys = destination_keys,
+                          .key_count = COUNT(destination_keys),
+                          .item_size = sizeof(struct conf_destination),
+                          .title_offset = offsetof(struct conf_destination, pattern),
+                          .items_offset = offsetof(struct conf, destinations),
+                          .count_offset = offsetof(struct conf, destination_count)},
+    [CONF_TENANT] = {.name = "tenant",
+                     .title = "name",
+                     .help = "On whose behalf mail is sent: the user who has logged in, or else "
+                             "the domain of the sender. Each tenant has its own line at each "
+                             "destination, and they are served by turns.",
+                     .keys = tenant_keys,
+                     .key_count = COUNT(tenant_keys),
+                     .item_size = sizeof(struct conf_tenant),
+                     .title_offset = offsetof(struct conf_tenant, name),
+                     .items_offset = offsetof(struct conf, tenants),
+                     .count_offset = offsetof(struct conf, tenant_count)},
+};
+
+const struct conf_key *conf_key_find(const struct conf_section *section, struct span name)
+{
+    for (unsigned i = 0; i < section->key_count; i++) {
+        if (span_equal(span_cstr(section->keys[i].name), name))
+            return &section->keys[i];
+    }
+    return NULL;
+}
+
+const struct conf_section *conf_section_find(struct span name)
+{
+    for (unsigned i = 0; i < CONF_SECTIONS; i++) {
+        if (span_equal(span_cstr(conf_sections[i].name), name))
+            return &conf_sections[i];
+    }
+    return NULL;
+}
+
+unsigned conf_section_count(const struct conf *conf, const struct conf_section *section)
+{
+    return *(const unsigned *)(const void *)((const char *)conf + section->count_offset);
+}
+
+void *conf_section_item(const struct conf *conf, const struct conf_section *section, unsigned i)
+{
+    char *items = *(char *const *)(const void *)((const char *)conf + section->items_offset);
+
+    return items + i * section->item_size;
+}
