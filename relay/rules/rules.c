@@ -1,10 +1,9 @@
 #include "rules/rules.h"
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/memory.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -247,10 +246,12 @@ struct rules *rules_parse(struct span text, const char *file, struct buf *messag
     return NULL;
 }
 
+/* builtin.rules, as the build makes it a part of the program. */
+extern const char rules_builtin_text[];
+extern const size_t rules_builtin_size;
+
 struct rules *rules_builtin(void)
 {
-    extern const char rules_builtin_text[];
-    extern const size_t rules_builtin_size;
     struct buf messages;
 
     buf_init(&messages, 0);
@@ -327,39 +328,34 @@ const struct rule *rules_match(const struct rules *rules, struct span host, stru
 
 /* ---- files --------------------------------------------------------------------------------- */
 
-static struct err read_file(int fd, struct buf *out)
+static struct err read_text(int fd, struct buf *out)
 {
-    for (;;) {
-        char *room = buf_reserve(out, 65536);
-        if (room == NULL)
-            return err_make(ERR_INVALID, "the file is too large");
-        ssize_t got = read(fd, room, 65536);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return err_system(errno, "read");
-        if (got == 0)
-            return ERR_OK;
-        buf_commit(out, (size_t)got);
-    }
+    enum { PIECE = 65536 };
+    size_t len;
+
+    do {
+        struct err e = file_read(fd, buf_reserve(out, PIECE), PIECE, &len);
+        if (err_is(e))
+            return e;
+        buf_commit(out, len);
+    } while (len > 0);
+    return ERR_OK;
 }
 
 static struct err load(const char *file, struct stat *st_out, struct buf *messages, void **out)
 {
-    struct err e = ERR_OK;
+    char why[ERR_TEXT_MAX];
     struct buf text;
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    int fd;
 
     *out = NULL;
-    buf_init(&text, FILE_MAX);
-    if (fd < 0 || fstat(fd, st_out) != 0)
-        e = err_system(errno, "open");
-    else
-        e = read_file(fd, &text);
-    if (fd >= 0)
-        close(fd);
+    struct err e = file_open(file, FILE_MAX, &fd, st_out, messages);
+    if (err_is(e))
+        return e;
+    buf_init(&text, 0);
+    e = read_text(fd, &text);
+    close(fd);
     if (err_is(e)) {
-        char why[ERR_TEXT_MAX];
         buf_addf(messages, "%s: %s\n", file, err_text(e, why));
     } else {
         *out = rules_parse(buf_span(&text), file, messages);
