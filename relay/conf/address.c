@@ -4,7 +4,7 @@
 
 #include <arpa/inet.h>
 
-enum { DOMAIN_MAX = 253, LABEL_MAX = 63, SOCKET_PATH_MAX = 107 };
+enum { DOMAIN_MAX = 253, LABEL_MAX = 63, SOCKET_PATH_MAX = 107, WEIGHT_MAX = 1000 };
 
 /* "host:port", "[host]:port", "host" or an IPv6 address without port, taken apart. */
 struct endpoint {
@@ -192,12 +192,36 @@ static bool parse_path_hop(struct span path, struct conf_hop *out, struct buf *w
     return true;
 }
 
+bool conf_weight_parse(struct span *text, unsigned *out, struct buf *why)
+{
+    size_t star = span_rindex(*text, '*');
+    uint64_t value = 1;
+
+    if (star < text->len && span_parse_u64(span_from(*text, star + 1), &value)) {
+        if (value < 1 || value > WEIGHT_MAX) {
+            buf_addf(why, "has a wrong weight; expected *1 to *%d", WEIGHT_MAX);
+            return false;
+        }
+        *text = span_head(*text, star);
+    }
+    *out = (unsigned)value;
+    return true;
+}
+
+void conf_weight_print(unsigned weight, struct buf *out)
+{
+    if (weight > 1)
+        buf_addf(out, "*%u", weight);
+}
+
 bool conf_hop_parse(struct span text, struct conf_hop *out, struct buf *why)
 {
     struct endpoint end;
     uint8_t bytes[16];
 
     *out = (struct conf_hop){0};
+    if (!conf_weight_parse(&text, &out->weight, why))
+        return false;
     if (span_starts_nocase(text, SPAN("unix:/")))
         return parse_path_hop(span_from(text, strlen("unix:")), out, why);
     if (!split_endpoint(text, &end))
@@ -240,6 +264,7 @@ void conf_hop_print(const struct conf_hop *hop, struct buf *out)
         buf_addf(out, "unix:%s", hop->host);
     else
         buf_addf(out, hop->is_address ? "[%s]:%u" : "%s:%u", hop->host, hop->port);
+    conf_weight_print(hop->weight, out);
 }
 
 static bool network_has(const struct conf_network *network, uint8_t family, const uint8_t *bytes)

@@ -18,6 +18,10 @@ void conf_network_print(const struct conf_network *network, struct buf *out);
 void conf_address_print(const struct conf_address *address, struct buf *out);
 void conf_hop_print(const struct conf_hop *hop, struct buf *out);
 
+/* Takes "*3" off the end of `text`, where it has one: a weight from 1 to 1000, 1 by default. */
+bool conf_weight_parse(struct span *text, unsigned *out, struct buf *why);
+void conf_weight_print(unsigned weight, struct buf *out);
+
 /* Letters, digits and inner hyphens in labels of at most 63, 253 in all. */
 bool conf_is_domain(struct span text);
 /* An IPv4 or IPv6 address without port and brackets. */

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "conf/address.h"
+#include "conf/origin.h"
 #include "conf/pattern.h"
 
 #include <arpa/inet.h>
@@ -87,6 +88,9 @@ static void check_globals(struct conf_loading *loading)
     if (conf->retry_first > conf->retry_max)
         conf_source_problem(source, line_of_either(loading, "retry_first", "retry_max"),
                             "retry_first is longer than retry_max");
+    if (conf->host_retry_first > conf->host_retry_max)
+        conf_source_problem(source, line_of_either(loading, "host_retry_first", "host_retry_max"),
+                            "host_retry_first is longer than host_retry_max");
     if (conf->store_low_water >= conf->store_map_size)
         conf_source_problem(source, line_of_either(loading, "store_low_water", "store_map_size"),
                             "store_low_water is not less than store_map_size");
@@ -310,6 +314,7 @@ static void check_hosts(struct conf_loading *loading, struct conf_route *route, 
             conf_source_problem(&loading->source, line, "route \"%s\": %s", route->pattern,
                                 problem);
     }
+    conf_check_balance(loading, route, line);
 }
 
 static void check_routes(struct conf_loading *loading)
@@ -335,6 +340,7 @@ void conf_check(struct conf_loading *loading)
     check_globals(loading);
     check_recipients(loading);
     check_listeners(loading);
+    conf_check_origins(loading);
     check_certificates(loading);
     check_routes(loading);
     check_destinations(loading);

@@ -126,6 +126,7 @@ struct conf_hop {
     bool is_path;
     bool is_address; /* a numeric address: nothing is looked up */
     bool use_mx;     /* look up the MX of `host` rather than its addresses */
+    unsigned weight; /* its share among the hosts of its route, from 1 */
 };
 
 /* Answers of a DNS block list, in host order, both ends included. */
@@ -152,6 +153,14 @@ enum conf_list_action {
 enum conf_route_tls { CONF_ROUTE_TLS_NONE, CONF_ROUTE_TLS_OPPORTUNISTIC, CONF_ROUTE_TLS_REQUIRED };
 
 enum conf_route_protocol { CONF_ROUTE_SMTP, CONF_ROUTE_LMTP };
+
+/* Which of its hosts a route's mail goes to. */
+enum conf_balance {
+    CONF_BALANCE_ORDERED,       /* the first one in order that serves */
+    CONF_BALANCE_WEIGHTED,      /* each has its share, by its weight */
+    CONF_BALANCE_STICKY_TENANT, /* a tenant keeps its host while that serves */
+    CONF_BALANCE_STICKY_DOMAIN, /* likewise a recipient's domain */
+};
 
 enum conf_route_action {
     CONF_ROUTE_HOSTS,
@@ -185,7 +194,23 @@ struct conf_route {
     bool xforward;
     char *credentials; /* name of those with which to log in; NULL = not at all */
     bool auth_without_tls;
-    char *text; /* CONF_ROUTE_REJECT, CONF_ROUTE_HOLD: the reason */
+    enum conf_balance balance;
+    char *source; /* name of the addresses to connect from; NULL = any */
+    char *text;   /* CONF_ROUTE_REJECT, CONF_ROUTE_HOLD: the reason */
+};
+
+struct conf_origin_address {
+    struct conf_address address; /* port 0 */
+    unsigned weight;             /* its share among those of its family, from 1 */
+};
+
+/* source "NAME" { }: our own addresses to connect from. */
+struct conf_origin {
+    char *name;
+    struct conf_origin_address *addresses;
+    unsigned address_count;
+    char *hello;               /* NULL = hostname */
+    uint64_t messages_per_day; /* by each address; 0 = no bound */
 };
 
 /* What becomes of an 8-bit message on its way to a host without 8BITMIME. */
@@ -307,6 +332,8 @@ struct conf {
     unsigned route_count;
     struct conf_credentials *credentials;
     unsigned credentials_count;
+    struct conf_origin *origins;
+    unsigned origin_count;
 
     struct conf_destination *destinations;
     unsigned destination_count;
@@ -345,6 +372,8 @@ struct conf {
 
     uint64_t retry_first;
     uint64_t retry_max;
+    uint64_t host_retry_first;
+    uint64_t host_retry_max;
     uint64_t expire_after;
     uint64_t bounce_expire_after; /* messages with a null reverse-path */
     uint64_t delay_warning_after; /* 0 = none */
@@ -391,6 +420,7 @@ const struct conf_domains *conf_relay_domains(const struct conf *conf,
 const struct conf_route *conf_route_find(const struct conf *conf, struct span domain);
 /* NULL = there are none of that name. */
 const struct conf_credentials *conf_credentials_find(const struct conf *conf, struct span name);
+const struct conf_origin *conf_origin_find(const struct conf *conf, struct span name);
 /* Likewise for a destination, by the name of a host or domain. */
 const struct conf_destination *conf_destination_find(const struct conf *conf, struct span name);
 /* 1 for one without a section. */

@@ -59,6 +59,7 @@ static void print_suggestion(const struct conf_key *key, struct buf *out)
         struct conf_listener listener;
         struct conf_certificate certificate;
         struct conf_credentials credentials;
+        struct conf_origin origin;
         struct conf_route route;
     } item;
 

@@ -402,6 +402,12 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, retry_max), .type = CONF_DURATION, .standard = "1h", .min = 10 * MS,
      .max = 7 * DAYS, .reloadable = true,
      .help = "The longest wait between two tries; waits grow from retry_first to this."},
+    {FIELD(conf, host_retry_first), .type = CONF_DURATION, .standard = "1m", .min = 10 * MS,
+     .max = DAYS, .reloadable = true,
+     .help = "How long a host that failed is passed over while others of its next hop serve. Then "
+             "one connection tries it; each time that fails the wait doubles."},
+    {FIELD(conf, host_retry_max), .type = CONF_DURATION, .standard = "15m", .min = 10 * MS,
+     .max = DAYS, .reloadable = true, .help = "The longest such wait."},
     {FIELD(conf, expire_after), .type = CONF_DURATION, .standard = "5d", .min = 10 * MS,
      .max = 100 * DAYS, .reloadable = true,
      .help = "The age at which an undelivered message is returned to its sender."},

@@ -22,6 +22,7 @@ enum conf_type {
     CONF_DOMAINS, /* or ".domain" */
     CONF_BLOCK_LISTS,
     CONF_IDENTITIES,
+    CONF_ORIGINS,
     CONF_WORDS, /* a set of `words`: the bits 1, 2, 4, .. of an unsigned */
     CONF_MARK,  /* yes or no, kept only as the route's action */
 };
@@ -71,6 +72,7 @@ enum {
     CONF_LISTENER,
     CONF_CERTIFICATE,
     CONF_CREDENTIALS,
+    CONF_ORIGIN,
     CONF_ROUTE,
     CONF_DESTINATION,
     CONF_TENANT,
@@ -82,7 +84,7 @@ static inline bool conf_key_is_list(const struct conf_key *key)
 {
     return key->type == CONF_NETWORKS || key->type == CONF_ADDRESSES || key->type == CONF_HOPS ||
            key->type == CONF_DOMAINS || key->type == CONF_BLOCK_LISTS || key->type == CONF_WORDS ||
-           key->type == CONF_IDENTITIES;
+           key->type == CONF_IDENTITIES || key->type == CONF_ORIGINS;
 }
 
 static inline void *conf_key_field(const struct conf_key *key, const void *item)

@@ -5,6 +5,8 @@ static const char *const listener_tls[] = {"none", "starttls", "implicit", NULL}
 static const char *const listener_roles[] = {"relay", "submission", "lmtp", NULL};
 static const char *const route_protocols[] = {"smtp", "lmtp", NULL};
 static const char *const client_certificates[] = {"no", "ask", "require", NULL};
+static const char *const route_balance[] = {"ordered", "weighted", "sticky-tenant", "sticky-domain",
+                                            NULL};
 static const char *const route_tls[] = {"none", "opportunistic", "required", NULL};
 
 static const struct conf_key listener_keys[] = {
@@ -107,9 +109,10 @@ static const struct conf_key route_keys[] = {
      .choice = CONF_ROUTE_HOSTS,
      .reloadable = true,
      .help =
-         "Hosts tried in this order: \"host\", \"host:port\", \"[192.0.2.1]:port\", "
+         "Hosts, used as balance says: \"host\", \"host:port\", \"[192.0.2.1]:port\", "
          "\"[2001:db8::1]:port\"; with protocol = lmtp also \"unix:/path\". Their addresses are "
-         "looked up, never their MX; brackets around a name change nothing."},
+         "looked up, never their MX; brackets around a name change nothing. A weight from 1 to "
+         "1000 may follow: \"host:port*3\"."},
     {.name = "mx",
      .offset = offsetof(struct conf_route, mx_domain),
      .type = CONF_DOMAIN,
@@ -180,6 +183,14 @@ static const struct conf_key route_keys[] = {
     {FIELD(conf_route, auth_without_tls), .type = CONF_BOOL, .standard = "no", .reloadable = true,
      .help = "Log in also where there is no TLS, or where the host's certificate is not verified. "
              "The password is then open to whoever is on the way."},
+    {FIELD(conf_route, balance), .type = CONF_ENUM, .standard = "ordered", .words = route_balance,
+     .reloadable = true,
+     .help = "ordered: the first of the hosts that serves; weighted: each gets its share of the "
+             "messages, by the weights written with the hosts; sticky-tenant: each tenant keeps "
+             "its host as long as that serves; sticky-domain: likewise each recipient domain. "
+             "With the last two each host counts as a site of its own."},
+    {FIELD(conf_route, source), .type = CONF_STRING, .standard = "", .example = "warm", .max = 64,
+     .reloadable = true, .help = "Connect from the addresses of the source of that name."},
 };
 
 #define RATE(period)                                                                               \
@@ -208,6 +219,27 @@ static const struct conf_key destination_keys[] = {
      .reloadable = true, .help = "The wait before the second try. 0: as everywhere."},
     {FIELD(conf_destination, retry_max), .type = CONF_DURATION, .standard = "0", .max = 7 * DAYS,
      .reloadable = true, .help = "The longest wait between two tries. 0: as everywhere."},
+};
+
+static const struct conf_key origin_keys[] = {
+    {.name = "addresses",
+     LIST(conf_origin, addresses, address_count),
+     .type = CONF_ORIGINS,
+     .standard = "",
+     .example = "\"192.0.2.1*3\", \"192.0.2.2\", \"2001:db8::1\"",
+     .min = 1,
+     .max = 256,
+     .is_required = true,
+     .reloadable = true,
+     .help = "Addresses of this machine. Each connection leaves from one of the host's family, by "
+             "turns; with a weight, as \"192.0.2.1*3\", more often than others. A host of a "
+             "family that is not here is passed over."},
+    {FIELD(conf_origin, hello), .type = CONF_DOMAIN, .standard = "", .example = "out.example.org",
+     .max = DOMAIN_MAX, .reloadable = true, .help = "The name said in EHLO. Empty: hostname."},
+    {FIELD(conf_origin, messages_per_day), .type = CONF_NUMBER, .unit = "messages", .standard = "0",
+     .max = 1000 * MILLION, .reloadable = true,
+     .help = "Messages sent from each of the addresses in one day, evenly spread: for addresses "
+             "that are new to their receivers. 0: as many as there are."},
 };
 
 static const struct conf_key tenant_keys[] = {
@@ -247,6 +279,15 @@ const struct conf_section conf_sections[CONF_SECTIONS] = {
                           .title_offset = offsetof(struct conf_credentials, name),
                           .items_offset = offsetof(struct conf, credentials),
                           .count_offset = offsetof(struct conf, credentials_count)},
+    [CONF_ORIGIN] = {.name = "source",
+                     .title = "name",
+                     .keys = origin_keys,
+                     .help = "Addresses to connect from; routes name them.",
+                     .key_count = COUNT(origin_keys),
+                     .item_size = sizeof(struct conf_origin),
+                     .title_offset = offsetof(struct conf_origin, name),
+                     .items_offset = offsetof(struct conf, origins),
+                     .count_offset = offsetof(struct conf, origin_count)},
     [CONF_ROUTE] = {.name = "route",
                     .title = "pattern",
                     .keys = route_keys,

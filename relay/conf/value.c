@@ -4,6 +4,7 @@
 #include "conf/address.h"
 #include "conf/block_list.h"
 #include "conf/identity.h"
+#include "conf/origin.h"
 #include "conf/pattern.h"
 #include "conf/source.h"
 
@@ -127,6 +128,9 @@ void conf_value_print_expected(const struct conf_key *key, struct buf *out)
         break;
     case CONF_IDENTITIES:
         buf_addf(out, "a list of certificates, or none");
+        break;
+    case CONF_ORIGINS:
+        buf_addf(out, "a list of IP addresses");
         break;
     case CONF_WORDS:
         buf_addf(out, "a list of ");
@@ -279,6 +283,8 @@ static size_t item_size(const struct conf_key *key)
         return sizeof(struct conf_block_list);
     if (key->type == CONF_IDENTITIES)
         return sizeof(struct conf_identity);
+    if (key->type == CONF_ORIGINS)
+        return sizeof(struct conf_origin_address);
     return key->type == CONF_ADDRESSES ? sizeof(struct conf_address) : sizeof(struct conf_hop);
 }
 
@@ -311,6 +317,7 @@ static bool append(const struct conf_key *key, void *item, struct span text, str
         char *domain;
         struct conf_block_list list;
         struct conf_identity identity;
+        struct conf_origin_address origin;
     } one;
     size_t size = item_size(key);
     unsigned *count = count_field(key, item);
@@ -331,6 +338,8 @@ static bool append(const struct conf_key *key, void *item, struct span text, str
         good = conf_block_list_parse(text, &one.list, why);
     else if (key->type == CONF_IDENTITIES)
         good = conf_identity_parse(text, &one.identity, why);
+    else if (key->type == CONF_ORIGINS)
+        good = conf_origin_parse(text, &one.origin, why);
     else
         good = conf_hop_parse(text, &one.hop, why);
     if (!good)
@@ -376,6 +385,7 @@ bool conf_value_add(const struct conf_key *key, void *item, struct span text, co
     case CONF_DOMAINS:
     case CONF_BLOCK_LISTS:
     case CONF_IDENTITIES:
+    case CONF_ORIGINS:
         return append(key, item, text, why);
     case CONF_WORDS:
         return add_word(key, item, text, why);
@@ -461,6 +471,8 @@ static void print_list(const struct conf_key *key, const void *item, struct buf 
             conf_block_list_print((const struct conf_block_list *)list + i, out);
         else if (key->type == CONF_IDENTITIES)
             conf_identity_print((const struct conf_identity *)list + i, out);
+        else if (key->type == CONF_ORIGINS)
+            conf_origin_print((const struct conf_origin_address *)list + i, out);
         else
             conf_hop_print((const struct conf_hop *)list + i, out);
         buf_addf(out, "\"");
@@ -512,6 +524,7 @@ void conf_value_print(const struct conf_key *key, const void *item, struct buf *
     case CONF_DOMAINS:
     case CONF_BLOCK_LISTS:
     case CONF_IDENTITIES:
+    case CONF_ORIGINS:
         print_list(key, item, out);
         break;
     case CONF_WORDS:

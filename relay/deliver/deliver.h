@@ -46,6 +46,7 @@ struct deliver_options {
     struct queue *queue; /* bodies that are not in memory are read through it, on the pool */
     const char *hello;   /* our host name */
     const struct sockaddr *peer;
+    const struct sockaddr *local; /* from which to connect, of the peer's family; NULL = any */
     const char *host; /* name of the peer, for TLS and for statuses; an address where it has none */
     bool is_told;     /* `host` comes from the operator, not from DNS: a certificate for it proves
                          who is there (RFC 8689 4.2.1) */

@@ -193,7 +193,7 @@ static void connect_to_peer(struct deliver_session *s)
 
     buf_clear(&s->reply_text);
     smtp_reply_parser_init(&s->parser, &s->reply_text, SMTP_REPLY_ALLOW_BARE_LF);
-    s->conn = conn_connect(s->options.loop, s->options.peer, NULL, &options);
+    s->conn = conn_connect(s->options.loop, s->options.peer, s->options.local, &options);
     deliver_enter(s, DELIVER_STATE_CONNECT);
 }
 
@@ -535,6 +535,10 @@ struct deliver_session *deliver_open(const struct deliver_options *options,
     arena_init(&s->arena);
     memcpy(&s->peer, options->peer, sockaddr_size(options->peer));
     s->options.peer = (const struct sockaddr *)&s->peer;
+    if (options->local != NULL) {
+        memcpy(&s->local, options->local, sockaddr_size(options->local));
+        s->options.local = (const struct sockaddr *)&s->local;
+    }
     s->options.hello = arena_dup(&s->arena, span_cstr(options->hello)).ptr;
     s->options.host = arena_dup(&s->arena, span_cstr(options->host)).ptr;
     s->options.tls_client = tls_client_ref(options->tls_client);

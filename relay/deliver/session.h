@@ -33,6 +33,7 @@ struct deliver_transaction {
 struct deliver_session {
     struct deliver_options options; /* what it points to is ours, but for queue and loop */
     struct sockaddr_storage peer;
+    struct sockaddr_storage local;
     deliver_handler *handler;
     void *owner;
     struct arena arena;

@@ -463,7 +463,9 @@ static int connect_tcp(struct conn *c, const struct sockaddr *peer, const struct
     request->conn = c;
     if (local != NULL)
         rc = uv_tcp_bind(&c->tcp, local, 0);
-    if (rc == 0)
+    if (rc != 0)
+        c->error = err_system(-rc, "bind to the source address");
+    else
         rc = uv_tcp_connect(&request->req, &c->tcp, peer, on_connected);
     if (rc != 0)
         free(request);
@@ -484,7 +486,8 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *peer,
     c->peer.sin6_family = peer->sa_family;
     int rc = peer->sa_family == AF_UNIX ? connect_unix(c, peer) : connect_tcp(c, peer, local);
     if (rc != 0) {
-        c->error = err_system(-rc, "connect");
+        if (!err_is(c->error))
+            c->error = err_system(-rc, "connect");
         c->later.done = on_connect_failed;
         loop_defer(loop, &c->later);
     }

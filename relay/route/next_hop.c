@@ -12,6 +12,28 @@ static const struct {
     {CONF_ROUTE_TLS_REQUIRED, {"required", 8}},
 };
 
+static const struct {
+    enum conf_balance balance;
+    struct span word;
+} balance_words[] = {
+    {CONF_BALANCE_WEIGHTED, {"weighted", 8}},
+    {CONF_BALANCE_STICKY_TENANT, {"sticky-tenant", 13}},
+    {CONF_BALANCE_STICKY_DOMAIN, {"sticky-domain", 13}},
+};
+
+enum { BALANCE_WORDS = sizeof balance_words / sizeof balance_words[0] };
+
+static bool parse_balance(struct span word, enum conf_balance *out)
+{
+    for (size_t i = 0; i < BALANCE_WORDS; i++) {
+        if (span_equal(word, balance_words[i].word)) {
+            *out = balance_words[i].balance;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool parse_tls(struct span word, enum conf_route_tls *out)
 {
     for (size_t i = 0; i < sizeof tls_words / sizeof tls_words[0]; i++) {
@@ -23,7 +45,21 @@ static bool parse_tls(struct span word, enum conf_route_tls *out)
     return false;
 }
 
-static bool parse_host(struct span text, struct route_host *out)
+/* "HOST*3": takes the weight off. */
+static bool parse_weight(struct span *text, unsigned *out)
+{
+    size_t star = span_rindex(*text, '*');
+    uint64_t weight;
+
+    *out = 1;
+    if (star == text->len || !span_parse_u64(span_from(*text, star + 1), &weight))
+        return true;
+    *text = span_head(*text, star);
+    *out = (unsigned)weight;
+    return weight > 0 && weight <= UINT16_MAX;
+}
+
+static bool parse_place(struct span text, struct route_host *out)
 {
     size_t colon = span_rindex(text, ':');
     uint64_t port;
@@ -43,6 +79,16 @@ static bool parse_host(struct span text, struct route_host *out)
         out->name = span_of(out->name.ptr + 1, out->name.len - 2);
     }
     return out->name.len > 0;
+}
+
+static bool parse_host(struct span text, struct route_host *out)
+{
+    unsigned weight;
+
+    if (!parse_weight(&text, &weight) || !parse_place(text, out))
+        return false;
+    out->weight = weight;
+    return true;
 }
 
 static bool parse_yes(struct span value, bool *out)
@@ -65,6 +111,16 @@ static bool parse_option(struct span option, struct route_next_hop *out)
         return parse_yes(value, &out->xforward);
     if (span_equal(key, SPAN("auth_without_tls")))
         return parse_yes(value, &out->auth_without_tls);
+    if (span_equal(key, SPAN("balance")))
+        return parse_balance(value, &out->balance);
+    if (span_equal(key, SPAN("for"))) {
+        out->sticky = value;
+        return value.len > 0;
+    }
+    if (span_equal(key, SPAN("source"))) {
+        out->source = value;
+        return value.len > 0;
+    }
     out->credentials = value;
     return span_equal(key, SPAN("auth")) && value.len > 0;
 }
@@ -113,6 +169,8 @@ static void format_hosts(const struct route_next_hop *hop, struct buf *out)
         else
             buf_addf(out, "%s%.*s%s:%u", host->is_address ? "[" : "", SPAN_ARG(host->name),
                      host->is_address ? "]" : "", host->port);
+        if (host->weight > 1)
+            buf_addf(out, "*%u", host->weight);
     }
 }
 
@@ -129,6 +187,13 @@ static void format_options(const struct route_next_hop *hop, struct buf *out)
         buf_addf(out, ";auth=%.*s", SPAN_ARG(hop->credentials));
     if (hop->auth_without_tls)
         buf_addf(out, ";auth_without_tls=yes");
+    if (hop->source.len > 0)
+        buf_addf(out, ";source=%.*s", SPAN_ARG(hop->source));
+    for (size_t i = 0; i < BALANCE_WORDS; i++)
+        if (balance_words[i].balance == hop->balance)
+            buf_addf(out, ";balance=%.*s", SPAN_ARG(balance_words[i].word));
+    if (hop->sticky.len > 0)
+        buf_addf(out, ";for=%.*s", SPAN_ARG(hop->sticky));
 }
 
 struct span route_next_hop_format(struct arena *arena, const struct route_next_hop *hop)

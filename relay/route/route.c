@@ -34,6 +34,7 @@ static struct route_next_hop without_hosts(const struct conf_route *route)
         .xforward = route->xforward,
         .credentials = span_cstr(route->credentials),
         .auth_without_tls = route->auth_without_tls,
+        .source = span_cstr(route->source),
     };
 }
 
@@ -74,6 +75,15 @@ static void to_mx(struct route_query *query, struct span domain, uint16_t port,
     to_one(query, hop, (struct route_host){.name = domain, .port = port});
 }
 
+static void balance(struct route_query *query, const struct conf_route *route,
+                    struct route_next_hop *hop)
+{
+    hop->balance = route->balance;
+    if (route->balance == CONF_BALANCE_STICKY_DOMAIN &&
+        domain_is_valid_with(query->domain, DOMAIN_ALLOW_UNDERSCORE))
+        hop->sticky = query->domain;
+}
+
 static void to_hosts(struct route_query *query, const struct conf_route *route)
 {
     struct route_next_hop hop = without_hosts(route);
@@ -89,8 +99,10 @@ static void to_hosts(struct route_query *query, const struct conf_route *route)
             .port = route->hosts[i].port,
             .is_address = route->hosts[i].is_address,
             .is_path = route->hosts[i].is_path,
+            .weight = route->hosts[i].weight,
         };
     }
+    balance(query, route, &hop);
     send_to(query, &hop);
 }
 

@@ -46,12 +46,15 @@ struct route_host {
     uint16_t port;    /* 0 for a path */
     bool is_address;
     bool is_path;
+    unsigned weight; /* from 1 */
 };
 
 /* A next hop as it is acted on. Text form: "mx:DOMAIN:PORT;tls=WORD" or
  * "hosts:HOST:PORT,...;tls=WORD", addresses in brackets, sockets as "unix:/PATH", and behind it
  * what else is not as usual:
- * ";proto=lmtp", ";xforward=yes", ";auth=NAME", ";auth_without_tls=yes". Never a password. */
+ * ";proto=lmtp", ";xforward=yes", ";auth=NAME", ";auth_without_tls=yes", ";source=NAME",
+ * ";balance=WORD", ";for=DOMAIN". A host's weight, where it is not 1, follows it: "HOST:PORT*3".
+ * Never a password. */
 struct route_next_hop {
     bool use_mx; /* then hosts[0] names the domain and the port */
     unsigned host_count;
@@ -61,6 +64,9 @@ struct route_next_hop {
     bool xforward;
     struct span credentials; /* name of those to log in with; empty = none */
     bool auth_without_tls;
+    struct span source; /* name of the addresses to connect from; empty = any */
+    enum conf_balance balance;
+    struct span sticky; /* STICKY_DOMAIN: the recipients' domain, which keeps its host */
 };
 
 /* False where the text is none of ours. The spans point into `text`. */

@@ -1,5 +1,6 @@
 #include "schedule/budget.h"
 
+#include "schedule/health.h"
 #include "schedule/schedule.h"
 
 #include "base/memory.h"
@@ -42,6 +43,7 @@ struct budget {
 struct budgets {
     pthread_mutex_t lock;
     struct budget *table[BUCKETS];
+    struct health *health;
 };
 
 struct budgets *budgets_create(void)
@@ -49,6 +51,7 @@ struct budgets *budgets_create(void)
     struct budgets *all = mem_zalloc(sizeof *all);
 
     pthread_mutex_init(&all->lock, NULL);
+    all->health = health_create();
     return all;
 }
 
@@ -57,7 +60,13 @@ void budgets_free(struct budgets *all)
     if (all == NULL)
         return;
     pthread_mutex_destroy(&all->lock);
+    health_free(all->health);
     free(all);
+}
+
+struct health *budgets_health(struct budgets *all)
+{
+    return all->health;
 }
 
 static struct budget **find(struct budgets *all, struct span key)
@@ -111,6 +120,14 @@ struct budget *budget_get(struct budgets *all, struct span site, const struct bu
     b->references++;
     pthread_mutex_unlock(&all->lock);
     budget_limit(b, limits);
+    return b;
+}
+
+struct budget *budget_ref(struct budget *b)
+{
+    pthread_mutex_lock(&b->all->lock);
+    b->references++;
+    pthread_mutex_unlock(&b->all->lock);
     return b;
 }
 

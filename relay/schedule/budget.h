@@ -27,11 +27,16 @@ struct budget_limits {
 /* All budgets of a process: budgets_create and budgets_free are in schedule.h. */
 struct budgets;
 struct budget;
+struct health;
+
+/* How the hosts of all sites do (health.h); lives as long as the budgets. */
+struct health *budgets_health(struct budgets *all);
 
 /* The site's budget, made where it is new; with these limits from now on. The caller's reference.
  */
 struct budget *budget_get(struct budgets *all, struct span site,
                           const struct budget_limits *limits);
+struct budget *budget_ref(struct budget *budget);
 void budget_unref(struct budget *budget);
 /* Other limits from now on. */
 void budget_limit(struct budget *budget, const struct budget_limits *limits);

@@ -54,6 +54,11 @@ static void close_idle(struct connection *c)
     deliver_close(c->session);
 }
 
+void connection_retire(struct connection *c)
+{
+    close_idle(c);
+}
+
 static void on_idle(struct timer *timer)
 {
     close_idle(container_of(timer, struct connection, idle));
@@ -87,6 +92,8 @@ static void on_ready(struct connection *c)
     if (!c->ready) {
         c->ready = true;
         site->opening--;
+        if (c->is_aside)
+            site->trying--;
     }
     if (c->detour != NULL) {
         connection_use(c, c->detour);
@@ -94,7 +101,8 @@ static void on_ready(struct connection *c)
     }
     list_prepend(&site->idle, &c->link); /* the last used is used next; the others may time out */
     if (s->is_stopping ||
-        deliver_session_messages(c->session) >= site->shape.messages_per_connection) {
+        deliver_session_messages(c->session) >= site->shape.messages_per_connection ||
+        balance_is_stand_in(site, c)) {
         close_idle(c);
         return;
     }
@@ -108,6 +116,7 @@ static void on_closed(struct connection *c)
     struct scheduler *s = site->owner;
     const struct status *why = deliver_session_failure(c->session);
     struct job *detour = c->detour;
+    struct target *target = targets_find(site->targets, site->target_count, &c->address);
 
     list_remove(&c->link);
     list_remove(&c->member);
@@ -115,10 +124,18 @@ static void on_closed(struct connection *c)
     site->connections--;
     budget_release(site->budget);
     bump(&s->counters.connections, -1);
-    if (!c->ready)
+    if (target != NULL)
+        target->connections--;
+    if (c->origin != NULL)
+        budget_unref(c->origin);
+    if (!c->ready) {
         site->opening--;
+        if (c->is_aside)
+            site->trying--;
+    }
     if (why->code != 0 && (!c->ready || why->scope == STATUS_SCOPE_HOST))
         site_failed(site, &c->address, why);
+    balance_let_go(c);
     free(c);
     if (detour != NULL)
         detour_go_on(detour);
@@ -139,6 +156,8 @@ static void on_event(struct deliver_session *session, enum deliver_event event,
     case DELIVER_FINISHED: {
         struct job *job = container_of(attempt, struct job, attempt);
         c->job = NULL;
+        if (attempt->scope != STATUS_SCOPE_HOST)
+            balance_answered(c);
         job_finished(job, c);
         break;
     }
@@ -162,7 +181,16 @@ static struct deliver_credentials credentials_of(const struct site *site)
     };
 }
 
-void connection_open(struct site *site, struct target *target, struct job *detour)
+static const char *hello_of(const struct site *site)
+{
+    const struct conf *conf = site->owner->conf;
+    const struct conf_origin *source = conf_origin_find(conf, site->next_hop.source);
+
+    return source != NULL && source->hello != NULL ? source->hello : conf->hostname;
+}
+
+void connection_open(struct site *site, struct target *target, struct origin *origin,
+                     struct job *detour)
 {
     struct scheduler *s = site->owner;
     const struct conf *conf = s->conf;
@@ -171,8 +199,9 @@ void connection_open(struct site *site, struct target *target, struct job *detou
     struct deliver_options options = {
         .loop = s->loop,
         .queue = s->queue,
-        .hello = conf->hostname,
+        .hello = hello_of(site),
         .peer = (const struct sockaddr *)&target->address,
+        .local = origin != NULL ? (const struct sockaddr *)&origin->address : NULL,
         .host = target->host,
         .is_told = !site->next_hop.use_mx,
         .lmtp = site->next_hop.lmtp,
@@ -198,8 +227,15 @@ void connection_open(struct site *site, struct target *target, struct job *detou
     c->site = site;
     c->detour = detour;
     c->address = target->address;
+    c->origin = origin != NULL && origin->budget != NULL ? budget_ref(origin->budget) : NULL;
+    if (origin != NULL)
+        origin_charge(origin);
+    target->connections++;
     site->connections++;
     site->opening++;
+    balance_opened(c);
+    if (c->is_aside)
+        site->trying++;
     bump(&s->counters.connections, 1);
     c->session = deliver_open(&options, on_event, c);
 }

@@ -245,7 +245,7 @@ void destination_lift_back_off(struct destination *d)
     d->failures = 0;
     d->site_expires = 0; /* ask again where its hosts are */
     if (d->site != NULL)
-        budget_lift(d->site->budget);
+        site_lift(d->site);
     if (d->recorded)
         record_back_off(d, 0, 0);
 }

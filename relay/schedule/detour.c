@@ -29,14 +29,13 @@ static bool has_declined(const struct detour *detour, const struct target *targe
 static struct target *next_target(const struct job *job, struct status *why_out)
 {
     const struct site *site = job->site;
-    uint64_t now = loop_now(site->owner->loop);
 
     *why_out = job->detour->why;
     for (unsigned i = 0; i < site->target_count; i++) {
         struct target *target = &site->targets[i];
         if (has_declined(job->detour, target))
             continue;
-        if (target->bad_until <= now)
+        if (balance_may_use(site, target))
             return target;
         *why_out = unreached;
     }
@@ -89,6 +88,7 @@ bool detour_begin(struct job *job, struct connection *c)
 void detour_go_on(struct job *job)
 {
     struct site *site = job->site;
+    struct origin *origin;
     struct status why;
     uint64_t until;
 
@@ -97,9 +97,10 @@ void detour_go_on(struct job *job)
         job_requeue(job);
     } else if (target == NULL) {
         job_conclude(job, &why);
-    } else if (budget_connect(site->budget, loop_now(site->owner->loop), &until) != BUDGET_YES) {
-        job_requeue(job); /* another worker was faster: from the beginning */
+    } else if (origins_choose(site, target, &origin, &until) != BUDGET_YES ||
+               budget_connect(site->budget, loop_now(site->owner->loop), &until) != BUDGET_YES) {
+        job_requeue(job); /* others were faster: from the beginning */
     } else {
-        connection_open(site, target, job);
+        connection_open(site, target, origin, job);
     }
 }

@@ -13,6 +13,7 @@
 #include "report/report.h"
 #include "route/route.h"
 #include "schedule/budget.h"
+#include "schedule/health.h"
 #include "schedule/schedule.h"
 
 enum { TABLE_BUCKETS = 4096 };
@@ -56,11 +57,21 @@ struct job {
 struct target {
     char *host;
     struct sockaddr_storage address; /* an IP's or a Unix socket's, and zeros */
-    uint64_t bad_until;              /* loop time; 0 = no failure known */
+    unsigned weight; /* its share: TARGET_SHARE for each 1 of the host's, over its addresses */
+    uint64_t spent;  /* likewise weighted: its own time in the site's turns */
+    unsigned connections;
     struct ssl_session_st *resume;
 };
 
-enum { TARGETS_MAX = 64 };
+enum { TARGETS_MAX = 64, TARGET_SHARE = 1024 };
+
+/* One of our addresses that a site's connections leave from. */
+struct origin {
+    struct sockaddr_storage address;
+    unsigned weight;
+    uint64_t spent;        /* its own time in the turns of the site's addresses */
+    struct budget *budget; /* of all sites that use it; NULL = no bound */
+};
 
 /* What relay.conf says of a site. */
 struct shape {
@@ -88,11 +99,17 @@ struct site {
     struct budget *budget;
     struct target *targets;
     unsigned target_count;
+    struct span group;        /* those that share what is known of the hosts: part of the key */
+    uint64_t turn_of_targets; /* weighted: the time of the one served last */
+    uint64_t look_at;         /* when to look next whether a host may be tried again; loop time */
+    struct origin *origins;   /* of next_hop.source; none = any address */
+    unsigned origin_count;
 
     struct list idle;    /* connections that wait for a job */
     struct list members; /* all connections */
     unsigned connections;
     unsigned opening;
+    unsigned trying; /* of these, those to hosts that had failed, while others serve */
 
     struct heap turns;     /* destinations with ready jobs, the next one first */
     uint64_t turn;         /* of the one served last */
@@ -205,7 +222,10 @@ struct connection {
     struct job *job;
     struct job *detour; /* when this one has closed, or is ready: the only job it has */
     struct sockaddr_storage address; /* names its target, should the targets change meanwhile */
+    struct budget *origin;           /* of the address that it leaves from; NULL = no bound */
     bool ready;                      /* has been ready at least once */
+    bool tries;                      /* whether its host serves again */
+    bool is_aside;                   /* tries while others serve: no job waits for it */
     struct timer idle;
 };
 
@@ -321,8 +341,10 @@ struct target *targets_find(struct target *targets, unsigned count,
 bool target_is_at(const struct target *target, const struct sockaddr_storage *address);
 
 /* site.c */
-/* The site with these targets, which it takes over, for the destination to be attached to. */
-void site_attach(struct destination *d, struct span key, struct target *targets, unsigned count);
+/* The site with these targets, which it takes over, for the destination to be attached to. Sites
+ * whose keys begin with the same `group_len` bytes share what is known of the hosts. */
+void site_attach(struct destination *d, struct span key, size_t group_len, struct target *targets,
+                 unsigned count);
 void site_detach(struct destination *d);
 /* The destination has ready jobs. */
 void site_offer(struct destination *d);
@@ -336,14 +358,57 @@ void site_job_over(struct job *job);
 /* A connection that has been opened is served no more, and this is why. */
 void site_failed(struct site *site, const struct sockaddr_storage *address,
                  const struct status *why);
+/* An operator's word: it and its hosts are tried at once. */
+void site_lift(struct site *site);
 /* A new configuration. */
 void sites_reshape(struct scheduler *s);
 /* At the end, when their connections have gone. */
 void sites_forget(struct scheduler *s);
 
+/* balance.c: which of a site's hosts serves next */
+/* The host for one more connection; NULL: none may be used now. */
+struct target *balance_choose(const struct site *site);
+/* A host that failed, to be tried again by one connection while others serve; NULL: none. */
+struct target *balance_due(struct site *site);
+/* Weighted: the host whose turn it is, where it has no connection; NULL: it has some. */
+struct target *balance_missing(const struct site *site);
+bool balance_may_use(const struct site *site, const struct target *target);
+/* The idle connection for the next job; NULL: there is none. */
+struct connection *balance_idle(const struct site *site);
+/* The connection's host gets a job. */
+void balance_charge(struct site *site, const struct connection *c);
+/* Whether it stands in for a host that serves again. */
+bool balance_is_stand_in(const struct site *site, const struct connection *c);
+/* Sticky: brings the destination's own host to the front, and names it in the key of its site. */
+void balance_arrange(struct destination *d, struct buf *key);
+/* What is told of hosts. */
+void balance_failed(struct site *site, const struct target *target, const struct status *why);
+/* Whether the connection is one that tries its host. */
+void balance_opened(struct connection *c);
+void balance_answered(struct connection *c);
+void balance_let_go(struct connection *c);
+/* The wait of every host is over: the site's own has begun. */
+void balance_forgive(struct site *site, const struct target *target);
+
+/* origin.c: the addresses that connections leave from */
+void origins_read(struct site *site);
+void origins_free(struct site *site);
+/* Whether there is one of the target's family. */
+bool origins_serve(const struct site *site, const struct target *target);
+bool origins_are_bounded(const struct site *site);
+/* The one for the next connection, NULL for any. Only where origins_serve; where all that fit are
+ * spent the answer is BUDGET_RATE, and *until_out. */
+enum budget_answer origins_choose(struct site *site, const struct target *target,
+                                  struct origin **out, uint64_t *until_out);
+/* A connection leaves from it. */
+void origin_charge(struct origin *origin);
+
 /* connection.c */
 /* For a connection that the budget has granted. With a job it is for that one first (detour.c). */
-void connection_open(struct site *site, struct target *target, struct job *detour);
+void connection_open(struct site *site, struct target *target, struct origin *origin,
+                     struct job *detour);
+/* Says QUIT on an idle one. */
+void connection_retire(struct connection *c);
 void connection_use(struct connection *c, struct job *job);
 /* For the stop: ends every connection on which nothing is in doubt. Idle ones say QUIT; a second
  * call ends those that still wait for its answer. */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 enum {
-    BAD_MS = 60000,     /* how long a host that failed is passed over while others answer */
     CROWDED_MS = 100,   /* until the next look whether the process may connect again */
     LINGER_MS = 600000, /* what was learnt of a site is kept this long, */
     HOUR_MS = 3600000,  /* or until slow rates have filled up */
@@ -38,8 +37,8 @@ static struct span first_host(const struct target *targets, unsigned count)
     return count > 0 ? span_cstr(targets[0].host) : SPAN("");
 }
 
-static struct site *create(struct destination *d, struct span key, const struct target *targets,
-                           unsigned count)
+static struct site *create(struct destination *d, struct span key, size_t group_len,
+                           const struct target *targets, unsigned count)
 {
     struct scheduler *s = d->owner;
     struct site *site = mem_zalloc(sizeof *site);
@@ -60,6 +59,8 @@ static struct site *create(struct destination *d, struct span key, const struct 
     site->waiter.call.done = on_room;
     shape_read(&site->shape, s->conf, first_host(targets, count), site->domain);
     site->budget = budget_get(s->set->budgets, site->key, &site->shape.limits);
+    site->group = span_head(site->key, group_len);
+    origins_read(site);
     *find(s, site->key) = site;
     return site;
 }
@@ -71,6 +72,7 @@ static void forget(struct site *site)
     if (site->waiting)
         budget_wait_cancel(site->budget, &site->waiter);
     targets_free(site->targets, site->target_count);
+    origins_free(site);
     budget_unref(site->budget);
     heap_fini(&site->turns);
     arena_fini(&site->failure_arena);
@@ -94,7 +96,8 @@ static bool is_needed(const struct site *site)
 static void linger(struct site *site)
 {
     const uint64_t *rates = site->shape.limits.rates;
-    uint64_t most = rates[BUDGET_DAY] ? DAY_MS : rates[BUDGET_HOUR] ? HOUR_MS : LINGER_MS;
+    bool daily = rates[BUDGET_DAY] || origins_are_bounded(site);
+    uint64_t most = daily ? DAY_MS : rates[BUDGET_HOUR] ? HOUR_MS : LINGER_MS;
 
     if (site->destinations == 0 && site->waiting && budget_wait_cancel(site->budget, &site->waiter))
         site->waiting = false;
@@ -120,6 +123,7 @@ void sites_reshape(struct scheduler *s)
             shape_read(&site->shape, s->conf, first_host(site->targets, site->target_count),
                        site->domain);
             budget_limit(site->budget, &site->shape.limits);
+            origins_read(site);
         }
     }
 }
@@ -133,7 +137,8 @@ static void take_targets(struct site *site, struct target *targets, unsigned cou
         struct target *old = targets_find(site->targets, site->target_count, &targets[i].address);
         if (old == NULL)
             continue;
-        targets[i].bad_until = old->bad_until;
+        targets[i].spent = old->spent;
+        targets[i].connections = old->connections;
         targets[i].resume = old->resume;
         old->resume = NULL;
     }
@@ -142,12 +147,13 @@ static void take_targets(struct site *site, struct target *targets, unsigned cou
     site->target_count = count;
 }
 
-void site_attach(struct destination *d, struct span key, struct target *targets, unsigned count)
+void site_attach(struct destination *d, struct span key, size_t group_len, struct target *targets,
+                 unsigned count)
 {
     struct site *site = *find(d->owner, key);
 
     if (site == NULL)
-        site = create(d, key, targets, count);
+        site = create(d, key, group_len, targets, count);
     take_targets(site, targets, count);
     if (d->site == site)
         return;
@@ -193,16 +199,6 @@ void site_withdraw(struct destination *d)
 
 /* ---- running ------------------------------------------------------------------------------ */
 
-static struct target *choose_target(const struct site *site)
-{
-    uint64_t now = loop_now(site->owner->loop);
-
-    for (unsigned i = 0; i < site->target_count; i++)
-        if (site->targets[i].bad_until <= now)
-            return &site->targets[i];
-    return NULL;
-}
-
 /* For each connection one job may be on its way and one being recorded: what a kill can make be
  * sent twice is never more than that. */
 static bool has_turn(const struct site *site)
@@ -233,18 +229,28 @@ static struct job *take_next(struct site *site)
     return job;
 }
 
-static void give(struct site *site)
+static void give(struct site *site, struct connection *c)
 {
     struct job *job = take_next(site);
     struct destination *d = job->destination;
 
     if (job_is_late(job)) {
         budget_refund(site->budget);
+        if (c->origin != NULL)
+            budget_refund(c->origin);
         job_give_up(job, NULL);
     } else {
-        connection_use(container_of(list_pop(&site->idle), struct connection, link), job);
+        balance_charge(site, c);
+        list_remove(&c->link);
+        connection_use(c, job);
     }
     destination_refill(d);
+}
+
+static void keep_failure(struct site *site, const struct status *why)
+{
+    arena_fini(&site->failure_arena);
+    site->failure = status_dup(&site->failure_arena, why);
 }
 
 static void leave_all(struct site *site, uint64_t until, uint32_t failures)
@@ -312,9 +318,16 @@ static void back_off(struct site *site)
         budget_back_off(site->budget, loop_now(site->owner->loop), delay_of, site, &until);
 
     for (unsigned i = 0; i < site->target_count; i++)
-        site->targets[i].bad_until = 0; /* the back-off stands for all of them */
+        balance_forgive(site, &site->targets[i]); /* the back-off stands for all of them */
     log_back_off(site, failures, until);
     leave_all(site, until, failures);
+}
+
+void site_lift(struct site *site)
+{
+    for (unsigned i = 0; i < site->target_count; i++)
+        balance_forgive(site, &site->targets[i]);
+    budget_lift(site->budget);
 }
 
 static bool has_rate(const struct site *site)
@@ -322,7 +335,7 @@ static bool has_rate(const struct site *site)
     for (unsigned i = 0; i < BUDGET_RATES; i++)
         if (site->shape.limits.rates[i] != 0)
             return true;
-    return false;
+    return origins_are_bounded(site);
 }
 
 /* False where the process has as many connections as it may. */
@@ -334,15 +347,59 @@ static bool has_room(const struct site *site)
            (s->conf->connections_max + s->set->count - 1) / s->set->count;
 }
 
+/* One more connection, where the budget has one. */
+static enum budget_answer open_one(struct site *site, struct target *target, uint64_t *until_out)
+{
+    uint64_t now = loop_now(site->owner->loop);
+    struct origin *origin;
+
+    enum budget_answer answer = budget_look(site->budget, now, until_out);
+    if (answer == BUDGET_YES)
+        answer = origins_choose(site, target, &origin, until_out);
+    if (answer == BUDGET_YES)
+        answer = budget_connect(site->budget, now, until_out);
+    if (answer == BUDGET_YES)
+        connection_open(site, target, origin, NULL);
+    return answer;
+}
+
+/* Hosts that no job waits for: those that failed are tried again, and with weights none is left
+ * out because others have idle connections. */
+static void open_aside(struct site *site)
+{
+    struct target *target = balance_due(site);
+    uint64_t until;
+
+    if (target == NULL)
+        target = balance_missing(site);
+    if (target != NULL && has_room(site))
+        open_one(site, target, &until);
+}
+
+static const struct status no_address = {
+    .code = 451,
+    .enhanced = {4, 3, 5},
+    .text = {"The source has no address of the family of any of its hosts", 59}};
+
+static bool is_cut_off(const struct site *site)
+{
+    for (unsigned i = 0; i < site->target_count; i++)
+        if (origins_serve(site, &site->targets[i]))
+            return false;
+    return true;
+}
+
 static void open_connections(struct site *site)
 {
-    uint64_t now = loop_now(site->owner->loop), until;
+    uint64_t until;
     /* Where a rate holds, each connection waits for leave: one more is enough at a time. */
     unsigned most = has_rate(site) ? 1 : site->ready_count;
 
-    while (site->opening < most) {
-        struct target *target = choose_target(site);
+    while (site->opening - site->trying < most) {
+        struct target *target = balance_choose(site);
         if (target == NULL) {
+            if (is_cut_off(site))
+                keep_failure(site, &no_address);
             if (site->connections == 0)
                 back_off(site);
             return;
@@ -351,30 +408,46 @@ static void open_connections(struct site *site)
             timer_start(site->owner->loop, &site->wake, CROWDED_MS, on_wake);
             return;
         }
-        enum budget_answer answer = budget_look(site->budget, now, &until);
-        if (answer == BUDGET_YES)
-            answer = budget_connect(site->budget, now, &until);
+        enum budget_answer answer = open_one(site, target, &until);
         if (answer == BUDGET_FULL)
             wait_for_room(site);
         else if (answer != BUDGET_YES)
             hold(site, answer, until);
         if (answer != BUDGET_YES)
             return;
-        connection_open(site, target, NULL);
     }
+}
+
+/* An idle connection whose address may send one more; the others are of no use. */
+static struct connection *take_idle(struct site *site)
+{
+    uint64_t now = loop_now(site->owner->loop), until;
+    struct connection *c;
+
+    while ((c = balance_idle(site)) != NULL) {
+        if (c->origin == NULL || budget_spend(c->origin, now, &until) == BUDGET_YES)
+            return c;
+        connection_retire(c);
+    }
+    return NULL;
 }
 
 static void serve(struct site *site)
 {
+    struct connection *c;
     uint64_t until;
 
-    while (site->ready_count > 0 && !list_is_empty(&site->idle) && has_turn(site)) {
+    if (site->ready_count > 0 && site->target_count > 1)
+        open_aside(site);
+    while (site->ready_count > 0 && has_turn(site) && (c = take_idle(site)) != NULL) {
         enum budget_answer answer = budget_spend(site->budget, loop_now(site->owner->loop), &until);
         if (answer != BUDGET_YES) {
+            if (c->origin != NULL)
+                budget_refund(c->origin);
             hold(site, answer, until);
             return;
         }
-        give(site);
+        give(site, c);
     }
     if (site->ready_count > 0 && has_turn(site))
         open_connections(site);
@@ -405,31 +478,24 @@ void site_job_over(struct job *job)
     site_run(site);
 }
 
-static void keep_failure(struct site *site, const struct status *why)
-{
-    arena_fini(&site->failure_arena);
-    site->failure = status_dup(&site->failure_arena, why);
-}
-
 /* The host was not reached, or serves nobody for now. While other connections are served it only
  * takes no more than these; otherwise the next host is tried, and behind the last one it waits. */
 void site_failed(struct site *site, const struct sockaddr_storage *address,
                  const struct status *why)
 {
-    uint64_t now = loop_now(site->owner->loop);
     struct target *target = targets_find(site->targets, site->target_count, address);
     struct budget_state state;
 
     if (target != NULL)
-        target->bad_until = now + BAD_MS;
+        balance_failed(site, target, why);
     keep_failure(site, why);
-    if (choose_target(site) != NULL)
+    if (site->target_count > 1 && balance_choose(site) != NULL)
         return;
     budget_state(site->budget, &state);
     if (state.connections <= site->opening) {
         back_off(site);
     } else if (target != NULL) {
-        target->bad_until = 0;
-        budget_narrow(site->budget, now, state.connections - site->opening);
+        balance_forgive(site, target);
+        budget_narrow(site->budget, loop_now(site->owner->loop), state.connections - site->opening);
     }
 }

@@ -35,16 +35,17 @@ struct target *targets_find(struct target *targets, unsigned count,
 }
 
 static void add_target(struct destination *d, const char *host,
-                       const struct sockaddr_storage *address)
+                       const struct sockaddr_storage *address, unsigned weight)
 {
     if (d->found_count == TARGETS_MAX)
         return;
     d->found = mem_realloc(d->found, (d->found_count + 1) * sizeof *d->found);
-    d->found[d->found_count++] = (struct target){.host = mem_strdup(host), .address = *address};
+    d->found[d->found_count++] =
+        (struct target){.host = mem_strdup(host), .address = *address, .weight = weight};
 }
 
 static void add_resolved(struct destination *d, const struct resolver_target *resolved,
-                         uint16_t port)
+                         uint16_t port, unsigned weight)
 {
     struct sockaddr_storage address = {0};
     struct ip_address ip;
@@ -52,7 +53,7 @@ static void add_resolved(struct destination *d, const struct resolver_target *re
     if (!ip_from_sockaddr(&resolved->address.any, &ip))
         return;
     ip_to_sockaddr(&ip, port, &address);
-    add_target(d, resolved->host, &address);
+    add_target(d, resolved->host, &address, weight);
 }
 
 /* An address, or a socket's path, as it is written. */
@@ -67,12 +68,12 @@ static void add_written(struct destination *d, const struct route_host *host)
         char *name = span_to_text(host->name);
         local->sun_family = AF_UNIX;
         memcpy(local->sun_path, name, host->name.len);
-        add_target(d, name, &address);
+        add_target(d, name, &address, host->weight * TARGET_SHARE);
         free(name);
     } else if (host->is_address && ip_parse(host->name, &ip)) {
         ip_to_sockaddr(&ip, host->port, &address);
         ip_format(&ip, text);
-        add_target(d, text, &address);
+        add_target(d, text, &address, host->weight * TARGET_SHARE);
     }
 }
 
@@ -117,13 +118,15 @@ static int compare_hosts(const void *a, const void *b)
 
 /* Names the hosts, whatever their order, where they are the MX of a domain: another domain with the
  * same ones, and the same way to treat them, is the same site. Any other next hop is its own. */
-static void name_site(const struct destination *d, struct buf *out)
+static void name_place(const struct destination *d, struct buf *out)
 {
-    struct span host = span_cstr(d->found[0].host), domain = d->next_hop.hosts[0].name, rest;
+    struct span text = d->next_hop_text, sticky = d->next_hop.sticky, rest;
     const char *last = "";
 
     if (!d->next_hop.use_mx) {
-        buf_add(out, d->next_hop_text);
+        /* Domains that keep their hosts share them. */
+        size_t len = sticky.len > 0 ? (size_t)(sticky.ptr - text.ptr) - strlen(";for=") : text.len;
+        buf_add(out, span_head(text, len));
     } else {
         struct target *sorted = mem_alloc(d->found_count * sizeof *sorted);
         memcpy(sorted, d->found, d->found_count * sizeof *sorted);
@@ -134,10 +137,16 @@ static void name_site(const struct destination *d, struct buf *out)
             last = sorted[i].host;
         }
         free(sorted);
-        span_split(d->next_hop_text, ';', &rest);
+        span_split(text, ';', &rest);
         buf_addf(out, ":%u;%.*s", d->next_hop.hosts[0].port, SPAN_ARG(rest));
     }
-    struct span shape = shape_name(d->owner->conf, host, domain);
+}
+
+static void name_shape(const struct destination *d, struct buf *out)
+{
+    struct span shape =
+        shape_name(d->owner->conf, span_cstr(d->found[0].host), d->next_hop.hosts[0].name);
+
     if (shape.len > 0)
         buf_addf(out, ";shape=%.*s", SPAN_ARG(shape));
 }
@@ -161,9 +170,12 @@ static void find_site(struct destination *d)
     struct buf key;
 
     buf_init(&key, 0);
-    name_site(d, &key);
+    name_place(d, &key);
+    size_t group_len = buf_len(&key);
     drop_twins(d);
-    site_attach(d, buf_span(&key), d->found, d->found_count);
+    balance_arrange(d, &key);
+    name_shape(d, &key);
+    site_attach(d, buf_span(&key), group_len, d->found, d->found_count);
     buf_fini(&key);
     d->found = NULL;
     d->found_count = 0;
@@ -200,7 +212,8 @@ static void on_answer(struct call *call)
     d->pending--;
     d->owner->working--;
     for (unsigned i = 0; i < answer->target_count; i++)
-        add_resolved(d, &answer->targets[i], host->port);
+        add_resolved(d, &answer->targets[i], host->port,
+                     host->weight * TARGET_SHARE / answer->target_count);
     if (answer->outcome == RESOLVER_OK) {
         if (answer->expires < d->site_expires)
             d->site_expires = answer->expires;

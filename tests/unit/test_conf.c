@@ -438,6 +438,36 @@ static void test_credentials(void **state)
     conf_unref(conf);
 }
 
+static void test_groups(void **state)
+{
+    struct buf printed;
+
+    (void)state;
+    struct conf *conf = load_good(
+        NAMED "source out { addresses = {\"192.0.2.1*3\", \"2001:DB8::1\"} hello = o.test }\n"
+              "route a { hosts = {\"[192.0.2.2]*5\", \"b:26\"} balance = weighted source = out }\n"
+              "route b { hosts = c balance = sticky-domain }\n");
+    const struct conf_origin *source = conf_origin_find(conf, SPAN("out"));
+    assert_int_equal(source->address_count, 2);
+    assert_int_equal(source->addresses[0].weight, 3);
+    assert_int_equal(source->addresses[0].address.in4.sin_port, 0);
+    assert_int_equal(source->addresses[1].weight, 1);
+    assert_int_equal(source->addresses[1].address.any.sa_family, AF_INET6);
+    assert_null(conf_origin_find(conf, SPAN("ou")));
+    assert_int_equal(conf->routes[0].hosts[0].weight, 5);
+    assert_int_equal(conf->routes[0].hosts[1].weight, 1);
+    assert_int_equal(conf->routes[1].balance, CONF_BALANCE_STICKY_DOMAIN);
+    buf_init(&printed, 0);
+    conf_print(conf, &printed);
+    buf_addf(&printed, "%c", '\0');
+    const char *text = buf_span(&printed).ptr;
+    assert_non_null(strstr(text, "hosts = {\"[192.0.2.2]:25*5\", \"b:26\"}\n"));
+    assert_non_null(strstr(text, "addresses = {\"192.0.2.1*3\", \"2001:db8::1\"}\n"));
+    assert_non_null(strstr(text, "balance = weighted\n"));
+    buf_fini(&printed);
+    conf_unref(conf);
+}
+
 static void test_restart_needed(void **state)
 {
     struct conf *now = load_good(NAMED "listener a { address = \"127.0.0.1:1\" }\n"
@@ -539,15 +569,25 @@ static void test_reference_loads(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_defaults),        IN_FOLDER(test_own_hostname),
-        IN_FOLDER(test_notations),       IN_FOLDER(test_include),
-        IN_FOLDER(test_route_find),      IN_FOLDER(test_route_fields),
-        IN_FOLDER(test_networks),        IN_FOLDER(test_domains),
-        IN_FOLDER(test_inherited_lists), IN_FOLDER(test_round_trip),
-        IN_FOLDER(test_restart_needed),  IN_FOLDER(test_manual),
-        IN_FOLDER(test_sample),          IN_FOLDER(test_reference_loads),
-        IN_FOLDER(test_block_lists),     IN_FOLDER(test_words),
-        IN_FOLDER(test_credentials),     IN_FOLDER(test_client_certificates),
+        IN_FOLDER(test_defaults),
+        IN_FOLDER(test_own_hostname),
+        IN_FOLDER(test_notations),
+        IN_FOLDER(test_include),
+        IN_FOLDER(test_route_find),
+        IN_FOLDER(test_route_fields),
+        IN_FOLDER(test_networks),
+        IN_FOLDER(test_domains),
+        IN_FOLDER(test_inherited_lists),
+        IN_FOLDER(test_round_trip),
+        IN_FOLDER(test_restart_needed),
+        IN_FOLDER(test_manual),
+        IN_FOLDER(test_sample),
+        IN_FOLDER(test_reference_loads),
+        IN_FOLDER(test_block_lists),
+        IN_FOLDER(test_words),
+        IN_FOLDER(test_credentials),
+        IN_FOLDER(test_groups),
+        IN_FOLDER(test_client_certificates),
     };
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

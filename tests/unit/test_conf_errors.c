@@ -261,6 +261,21 @@ static const struct bad_case cross_cases[] = {
 };
 
 static const struct bad_case next_hop_cases[] = {
+    {"no such source", NAMED "route a { use_mx = yes source = s }\n",
+     "relay.conf:3: route \"a\": there is no source \"s\"\n"},
+    {"weights of what is in order", NAMED "route a { hosts = \"b*2\" }\n",
+     "relay.conf:3: route \"a\": weights of hosts go with balance = weighted only\n"},
+    {"balance of MX hosts", NAMED "route a { use_mx = yes balance = weighted }\n",
+     "relay.conf:3: route \"a\": balance goes with hosts only\n"},
+    {"weight", NAMED "route a { hosts = \"b*0\" balance = weighted }\n",
+     "relay.conf:3: hosts: \"b*0\" has a wrong weight; expected *1 to *1000\n"},
+    {"source's name", NAMED "source \"a;b\" { addresses = \"192.0.2.1\" }\n",
+     "relay.conf:3: \"a;b\" does not name a source; expected up to 64 letters, digits and -_.\n"},
+    {"source's port", NAMED "source a { addresses = \"192.0.2.1:25\" }\n",
+     "relay.conf:3: addresses: \"192.0.2.1:25\" is not an address; expected one like 192.0.2.1, "
+     "192.0.2.1*3 or 2001:db8::1\n"},
+    {"host_retry", NAMED "host_retry_first = 2m\nhost_retry_max = 1m\n",
+     "relay.conf:3: host_retry_first is longer than host_retry_max\n"},
     {"no password", NAMED "credentials a { user = u }\n",
      "relay.conf:3: credentials \"a\": either password or password_file is needed\n"},
     {"no user", NAMED "credentials a { password = p }\n",

@@ -38,6 +38,15 @@ static void test_next_hops_that_are_read(void **state)
          false, false, CONF_ROUTE_TLS_NONE},
         {"hosts:a.test:26;tls=none;xforward=yes", "a.test", 1, 26, false, false,
          CONF_ROUTE_TLS_NONE},
+        {"hosts:a.test:26*3,[192.0.2.1]:25*1000;tls=none;balance=weighted", "a.test", 2, 26, false,
+         false, CONF_ROUTE_TLS_NONE},
+        {"hosts:unix:/run/a*b*2,a.test:24;tls=none;proto=lmtp;balance=weighted", "/run/a*b", 2, 0,
+         false, false, CONF_ROUTE_TLS_NONE},
+        {"mx:a.test:25;tls=none;source=warm-1", "a.test", 1, 25, true, false, CONF_ROUTE_TLS_NONE},
+        {"hosts:a.test:25;tls=none;auth=x;source=warm;balance=sticky-tenant", "a.test", 1, 25,
+         false, false, CONF_ROUTE_TLS_NONE},
+        {"hosts:a.test:25;tls=none;balance=sticky-domain;for=rcpt.test", "a.test", 1, 25, false,
+         false, CONF_ROUTE_TLS_NONE},
     };
     struct arena arena;
 
@@ -81,6 +90,13 @@ static void test_next_hops_that_are_none(void **state)
         "mx::25;tls=none",
         "mx:a.test:25,b.test:25;tls=none",
         "hosts:;tls=none",
+        "hosts:a.test:25*0;tls=none",
+        "hosts:a.test:25*65536;tls=none",
+        "hosts:a.test:25*;tls=none",
+        "hosts:a.test:25*x;tls=none",
+        "hosts:a.test:25;tls=none;balance=ordered",
+        "hosts:a.test:25;tls=none;for=",
+        "hosts:a.test:25;tls=none;source=",
         "hosts:[]:25;tls=none",
         "hosts:[192.0.2.1:25;tls=none",
         "ftp:a.test:25;tls=none",
@@ -156,6 +172,11 @@ static const char conf_text[] =
     "route \"naked.test\" { hosts = \"a.test\" tls = none credentials = provider\n"
     "                         auth_without_tls = yes }\n"
     "route \"filter.test\" { hosts = \"a.test:10025\" tls = none xforward = yes }\n"
+    "source \"warm\" { addresses = \"192.0.2.9\" }\n"
+    "route \"warm.test\" { use_mx = yes source = warm }\n"
+    "route \"shares.test\" { hosts = {\"a.test*2\", \"b.test:26\"} balance = weighted }\n"
+    "route \"keep.test\" { hosts = \"a.test\" balance = sticky-domain }\n"
+    "route \"tenants.test\" { hosts = \"a.test\" balance = sticky-tenant source = warm }\n"
     "route \"no.test\" { reject = \"5.1.1 nobody here\" }\n"
     "route \"gone.test\" { discard = yes }\n"
     "route \"held.test\" { hold = \"moving house\" }\n"
@@ -206,6 +227,13 @@ static void test_answers(void **state)
         {"naked.test", ROUTE_SEND, "hosts:a.test:25;tls=none;auth=provider;auth_without_tls=yes",
          ""},
         {"filter.test", ROUTE_SEND, "hosts:a.test:10025;tls=none;xforward=yes", ""},
+        {"warm.test", ROUTE_SEND, "mx:warm.test:25;tls=opportunistic;source=warm", ""},
+        {"shares.test", ROUTE_SEND,
+         "hosts:a.test:25*2,b.test:26;tls=opportunistic;balance=weighted", ""},
+        {"keep.test", ROUTE_SEND,
+         "hosts:a.test:25;tls=opportunistic;balance=sticky-domain;for=keep.test", ""},
+        {"tenants.test", ROUTE_SEND,
+         "hosts:a.test:25;tls=opportunistic;source=warm;balance=sticky-tenant", ""},
         {"no.test", ROUTE_REJECT, "", "nobody here"},
         {"sub.test", ROUTE_REJECT, "", "not below"},
         {"a.sub.test", ROUTE_REJECT, "", "not below"},

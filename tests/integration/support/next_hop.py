@@ -52,6 +52,7 @@ class NextHop:
         self.commands = []
         self.logins = []
         self.messages = []
+        self.clients = []
         self._sockets = []
         family = socket.AF_UNIX if path else socket.AF_INET
         self._listener = socket.socket(family)
@@ -90,11 +91,12 @@ class NextHop:
     def _accept(self):
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, address = self._listener.accept()
             except OSError:
                 return
             client.settimeout(PATIENCE_S)
             self._sockets.append(client)
+            self.clients.append(address[0] if address else "")
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
