@@ -418,6 +418,7 @@ static bool load_sources(struct daemon *d)
 
     d->shared.auth = d->sources.auth;
     d->shared.recipients = d->sources.recipients;
+    d->shared.rules = d->sources.rules;
     return loaded;
 }
 

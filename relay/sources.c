@@ -3,8 +3,10 @@
 #include "auth/verify.h"
 #include "base/memory.h"
 #include "recipients/recipients.h"
+#include "rules/rules.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { POLL_MS = 1000 };
 
@@ -15,17 +17,48 @@ static bool tell(const struct buf *messages, struct err e)
     return !err_is(e);
 }
 
-bool sources_check(const struct conf *conf)
+/* NULL: the table is none of a file. */
+static const char *rules_file(const struct conf *conf)
+{
+    bool is_word =
+        strcmp(conf->response_rules, "builtin") == 0 || strcmp(conf->response_rules, "none") == 0;
+
+    return is_word ? NULL : conf->response_rules;
+}
+
+static struct err check_recipients(const char *file, struct buf *messages)
 {
     struct recipients *recipients;
+    struct err e = recipients_load(file, messages, &recipients);
+
+    recipients_unref(recipients);
+    return e;
+}
+
+static struct err check_rules(const char *file, struct buf *messages)
+{
+    struct stat st;
+    void *rules = NULL;
+    struct err e = ERR_OK;
+
+    if (file != NULL)
+        e = rules_follow.load(file, &st, messages, &rules);
+    rules_unref(rules);
+    return e;
+}
+
+bool sources_check(const struct conf *conf)
+{
+    struct err e = ERR_OK;
     struct buf messages;
 
-    if (conf->recipients_file == NULL)
-        return true;
     buf_init(&messages, 0);
-    bool usable = tell(&messages, recipients_load(conf->recipients_file, &messages, &recipients));
+    if (conf->recipients_file != NULL)
+        e = check_recipients(conf->recipients_file, &messages);
+    if (!err_is(e))
+        e = check_rules(rules_file(conf), &messages);
+    bool usable = tell(&messages, e);
     buf_fini(&messages);
-    recipients_unref(recipients);
     return usable;
 }
 
@@ -39,6 +72,7 @@ static void poll_all(struct work *work)
     if (sources->auth != NULL)
         auth_poll(sources->auth);
     follow_poll(sources->recipients);
+    follow_poll(sources->rules);
 }
 
 static void on_timer(struct timer *timer)
@@ -61,13 +95,26 @@ static void on_polled(struct call *call)
 /* The first look comes after `delay`; where there is no file there is none. */
 static void watch(struct sources *sources, const struct conf *conf, uint64_t delay)
 {
-    bool any = sources->auth != NULL || conf->recipients_file != NULL;
+    bool any = sources->auth != NULL || conf->recipients_file != NULL || rules_file(conf) != NULL;
 
     if (any && !sources->is_polling)
         timer_start(sources->loop, &sources->timer, delay, on_timer);
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
+
+/* The rules are looked at beforehand, so that the recipients stay as they are where they fail. */
+static struct err follow_files(struct sources *sources, const struct conf *conf,
+                               struct buf *messages)
+{
+    struct err e = check_rules(rules_file(conf), messages);
+
+    if (!err_is(e))
+        e = follow_set(sources->recipients, conf->recipients_file, messages);
+    if (!err_is(e))
+        e = follow_set(sources->rules, rules_file(conf), messages);
+    return e;
+}
 
 static struct err load(struct sources *sources, const struct conf *conf, struct buf *messages)
 {
@@ -77,7 +124,7 @@ static struct err load(struct sources *sources, const struct conf *conf, struct 
     if (conf->users_file != NULL)
         e = auth_create(&options, messages, &sources->auth);
     if (!err_is(e))
-        e = follow_set(sources->recipients, conf->recipients_file, messages);
+        e = follow_files(sources, conf, messages);
     return e;
 }
 
@@ -87,6 +134,7 @@ bool sources_open(struct sources *sources, struct loop *loop, const struct conf 
 
     sources->loop = loop;
     sources->recipients = recipients_follow();
+    sources->rules = follow_create(&rules_follow);
     list_init(&sources->work.call.link);
     sources->work.run = poll_all;
     sources->work.call.done = on_polled;
@@ -100,7 +148,7 @@ bool sources_open(struct sources *sources, struct loop *loop, const struct conf 
 
 struct err sources_reload(struct sources *sources, const struct conf *conf, struct buf *messages)
 {
-    struct err e = follow_set(sources->recipients, conf->recipients_file, messages);
+    struct err e = follow_files(sources, conf, messages);
 
     if (!err_is(e))
         watch(sources, conf, 0);
@@ -117,4 +165,5 @@ void sources_close(struct sources *sources)
 {
     auth_free(sources->auth);
     follow_free(sources->recipients);
+    follow_free(sources->rules);
 }

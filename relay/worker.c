@@ -82,6 +82,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
         .resolver = worker->resolver,
         .tls = shared->tls_client,
         .set = shared->set,
+        .rules = shared->rules,
         .seed = seed(),
     });
     shared->set->members[index] = worker->scheduler;

@@ -28,6 +28,7 @@ struct worker_shared {
     struct tls_client *tls_client;
     struct auth *auth;         /* NULL = nobody can log in */
     struct follow *recipients; /* of struct recipients */
+    struct follow *rules;      /* of struct rules */
     struct guard *guard;
     struct schedule_set *set;
     struct loop *main; /* where phases are told */

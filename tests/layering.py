@@ -54,7 +54,7 @@ TABLE = (
     Row("relay/receive", (*MIDDLE, RECIPIENTS)),
     Row("relay/route", MIDDLE),
     # An attempt is what the scheduler schedules: it alone drives deliver/.
-    Row("relay/schedule", (*MIDDLE, "relay/deliver/deliver.h")),
+    Row("relay/schedule", (*MIDDLE, "relay/deliver/deliver.h", "relay/rules/rules.h")),
     Row("relay/deliver", MIDDLE),
     Row("relay/report", MIDDLE, JANSSON),
     Row("relay/control", MIDDLE, JANSSON),

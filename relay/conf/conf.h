@@ -273,6 +273,7 @@ struct conf {
     struct conf_networks relay_networks;   /* who may send anywhere */
     struct conf_domains relay_domains;     /* where anybody may send */
     char *postmaster_address;              /* who reads mail for Postmaster; never NULL */
+    char *response_rules;                  /* "builtin", "none", or a file */
     char *recipients_file;                 /* NULL = recipients are not checked */
     char *recipient_delimiter;             /* bytes each of which ends the name in a local part */
     struct conf_networks proxy_networks;   /* whose PROXY header is believed */

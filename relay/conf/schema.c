@@ -2,6 +2,7 @@
 #include "conf/schema_rows.h"
 
 static const char *const log_targets[] = {"stderr", "journal", NULL};
+static const char *const rule_tables[] = {"builtin", "none", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const ip_preferences[] = {"any", "ipv4", "ipv6", NULL};
 static const char *const list_actions[] = {"refuse", "mark", NULL};
@@ -397,6 +398,12 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, ip_preference), .type = CONF_STRING, .standard = "any", .words = ip_preferences,
      .max = 8, .help = "Which addresses of a host are tried first."},
 
+    {FIELD(conf, response_rules), .type = CONF_PATH, .standard = "builtin", .words = rule_tables,
+     .min = 1, .max = PATH_LENGTH_MAX, .reloadable = true,
+     .help =
+         "What the replies of next hops mean: the table that comes with the program, none "
+         "(replies mean what RFC 5321 says), or a file, which is read anew when it changes; see "
+         "smarthop-rules(5)."},
     {FIELD(conf, retry_first), .type = CONF_DURATION, .standard = "1m", .min = 10 * MS, .max = DAYS,
      .reloadable = true, .help = "The wait before the second try of a delivery."},
     {FIELD(conf, retry_max), .type = CONF_DURATION, .standard = "1h", .min = 10 * MS,

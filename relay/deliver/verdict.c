@@ -124,7 +124,7 @@ struct status verdict_of_reply(const struct verdict_reply *said, struct arena *a
         reply.enhanced = row->enhanced;
     struct status status = smtp_reply_status(&reply, arena);
     status.scope = row->scope;
-    status.said = row->reading == AS_SAID;
+    status.said = row->reading == AS_SAID || (row->reading == TEMPORARY && reply.code < 500);
     if (row->reading == AS_SAID)
         return status;
     const char *how = row->reading == TEMPORARY ? "refused" : "unexpected reply";

@@ -12,6 +12,7 @@ enum {
     BUCKETS = 4096,
     FULL_MS = 60000, /* how long a site is not offered more connections than it has refused */
     RATE_BURST = 60, /* this part of a rate may be spent at once */
+    SAME_PART = 10,  /* back-offs that differ by less than this part are the same one */
 };
 
 /* A millisecond brings as many tokens as the rate has messages, a message costs as many as its
@@ -311,6 +312,19 @@ uint32_t budget_back_off(struct budget *b, uint64_t now, budget_delay *delay, vo
     *until_out = b->back_off_until;
     pthread_mutex_unlock(&b->lock);
     return failures;
+}
+
+bool budget_leave(struct budget *b, uint64_t now, uint64_t ms, uint64_t *until_out)
+{
+    pthread_mutex_lock(&b->lock);
+    bool is_new = b->back_off_until < now + ms - ms / SAME_PART;
+    if (is_new) {
+        b->allowed = 1;
+        b->back_off_until = now + ms;
+    }
+    *until_out = b->back_off_until;
+    pthread_mutex_unlock(&b->lock);
+    return is_new;
 }
 
 void budget_restore(struct budget *b, uint32_t failures)

@@ -69,6 +69,9 @@ void budget_narrow(struct budget *budget, uint64_t now, unsigned served);
 typedef uint64_t budget_delay(void *context, uint32_t failures);
 uint32_t budget_back_off(struct budget *budget, uint64_t now, budget_delay *delay, void *context,
                          uint64_t *until_out);
+/* An answer asks for it: the site is left alone for `ms`, one try being allowed then. False where
+ * it backs off already for about as long. */
+bool budget_leave(struct budget *budget, uint64_t now, uint64_t ms, uint64_t *until_out);
 /* From the store, at the start. */
 void budget_restore(struct budget *budget, uint32_t failures);
 /* An operator's word. */

@@ -100,7 +100,7 @@ static void on_ready(struct connection *c)
         return;
     }
     list_prepend(&site->idle, &c->link); /* the last used is used next; the others may time out */
-    if (s->is_stopping ||
+    if (s->is_stopping || c->passed_over ||
         deliver_session_messages(c->session) >= site->shape.messages_per_connection ||
         balance_is_stand_in(site, c)) {
         close_idle(c);

@@ -111,7 +111,7 @@ void job_start(struct job *job, struct connection *c)
 
 static void log_outcome(const struct job *job, const struct connection *c,
                         const struct queue_recipient *recipient, const struct status *status,
-                        const char *event)
+                        const char *klass, const char *event)
 {
     struct log_line line;
     char id[ID_TEXT_SIZE], esc[ENHANCED_CODE_TEXT_MAX];
@@ -125,6 +125,8 @@ static void log_outcome(const struct job *job, const struct connection *c,
     log_u64(&line, "code", status->code);
     log_text(&line, "dsn", esc);
     log_span(&line, "by", status->by);
+    if (klass[0] != '\0')
+        log_text(&line, "class", klass);
     if (c != NULL) {
         log_text(&line, "tls", deliver_session_tls(c->session));
         log_u64(&line, "attempt_ms", job->attempt.finished_ms - job->attempt.started_ms);
@@ -151,7 +153,8 @@ static bool is_unharmed(const struct job *job, const struct connection *c)
 
 /* Judges one recipient; the status is kept with it for listings and reports. */
 static enum settle_fate judge(struct job *job, const struct connection *c, uint32_t index,
-                              const struct status *status, enum settle_fate deferred)
+                              const struct status *status, const struct response *response,
+                              enum settle_fate deferred)
 {
     struct scheduler *s = job->owner;
     struct queue_recipient *recipient = &job->group->recipients[index];
@@ -159,21 +162,21 @@ static enum settle_fate judge(struct job *job, const struct connection *c, uint3
     recipient->last = *status;
     if (status_is_success(status)) {
         bump(&s->counters.delivered, 1);
-        log_outcome(job, c, recipient, status, "delivered");
+        log_outcome(job, c, recipient, status, response->klass, "delivered");
         return job->attempt.dsn_passed ? SETTLE_DELIVERED : SETTLE_RELAYED;
     }
-    if (status_is_permanent(status)) {
+    if (response_is_final(response, status)) {
         bump(&s->counters.failed, 1);
-        log_outcome(job, c, recipient, status, "failed");
+        log_outcome(job, c, recipient, status, response->klass, "failed");
         return SETTLE_FAILED;
     }
     if (deferred != SETTLE_KEEP) {
         bump(&s->counters.failed, 1);
-        log_outcome(job, c, recipient, status, "expired");
+        log_outcome(job, c, recipient, status, response->klass, "expired");
         return deferred;
     }
     bump(&s->counters.deferred, 1);
-    log_outcome(job, c, recipient, status, "deferred");
+    log_outcome(job, c, recipient, status, response->klass, "deferred");
     return SETTLE_KEEP;
 }
 
@@ -204,9 +207,10 @@ void job_finished(struct job *job, struct connection *c)
     const struct deliver_attempt *attempt = &job->attempt;
     enum settle_fate fates[QUEUE_GROUP_MAX];
     enum settle_fate deferred = attempt->damaged ? SETTLE_KEEP : patience(job);
+    struct response responses[QUEUE_GROUP_MAX];
     bool any_deferred = false;
 
-    if (is_unharmed(job, c)) {
+    if (is_unharmed(job, c) && !responses_bounce(job)) {
         job->requeues++;
         job_requeue(job);
         return;
@@ -217,12 +221,14 @@ void job_finished(struct job *job, struct connection *c)
         budget_succeeded(job->site->budget, loop_now(job->owner->loop));
         destination_succeeded(job->destination);
     }
+    responses_heed(job, c, responses);
     for (uint32_t i = 0; i < job->group->recipient_count; i++)
         fates[i] = SETTLE_KEEP;
     for (unsigned i = 0; i < attempt->recipient_count; i++) {
         uint32_t index = attempt->recipients[i];
-        fates[index] = judge(job, c, index, &attempt->statuses[i], deferred);
-        any_deferred = any_deferred || fates[index] == SETTLE_KEEP;
+        fates[index] = judge(job, c, index, &attempt->statuses[i], &responses[i], deferred);
+        any_deferred =
+            any_deferred || (fates[index] == SETTLE_KEEP && responses[i].action != RULE_NEXT_HOST);
     }
     settle(job, fates, any_deferred);
 }
@@ -232,11 +238,14 @@ void job_conclude(struct job *job, const struct status *status)
     enum settle_fate fates[QUEUE_GROUP_MAX];
     struct status copy = status_dup(&job->arena, status);
     enum settle_fate deferred = patience(job);
+    struct response response;
+
+    response_read(job->owner, job->destination->next_hop.hosts[0].name, &copy, &response);
 
     if (list_is_linked(&job->line))
         job_unline(job);
     for (uint32_t i = 0; i < job->group->recipient_count; i++)
-        fates[i] = judge(job, NULL, i, &copy, deferred);
+        fates[i] = judge(job, NULL, i, &copy, &response, deferred);
     settle(job, fates, fates[0] == SETTLE_KEEP);
 }
 
@@ -250,7 +259,7 @@ void job_give_up(struct job *job, struct schedule_batch *batch)
     for (uint32_t i = 0; i < job->group->recipient_count; i++) {
         fates[i] = SETTLE_LATE;
         bump(&job->owner->counters.failed, 1);
-        log_outcome(job, NULL, &job->group->recipients[i], &late, "expired");
+        log_outcome(job, NULL, &job->group->recipients[i], &late, "", "expired");
     }
     settle_start(job, &plan);
 }

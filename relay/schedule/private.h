@@ -12,6 +12,7 @@
 #include "proto/base32.h"
 #include "report/report.h"
 #include "route/route.h"
+#include "rules/rules.h"
 #include "schedule/budget.h"
 #include "schedule/health.h"
 #include "schedule/schedule.h"
@@ -191,6 +192,8 @@ struct scheduler {
     struct resolver *resolver;
     struct tls_client *tls;
     struct schedule_set *set;
+    struct follow *rules;  /* of the response_rules file; NULL = never one */
+    struct rules *builtin; /* the table that comes with the program */
     struct conf *conf;
     struct destination *destinations[TABLE_BUCKETS];
     struct site *sites[TABLE_BUCKETS];
@@ -226,6 +229,7 @@ struct connection {
     bool ready;                      /* has been ready at least once */
     bool tries;                      /* whether its host serves again */
     bool is_aside;                   /* tries while others serve: no job waits for it */
+    bool passed_over;                /* its host is: it takes no further job */
     struct timer idle;
 };
 
@@ -267,6 +271,24 @@ void job_conclude(struct job *job, const struct status *status);
 bool job_is_late(const struct job *job);
 /* Fails all recipients of such a job, which is out of its line; `batch` may be NULL. */
 void job_give_up(struct job *job, struct schedule_batch *batch);
+
+/* response.c */
+/* What a reply means by the rules. */
+struct response {
+    enum rule_action action; /* RULE_DEFAULT where no rule fits */
+    uint64_t duration_ms;    /* of RULE_BACK_OFF */
+    char klass[RULES_CLASS_MAX + 1];
+};
+/* Of a host of that next hop. Success, and what no host has said, has no class. */
+void response_read(const struct scheduler *s, struct span domain, const struct status *status,
+                   struct response *out);
+/* Those to all of a job's attempt, one a status, into `out`; and does what the rules want for the
+ * site. Those of RULE_NEXT_HOST are so only where there is another host. */
+void responses_heed(struct job *job, struct connection *c, struct response *out);
+/* Whether a recipient that was not delivered has failed for good. */
+bool response_is_final(const struct response *response, const struct status *status);
+/* Whether a rule settles the outcome of an attempt that its host, not the message, made fail. */
+bool responses_bounce(const struct job *job);
 
 /* settle.c */
 enum settle_fate {
@@ -355,6 +377,13 @@ void site_withdraw(struct destination *d);
 void site_run(struct site *site);
 /* A job that it has had under way is over: recorded, or back in its line. */
 void site_job_over(struct job *job);
+/* A rule of an answer asks for it: nothing goes there for so long, and this is why. `d` is the
+ * destination that got the answer, where it was one. */
+void site_leave(struct site *site, struct destination *d, uint64_t ms, const struct status *why);
+/* This host is passed over for a while. False where no other one is left to try, and then it is
+ * not. */
+bool site_pass_over(struct site *site, const struct sockaddr_storage *address,
+                    const struct status *why);
 /* A connection that has been opened is served no more, and this is why. */
 void site_failed(struct site *site, const struct sockaddr_storage *address,
                  const struct status *why);

@@ -10,6 +10,7 @@
 #ifndef SMARTHOP_SCHEDULE_SCHEDULE_H
 #define SMARTHOP_SCHEDULE_SCHEDULE_H
 
+#include "base/follow.h"
 #include "conf/conf.h"
 #include "net/tls.h"
 #include "queue/queue.h"
@@ -34,6 +35,7 @@ struct schedule_options {
     struct resolver *resolver;
     struct tls_client *tls;
     struct schedule_set *set;
+    struct follow *rules; /* of struct rules: the response_rules file; NULL = there is none */
     uint64_t seed;
 };
 

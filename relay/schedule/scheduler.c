@@ -20,6 +20,8 @@ struct scheduler *schedule_create(const struct schedule_options *options)
     s->resolver = options->resolver;
     s->tls = options->tls;
     s->set = options->set;
+    s->rules = options->rules;
+    s->builtin = rules_builtin();
     s->random = options->seed | 1;
     list_init(&s->hungry);
     return s;
@@ -366,6 +368,7 @@ void schedule_free(struct scheduler *s)
         free(q);
     }
     free(s->sweep);
+    rules_unref(s->builtin);
     conf_unref(s->conf);
     free(s);
 }

@@ -478,6 +478,35 @@ void site_job_over(struct job *job)
     site_run(site);
 }
 
+void site_leave(struct site *site, struct destination *d, uint64_t ms, const struct status *why)
+{
+    struct budget_state state;
+    uint64_t until;
+
+    keep_failure(site, why);
+    bool is_new = budget_leave(site->budget, loop_now(site->owner->loop), ms, &until);
+    budget_state(site->budget, &state);
+    if (is_new)
+        log_back_off(site, state.failures, until);
+    leave_all(site, until, state.failures);
+    if (d != NULL && d->back_off_until != until)
+        destination_leave(d, until, state.failures, why);
+}
+
+bool site_pass_over(struct site *site, const struct sockaddr_storage *address,
+                    const struct status *why)
+{
+    struct target *target = targets_find(site->targets, site->target_count, address);
+    bool has_other = false;
+
+    for (unsigned i = 0; i < site->target_count; i++)
+        has_other = has_other ||
+                    (&site->targets[i] != target && balance_may_use(site, &site->targets[i]));
+    if (has_other && target != NULL)
+        balance_failed(site, target, why);
+    return has_other;
+}
+
 /* The host was not reached, or serves nobody for now. While other connections are served it only
  * takes no more than these; otherwise the next host is tried, and behind the last one it waits. */
 void site_failed(struct site *site, const struct sockaddr_storage *address,
@@ -485,7 +514,13 @@ void site_failed(struct site *site, const struct sockaddr_storage *address,
 {
     struct target *target = targets_find(site->targets, site->target_count, address);
     struct budget_state state;
+    struct response response;
 
+    response_read(site->owner, site->domain, why, &response);
+    if (response.action == RULE_BACK_OFF) {
+        site_leave(site, NULL, response.duration_ms, why);
+        return;
+    }
     if (target != NULL)
         balance_failed(site, target, why);
     keep_failure(site, why);

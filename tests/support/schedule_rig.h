@@ -20,6 +20,7 @@ struct schedule_rig {
     struct resolver *resolver;
     struct tls_client *tls;
     struct conf *conf;
+    struct follow *rules; /* of the response_rules file, where the configuration has one */
     struct scheduler *scheduler;
     struct schedule_set set;
     struct smtp_peer peer;
@@ -33,6 +34,18 @@ static inline void schedule_rig_on_stopped(struct call *call)
     container_of(call, struct schedule_rig, stopped)->has_stopped = true;
 }
 
+static inline void schedule_rig_follow_rules(struct schedule_rig *rig)
+{
+    struct buf messages;
+
+    rig->rules = follow_create(&rules_follow);
+    if (rig->conf->response_rules[0] != '/')
+        return;
+    buf_init(&messages, 0);
+    assert_false(err_is(follow_set(rig->rules, rig->conf->response_rules, &messages)));
+    buf_fini(&messages);
+}
+
 static inline void schedule_rig_make_scheduler(struct schedule_rig *rig)
 {
     rig->scheduler = schedule_create(&(struct schedule_options){.loop = rig->loop,
@@ -40,6 +53,7 @@ static inline void schedule_rig_make_scheduler(struct schedule_rig *rig)
                                                                 .resolver = rig->resolver,
                                                                 .tls = rig->tls,
                                                                 .set = &rig->set,
+                                                                .rules = rig->rules,
                                                                 .seed = 1});
     rig->set =
         (struct schedule_set){.count = 1, .members = &rig->scheduler, .budgets = budgets_create()};
@@ -58,6 +72,7 @@ static inline void schedule_rig_open(struct schedule_rig *rig, const char *conf_
     buf_addf(&text, "%s%s%c", conf_text, standard, '\0');
     rig->conf = conf_from_text(buf_span(&text).ptr);
     buf_fini(&text);
+    schedule_rig_follow_rules(rig);
     arena_init(&rig->arena);
     list_init(&rig->stopped.link);
     rig->stopped.done = schedule_rig_on_stopped;
@@ -109,6 +124,7 @@ static inline void schedule_rig_close(struct schedule_rig *rig)
     tls_client_unref(rig->tls);
     queue_close(rig->queue);
     arena_fini(&rig->arena);
+    follow_free(rig->rules);
     conf_unref(rig->conf);
 }
 

@@ -173,6 +173,28 @@ static void test_breaker(void **state)
     budget_unref(b);
 }
 
+static void test_left_alone(void **state)
+{
+    struct budget *b = get("left", (struct budget_limits){.connections = 5});
+    uint64_t until;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        budget_succeeded(b, START);
+    assert_true(budget_leave(b, START, 1000, &until));
+    assert_int_equal(until, START + 1000);
+    assert_false(budget_leave(b, START + 90, 1000, &until)); /* the same one */
+    assert_false(budget_leave(b, START + 90, 10, &until));
+    assert_int_equal(until, START + 1000);
+    assert_int_equal(budget_spend(b, START + 999, &until), BUDGET_BACK_OFF);
+    assert_true(budget_leave(b, START + 999, 5000, &until)); /* a longer one counts */
+    assert_int_equal(budget_connect(b, START + 5998, &until), BUDGET_BACK_OFF);
+    assert_int_equal(budget_connect(b, START + 5999, &until), BUDGET_YES);
+    assert_int_equal(budget_connect(b, START + 5999, &until), BUDGET_FULL); /* one at first */
+    budget_release(b);
+    budget_unref(b);
+}
+
 /* ---- waiting for room ---------------------------------------------------------------------- */
 
 struct waiting {
@@ -227,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_the_slowest_counts),
         cmocka_unit_test(test_it_grows_and_narrows),
         cmocka_unit_test(test_breaker),
+        cmocka_unit_test(test_left_alone),
         cmocka_unit_test(test_waiters),
     };
 

@@ -130,6 +130,10 @@ static void test_replies(void **state)
         struct status status = verdict_of_reply(&said, &arena);
         describe(&status, got, sizeof got);
         assert_string_equal(got, replies[i].want);
+        if (status.said) /* word for word */
+            assert_true(status.code == reply.code && span_equal(status.text, reply.text));
+        else
+            assert_int_not_equal(status.code, reply.code);
         arena_fini(&arena);
         buf_fini(&text);
     }
