@@ -8,6 +8,7 @@
 #include "net/local.h"
 #include "process.h"
 #include "proto/ip.h"
+#include "report/events.h"
 #include "sources.h"
 
 #include <signal.h>
@@ -217,11 +218,12 @@ static void stop(struct daemon *d)
 
 /* ---- control ------------------------------------------------------------------------------ */
 
-static void reopen_log(void)
+static void reopen_logs(struct daemon *d)
 {
     struct err e = log_reopen();
     if (err_is(e))
         log_failure(LOG_ERROR, "log-reopen-failed", e, NULL, NULL);
+    events_reopen(d->set.events);
 }
 
 static struct daemon *daemon_of(void *context)
@@ -241,8 +243,7 @@ static bool do_reload(void *context, struct buf *messages)
 
 static void do_reopen_log(void *context)
 {
-    (void)context;
-    reopen_log();
+    reopen_logs(daemon_of(context));
 }
 
 static void do_stop(void *context)
@@ -268,15 +269,14 @@ static void on_hangup(struct loop_signal *signal)
     struct buf messages;
 
     buf_init(&messages, 0);
-    reopen_log();
+    reopen_logs(d);
     reload(d, &messages);
     buf_fini(&messages);
 }
 
 static void on_reopen(struct loop_signal *signal)
 {
-    (void)signal;
-    reopen_log();
+    reopen_logs(container_of(signal, struct daemon, reopen));
 }
 
 static bool catch_signals(struct daemon *d)
@@ -311,7 +311,10 @@ static bool open_store(struct daemon *d)
     };
     struct err e = queue_open(&options, &d->shared.queue);
 
-    return !err_is(e) || fail(conf->store_path, e);
+    if (err_is(e))
+        return fail(conf->store_path, e);
+    e = events_open(conf->event_log, &d->set.events);
+    return !err_is(e) || fail(conf->event_log, e);
 }
 
 static bool open_guard(struct daemon *d)
@@ -560,6 +563,7 @@ static void dispose(struct daemon *d)
         worker_join(&d->workers[i]);
     queue_close(d->shared.queue); /* commits what is pending */
     guarding_close(&d->guarding);
+    events_close(d->set.events);
     if (d->cut) {
         log_flush();
         _exit(EXIT_OK); /* what still points into each other is left to the kernel */

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "report/events.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,7 @@ static void on_accepted(struct queue_message *message, void *context)
 {
     struct worker *worker = context;
 
+    events_add_all(worker->shared->set->events, "accepted", message);
     schedule_submit(worker->shared->set, message);
 }
 

@@ -31,6 +31,7 @@ PUBLIC = (
     "plugins/smarthop_plugin.h",
     "relay/route/route.h",
     "relay/report/report.h",
+    "relay/report/events.h",
     "relay/guard/guard.h",
 )
 MIDDLE = (BASE, PROTO, NET, CONF, AUTH, *PUBLIC)

@@ -256,6 +256,7 @@ struct conf {
     bool sender_must_match;
     char *submission_socket;
     char *lmtp_socket; /* NULL = none */
+    char *event_log;   /* NULL = none */
     char *log_target;
     enum log_level log_level;
 

@@ -70,6 +70,10 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, log_target), .type = CONF_PATH, .standard = "stderr", .words = log_targets,
      .min = 1, .max = PATH_LENGTH_MAX,
      .help = "Where the log goes: stderr, journal (systemd), or a file to append to."},
+    {FIELD(conf, event_log), .type = CONF_PATH, .standard = "", .max = PATH_LENGTH_MAX,
+     .example = "/var/log/smarthop/events.json",
+     .help = "A file that gets a JSON line for each outcome of each recipient, for programs; see "
+             "OPERATING.md. Empty: none."},
     {FIELD(conf, log_level), .type = CONF_ENUM, .standard = "info", .words = log_levels,
      .reloadable = true,
      .help = "The least important lines that are written. error: an operator must act; "

@@ -101,6 +101,20 @@ void deliver_close(struct deliver_session *session);
 /* During DELIVER_CLOSED: why the session ended, with its scope (HOST: try another host of the next
  * hop, or later; SESSION: this connection only). code 0 = it was closed in the normal way. */
 const struct status *deliver_session_failure(const struct deliver_session *session);
+enum deliver_phase {
+    DELIVER_PHASE_NONE, /* idle, ending */
+    DELIVER_PHASE_CONNECT,
+    DELIVER_PHASE_HELLO,
+    DELIVER_PHASE_TLS,
+    DELIVER_PHASE_LOGIN,
+    DELIVER_PHASE_ENVELOPE, /* from MAIL to the leave to send data; this and those below are of the
+                               latest attempt */
+    DELIVER_PHASE_DATA,
+    DELIVER_PHASE_FINAL, /* from the end of data to its last reply */
+    DELIVER_PHASE_COUNT,
+};
+/* What each has taken, in milliseconds: DELIVER_PHASE_COUNT of them, the session's. */
+const uint64_t *deliver_session_phases(const struct deliver_session *session);
 /* TLS for the log: "TLSv1.3 cipher", or "" */
 const char *deliver_session_tls(const struct deliver_session *session);
 /* A TLS session for the next connection to this host, or NULL; the caller's. */

@@ -70,6 +70,7 @@ void deliver_enter(struct deliver_session *s, enum deliver_state state)
     uint64_t ms = 0;
 
     log_state(s, state);
+    deliver_phase_end(s);
     s->state = state;
     if (states[state].deadline != NO_DEADLINE)
         memcpy(&ms, deadlines + states[state].deadline, sizeof ms);
@@ -532,6 +533,7 @@ struct deliver_session *deliver_open(const struct deliver_options *options,
     s->options = *options;
     s->handler = handler;
     s->owner = owner;
+    s->entered_ms = loop_now(options->loop);
     arena_init(&s->arena);
     memcpy(&s->peer, options->peer, sockaddr_size(options->peer));
     s->options.peer = (const struct sockaddr *)&s->peer;

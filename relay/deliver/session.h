@@ -39,6 +39,8 @@ struct deliver_session {
     struct arena arena;
     struct conn *conn; /* NULL when it is gone */
     enum deliver_state state;
+    uint64_t entered_ms; /* into the state */
+    uint64_t phases[DELIVER_PHASE_COUNT];
     bool plain_only; /* a handshake has failed before */
     struct buf reply_text;
     struct smtp_reply_parser parser;
@@ -61,6 +63,10 @@ struct deliver_session {
 
 /* The one way into a state: logs it and arms its deadline. */
 void deliver_enter(struct deliver_session *s, enum deliver_state state);
+/* phase.c: a state is left. */
+void deliver_phase_end(struct deliver_session *s);
+/* An attempt begins. */
+void deliver_phases_begin(struct deliver_session *s);
 /* Ends the connection for this reason, which becomes the outcome of recipients without one. */
 void deliver_fail(struct deliver_session *s, const struct status *why);
 /* The last of the connection, the pool and the deferred call to let go takes the session along. */

@@ -24,6 +24,7 @@ void deliver_transaction_prepare(struct deliver_session *s, struct deliver_attem
     attempt->damaged = false;
     attempt->declined = false;
     attempt->started_ms = loop_now(s->options.loop);
+    deliver_phases_begin(s);
 }
 
 /* ---- outcomes ------------------------------------------------------------------------------ */

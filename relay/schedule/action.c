@@ -66,11 +66,12 @@ static void explain(struct job *job)
             job->group->recipients[i].last = status_dup(&job->arena, why);
 }
 
-static void log_action(const struct job *job, const char *event)
+static void tell_action(const struct job *job, const char *event)
 {
     struct log_line line;
     char id[ID_TEXT_SIZE];
 
+    event_action(job, event);
     if (!log_begin(&line, LOG_INFO, event))
         return;
     log_text(&line, "id", id_format(job->message->id, id));
@@ -89,7 +90,7 @@ static void act_late(struct job *job, struct settle_plan *plan)
         job_give_up(job, plan->batch);
         return;
     }
-    log_action(job, "delayed");
+    tell_action(job, "delayed");
     plan->tell_late = true;
     settle_all(job, plan, SETTLE_KEEP);
 }
@@ -107,23 +108,23 @@ static void act(struct job *job, enum schedule_verb verb, struct schedule_batch 
     switch (verb) {
     case SCHEDULE_RETRY:
     case SCHEDULE_RELEASE:
-        log_action(job, verb == SCHEDULE_RETRY ? "retry" : "released");
+        tell_action(job, verb == SCHEDULE_RETRY ? "retry" : "released");
         plan.state = QUEUE_GROUP_WAITING;
         plan.due = clock_steady_ms();
         settle_all(job, &plan, SETTLE_KEEP);
         break;
     case SCHEDULE_HOLD:
-        log_action(job, "held");
+        tell_action(job, "held");
         plan.state = QUEUE_GROUP_HELD;
         settle_all(job, &plan, SETTLE_KEEP);
         break;
     case SCHEDULE_REMOVE:
-        log_action(job, "removed");
+        tell_action(job, "removed");
         settle_all(job, &plan, SETTLE_REMOVED);
         break;
     case SCHEDULE_BOUNCE:
     case SCHEDULE_EXPIRE:
-        log_action(job, verb == SCHEDULE_EXPIRE ? "expired" : "bounced");
+        tell_action(job, verb == SCHEDULE_EXPIRE ? "expired" : "bounced");
         explain(job);
         bump(&job->owner->counters.failed, job->group->recipient_count);
         plan.final_text = verb == SCHEDULE_EXPIRE
@@ -132,7 +133,7 @@ static void act(struct job *job, enum schedule_verb verb, struct schedule_batch 
         settle_all(job, &plan, SETTLE_FAILED);
         break;
     case SCHEDULE_WARN:
-        log_action(job, "delayed");
+        tell_action(job, "delayed");
         explain(job);
         plan.warn = true;
         settle_all(job, &plan, SETTLE_KEEP);

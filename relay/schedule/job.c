@@ -109,13 +109,14 @@ void job_start(struct job *job, struct connection *c)
     deliver_send(c->session, &job->attempt);
 }
 
-static void log_outcome(const struct job *job, const struct connection *c,
-                        const struct queue_recipient *recipient, const struct status *status,
-                        const char *klass, const char *event)
+static void tell_outcome(const struct job *job, const struct connection *c,
+                         const struct queue_recipient *recipient, const struct status *status,
+                         const char *klass, const char *event)
 {
     struct log_line line;
     char id[ID_TEXT_SIZE], esc[ENHANCED_CODE_TEXT_MAX];
 
+    event_outcome(job, c, recipient, status, klass, event);
     if (!log_begin(&line, LOG_INFO, event))
         return;
     enhanced_code_format(status->enhanced, esc);
@@ -162,21 +163,21 @@ static enum settle_fate judge(struct job *job, const struct connection *c, uint3
     recipient->last = *status;
     if (status_is_success(status)) {
         bump(&s->counters.delivered, 1);
-        log_outcome(job, c, recipient, status, response->klass, "delivered");
+        tell_outcome(job, c, recipient, status, response->klass, "delivered");
         return job->attempt.dsn_passed ? SETTLE_DELIVERED : SETTLE_RELAYED;
     }
     if (response_is_final(response, status)) {
         bump(&s->counters.failed, 1);
-        log_outcome(job, c, recipient, status, response->klass, "failed");
+        tell_outcome(job, c, recipient, status, response->klass, "failed");
         return SETTLE_FAILED;
     }
     if (deferred != SETTLE_KEEP) {
         bump(&s->counters.failed, 1);
-        log_outcome(job, c, recipient, status, response->klass, "expired");
+        tell_outcome(job, c, recipient, status, response->klass, "expired");
         return deferred;
     }
     bump(&s->counters.deferred, 1);
-    log_outcome(job, c, recipient, status, response->klass, "deferred");
+    tell_outcome(job, c, recipient, status, response->klass, "deferred");
     return SETTLE_KEEP;
 }
 
@@ -259,7 +260,7 @@ void job_give_up(struct job *job, struct schedule_batch *batch)
     for (uint32_t i = 0; i < job->group->recipient_count; i++) {
         fates[i] = SETTLE_LATE;
         bump(&job->owner->counters.failed, 1);
-        log_outcome(job, NULL, &job->group->recipients[i], &late, "", "expired");
+        tell_outcome(job, NULL, &job->group->recipients[i], &late, "", "expired");
     }
     settle_start(job, &plan);
 }

@@ -272,6 +272,15 @@ bool job_is_late(const struct job *job);
 /* Fails all recipients of such a job, which is out of its line; `batch` may be NULL. */
 void job_give_up(struct job *job, struct schedule_batch *batch);
 
+/* event.c: nothing where there is no event log. */
+/* `c` is NULL where there was no attempt. */
+void event_outcome(const struct job *job, const struct connection *c,
+                   const struct queue_recipient *recipient, const struct status *status,
+                   const char *klass, const char *name);
+/* Of all recipients. */
+void event_action(const struct job *job, const char *name);
+void event_notified(const struct job *job, const struct queue_message *notification);
+
 /* response.c */
 /* What a reply means by the rules. */
 struct response {

@@ -20,12 +20,14 @@
 
 struct scheduler;
 struct budgets;
+struct events;
 
 /* All schedulers of the process; made before the loops run, constant afterwards. */
 struct schedule_set {
     unsigned count;
     struct scheduler **members;
     struct budgets *budgets;     /* what each site takes of all of them together */
+    struct events *events;       /* the event log; NULL = there is none */
     _Atomic uint64_t body_bytes; /* of all jobs in memory */
 };
 

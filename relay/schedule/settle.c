@@ -64,8 +64,10 @@ static void finish(struct settling *st, bool recorded)
     if (st->batch != NULL)
         batch_told(st->batch, recorded);
     uint64_t due = stays ? st->remaining.due : UINT64_MAX;
-    if (recorded && st->dsn != NULL)
+    if (recorded && st->dsn != NULL) {
+        event_notified(job, st->dsn);
         schedule_submit(s->set, st->dsn);
+    }
     queue_message_unref(st->dsn);
     conf_unref(st->conf);
     free(st);
