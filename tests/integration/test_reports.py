@@ -1,9 +1,12 @@
 """What senders are told: exactly one correct notification, and none where none may be."""
+import email
+import email.policy
 import email.utils
 
 import pytest
 from support import content, report
-from support.dialogue import submit
+from support.dialogue import Dialogue, submit
+from support.next_hop import NextHop
 from support.relay import to
 
 SENDER = "sender@client.test"
@@ -93,6 +96,48 @@ def test_notification_that_fails(start_relay, start_sink):
     relay.wait_log("notification-dropped")
     relay.wait_empty()
     assert [record["to"] for record in relay.log("failed")] == ["no@example.test", SENDER]
+
+
+def blocks(part):
+    """The fields of an internationalized report, as a mail program takes them apart."""
+    text = part.split(b"\r\n\r\n", 1)[1].decode()
+    return [dict(line.split(": ", 1) for line in block.strip().split("\r\n"))
+            for block in text.strip().split("\r\n\r\n")]
+
+
+def refuse_unknown(verb, line):
+    return "550 5.1.1 <jörg@bücher.test> ist unbekannt" if verb == "RCPT" else None
+
+
+def test_internationalized(start_relay):
+    """RFC 6533, for a sender who has said SMTPUTF8, read with Python's parser."""
+    offers = "SMTPUTF8", "8BITMIME", "PIPELINING"
+    with NextHop(*offers, answer=refuse_unknown) as refuses, NextHop(*offers) as senders:
+        relay = start_relay(routes={"client.test": to(senders), "*": to(refuses)})
+        with Dialogue(relay.port).hello() as client:
+            client.talk("MAIL FROM:<jürgen@client.test> SMTPUTF8 BODY=8BITMIME",
+                        "RCPT TO:<jörg@bücher.test>")
+            client.data(content.stuffed("Subject: Grüße\r\n\r\nHallo\r\n".encode()))
+        [received] = senders.wait(1)
+        relay.wait_empty()
+        relay.stop()
+    assert received.mail.split()[0] == "<>" and "SMTPUTF8" in received.mail
+    assert received.recipients == ["jürgen@client.test"]
+    told = email.message_from_bytes(received.content, policy=email.policy.SMTPUTF8)
+    assert not told.defects and told.get_content_type() == "multipart/report"
+    assert "\r\nTo: <jürgen@client.test>\r\n".encode() in received.content
+    text, *_ = told.iter_parts()
+    assert "jörg@bücher.test" in text.get_content()
+    boundary = b"\r\n--" + told.get_boundary().encode()
+    _, _, status, returned, _ = received.content.split(boundary)
+    assert b"Content-Type: message/global-delivery-status\r\n" in status
+    message, recipient = blocks(status[2:])
+    assert message["Reporting-MTA"] == "dns; relay.test"
+    assert recipient["Final-Recipient"] == "utf-8; jörg@bücher.test"
+    assert (recipient["Action"], recipient["Status"]) == ("failed", "5.1.1")
+    assert recipient["Diagnostic-Code"].endswith("<jörg@bücher.test> ist unbekannt")
+    assert b"Content-Type: message/global\r\n" in returned
+    assert "Subject: Grüße\r\n\r\nHallo\r\n".encode() in returned
 
 
 # ---- time ---------------------------------------------------------------------------------------
