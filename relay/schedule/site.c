@@ -500,8 +500,8 @@ bool site_pass_over(struct site *site, const struct sockaddr_storage *address,
     bool has_other = false;
 
     for (unsigned i = 0; i < site->target_count; i++)
-        has_other = has_other ||
-                    (&site->targets[i] != target && balance_may_use(site, &site->targets[i]));
+        has_other =
+            has_other || (&site->targets[i] != target && balance_may_use(site, &site->targets[i]));
     if (has_other && target != NULL)
         balance_failed(site, target, why);
     return has_other;
