@@ -536,7 +536,7 @@ static bool start(struct daemon *d)
 
     if (err_is(e))
         return fail(d->conf->log_target, e);
-    e = loop_create("main", &d->loop);
+    e = loop_create(&d->loop);
     if (err_is(e))
         return fail("main loop", e);
     d->shared.limits = receive_limits_create();

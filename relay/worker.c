@@ -60,7 +60,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
 {
     *worker = (struct worker){.shared = shared, .index = index};
     snprintf(worker->name, sizeof worker->name, "worker-%u", index);
-    struct err e = loop_create(worker->name, &worker->loop);
+    struct err e = loop_create(&worker->loop);
     if (err_is(e))
         return e;
     e = make_resolver(worker, conf);

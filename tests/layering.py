@@ -42,8 +42,8 @@ TABLE = (
     Row(PROTO, (BASE,), (("idn2.h", "*"),)),
     Row(NET, (BASE,), (("uv.h", "*"), ("openssl/*", "*"), ("curl/*", "*"))),
     Row(CONF, (BASE,), (("confuse.h", "*"),)),
-    # Names and passwords are UTF-8, which is decided in one place.
-    Row(AUTH, (BASE, CONF, "relay/proto/utf8.h"), (("openssl/*", "*"), ("crypt.h", "*"))),
+    # What is UTF-8, and what of an address is its network, is decided in one place.
+    Row(AUTH, (BASE, CONF, "relay/proto/utf8.h", "relay/proto/ip.h"), (("openssl/*", "*"), ("crypt.h", "*"))),
     Row("relay/guard", (BASE,)),
     Row("resolver", (BASE,), (("ares.h", "*"), ("uv.h", "*"))),
     Row("queue", (BASE, PROTO)),

@@ -2,8 +2,8 @@
 
 #include "auth/prepare.h"
 #include "base/memory.h"
+#include "proto/ip.h"
 
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -47,22 +47,16 @@ void auth_backoff_free(struct auth_backoff *backoff)
     free(backoff);
 }
 
-static struct span address_bytes(const struct sockaddr *client)
+/* An IPv4 address, or the network of an IPv6 one that a customer usually has; `out` holds it. */
+static struct span network_bytes(const struct sockaddr *client, struct ip_network *out)
 {
-    enum { IPV6_NETWORK = 8 };
-    const struct sockaddr_in *in4 = (const void *)client;
-    const struct sockaddr_in6 *in6 = (const void *)client;
+    enum { IPV4 = 32, IPV6 = 64 };
+    struct ip_address ip;
 
-    if (client == NULL)
+    if (client == NULL || !ip_from_sockaddr(client, &ip))
         return SPAN_NONE;
-    if (client->sa_family == AF_INET)
-        return span_of((const char *)&in4->sin_addr, sizeof in4->sin_addr);
-    if (client->sa_family != AF_INET6)
-        return SPAN_NONE;
-    const char *bytes = (const char *)&in6->sin6_addr;
-    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-        return span_of(bytes + 12, sizeof in4->sin_addr);
-    return span_of(bytes, IPV6_NETWORK);
+    ip_network_of(&ip, ip.family == AF_INET ? IPV4 : IPV6, out);
+    return span_of((const char *)out->bytes, out->prefix / 8);
 }
 
 /* Never 0. Secret, so that nobody can choose what shares a set with what. */
@@ -166,7 +160,8 @@ struct keys {
 static struct keys keys_of(const struct auth_backoff *backoff, const struct sockaddr *client,
                            struct span user)
 {
-    struct span address = address_bytes(client);
+    struct ip_network network;
+    struct span address = network_bytes(client, &network);
     bool known = address.len > 0;
 
     return (struct keys){

@@ -148,7 +148,7 @@ void kv_check_room(struct kv *kv)
         log_u64(&line, "map_used", atomic_load(&kv->map_used));
         log_u64(&line, "low_water", kv->low_water);
         log_text(&line, "text",
-                 low ? "new mail is refused (452) until there is room" : "accepting again");
+                 low ? "nothing is added until there is room" : "there is room again");
         log_end(&line);
     }
 }

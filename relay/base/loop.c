@@ -8,7 +8,6 @@
 
 struct loop {
     uv_loop_t uv;
-    const char *name;
     struct mailbox *mailbox;
     struct list deferred;
     struct heap timers;
@@ -70,11 +69,10 @@ static void on_stop(struct call *call)
     uv_stop(&loop->uv);
 }
 
-struct err loop_create(const char *name, struct loop **out)
+struct err loop_create(struct loop **out)
 {
     struct loop *loop = mem_zalloc(sizeof *loop);
 
-    loop->name = name;
     int rc = uv_loop_init(&loop->uv);
     if (rc != 0) {
         free(loop);
@@ -139,11 +137,6 @@ void loop_free(struct loop *loop)
     heap_fini(&loop->timers);
     free(loop->scratch);
     free(loop);
-}
-
-const char *loop_name(const struct loop *loop)
-{
-    return loop->name;
 }
 
 struct uv_loop_s *loop_uv(struct loop *loop)

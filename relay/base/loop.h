@@ -14,8 +14,8 @@
 struct loop;
 struct uv_loop_s;
 
-/* Before its thread starts. `name` is kept by reference. */
-struct err loop_create(const char *name, struct loop **out);
+/* Before its thread starts. */
+struct err loop_create(struct loop **out);
 /* Runs until loop_stop. The calling thread becomes the loop's thread. */
 void loop_run(struct loop *loop);
 /* Any thread, once: the loop returns after the present round. */
@@ -24,7 +24,6 @@ void loop_stop(struct loop *loop);
  * armed are stopped; their owners are still there. */
 void loop_free(struct loop *loop);
 
-const char *loop_name(const struct loop *loop);
 /* For net/ and resolver/ only, which own libuv handles. */
 struct uv_loop_s *loop_uv(struct loop *loop);
 

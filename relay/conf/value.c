@@ -441,11 +441,6 @@ void conf_value_free(const struct conf_key *key, void *item)
     }
 }
 
-unsigned conf_value_count(const struct conf_key *key, const void *item)
-{
-    return *count_field(key, item);
-}
-
 static void print_quoted(const char *text, struct buf *out)
 {
     buf_addf(out, "\"");

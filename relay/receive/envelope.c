@@ -137,23 +137,24 @@ void envelope_mail(struct session *s, struct span text)
 /* Into tx->asked; false, and said so, where one of them is refused. */
 static bool take_rcpt_params(struct session *s, const struct smtp_params *params)
 {
-    struct queue_message *message = s->tx->message;
+    struct arena *arena = &s->tx->asking;
     struct esmtp_rcpt *rcpt = &s->tx->asked;
     struct esmtp_offer offer = extensions_offer(s);
 
-    enum esmtp_error error = esmtp_parse_rcpt(params, &offer, &message->arena, rcpt, NULL);
+    arena_fini(arena); /* of the one before */
+    enum esmtp_error error = esmtp_parse_rcpt(params, &offer, arena, rcpt, NULL);
     if (error != ESMTP_OK) {
         refuse_param(s, error);
         return false;
     }
-    rcpt->orcpt = arena_dup(&message->arena, rcpt->orcpt);
+    rcpt->orcpt = arena_dup(arena, rcpt->orcpt);
     return true;
 }
 
 static void ask_route(struct session *s, const struct address *path)
 {
     struct transaction *tx = s->tx;
-    struct arena *arena = &tx->message->arena;
+    struct arena *arena = &tx->asking;
     struct route_query *query = &tx->route;
     struct span ascii = SPAN_NONE;
 
@@ -203,6 +204,23 @@ void envelope_rcpt(struct session *s, struct span text)
     ask_route(s, &args.path);
 }
 
+/* Only what is accepted is kept with the message: a client may be refused any number of times. */
+static void keep_recipient(struct transaction *tx)
+{
+    struct arena *arena = &tx->message->arena;
+    const struct route_query *query = &tx->route;
+
+    *transaction_add_recipient(tx) = (struct tx_recipient){
+        .address = arena_dup(arena, query->recipient),
+        .destination = arena_dup(arena, query->destination),
+        .next_hop = arena_dup(arena, query->next_hop),
+        .notify = tx->asked.notify,
+        .original = arena_dup(arena, tx->asked.orcpt),
+        .verdict = query->verdict,
+        .status = status_dup(arena, &query->status),
+    };
+}
+
 void envelope_routed(struct session *s)
 {
     const struct route_query *query = &s->tx->route;
@@ -211,15 +229,7 @@ void envelope_routed(struct session *s)
     if (query->verdict == ROUTE_REJECT || query->verdict == ROUTE_DEFER) {
         recipient_refuse(s, query->status);
     } else if (rates_take_recipient(s)) {
-        *transaction_add_recipient(s->tx) = (struct tx_recipient){
-            .address = query->recipient,
-            .destination = query->destination,
-            .next_hop = query->next_hop,
-            .notify = s->tx->asked.notify,
-            .original = s->tx->asked.orcpt,
-            .verdict = query->verdict,
-            .status = query->status,
-        };
+        keep_recipient(s->tx);
         s->recipients_total++;
         session_reply(s, 250, ESC(2, 1, 5), "Recipient OK");
     }

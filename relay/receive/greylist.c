@@ -49,10 +49,11 @@ static void log_verdict(const struct session *s, const char *event, const struct
 
 static void put_off(struct session *s, uint64_t wait_ms)
 {
+    uint64_t wait_s = (wait_ms + 999) / 1000;
     char text[96];
 
-    snprintf(text, sizeof text, "You are not known here yet; try again in %llu seconds",
-             (unsigned long long)((wait_ms + 999) / 1000));
+    snprintf(text, sizeof text, "You are not known here yet; try again in %llu second%s",
+             (unsigned long long)wait_s, wait_s == 1 ? "" : "s");
     session_reply(s, 451, ESC(4, 7, 1), text);
 }
 

@@ -98,8 +98,9 @@ static void tell(struct session *s, const struct rate *rate, uint64_t wait_ms, c
     uint64_t wait_s = (wait_ms + 999) / 1000;
 
     log_limited(s, rate, wait_s);
-    snprintf(text, TEXT_MAX, "No more than %llu %s; try again in %llu seconds",
-             (unsigned long long)rate->limit, rate->what, (unsigned long long)wait_s);
+    snprintf(text, TEXT_MAX, "No more than %llu %s; try again in %llu second%s",
+             (unsigned long long)rate->limit, rate->what, (unsigned long long)wait_s,
+             wait_s == 1 ? "" : "s");
 }
 
 /* 452 tells a user's program to send the rest later (RFC 5321 4.5.3.1.10). */

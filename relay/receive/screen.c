@@ -349,12 +349,18 @@ bool screen_take(struct session *s)
     return false;
 }
 
+/* Programs of this machine, by any of its sockets, are no spammers in a hurry. */
+static bool is_local(const struct session *s)
+{
+    return s->listener.role == CONF_ROLE_LOCAL || session_peer(s)->sa_family == AF_UNIX;
+}
+
 bool screen_is_premature(const struct session *s, const struct smtp_command *command, size_t behind)
 {
     /* What is behind a QUIT is ignored, and a broken line is answered as such. */
     return behind > 0 && s->state == SESSION_COMMAND && !s->esmtp &&
-           s->conf->refuse_early_talkers && s->listener.role != CONF_ROLE_LOCAL &&
-           command->verb != SMTP_VERB_QUIT && command->error == SMTP_COMMAND_OK;
+           s->conf->refuse_early_talkers && !is_local(s) && command->verb != SMTP_VERB_QUIT &&
+           command->error == SMTP_COMMAND_OK;
 }
 
 /* ---- clients that are listed -------------------------------------------------------------- */

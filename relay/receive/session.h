@@ -70,6 +70,7 @@ struct transaction {
 
     struct route_query route;
     struct esmtp_rcpt asked; /* by the parameters of the RCPT that is being routed */
+    struct arena asking;     /* what that RCPT needs until it is accepted or refused */
     bool routing;
     struct dot_decoder dot; /* with BDAT only its line checker is used */
     struct header_scanner header;

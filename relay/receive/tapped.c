@@ -162,7 +162,8 @@ void tapped_join(struct session *s)
         return; /* behind a PROXY header it will be judged anew */
     tapped_judge(s);
     if (s->is_tapped)
-        tellf(s, "* under way: %s, %u messages", session_state_text(s->state), s->messages);
+        tellf(s, "* under way: %s, %u message%s", session_state_text(s->state), s->messages,
+              s->messages == 1 ? "" : "s");
 }
 
 void receive_server_add_tap(struct receive_server *server, struct tap *tap)

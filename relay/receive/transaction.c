@@ -23,6 +23,7 @@ struct transaction *transaction_create(struct session *s)
     tx->server = s->server;
     tx->conf = conf_ref(s->conf);
     tx->message = queue_message_create();
+    arena_init(&tx->asking);
     return tx;
 }
 
@@ -36,6 +37,7 @@ static void transaction_free(struct transaction *tx)
     }
     server->arriving_bytes -= tx->accounted;
     queue_message_unref(tx->message);
+    arena_fini(&tx->asking);
     conf_unref(tx->conf);
     free(tx->recipients);
     free(tx->stages);

@@ -142,6 +142,7 @@ class Load(Process):
         super().__init__([SUPPORT / "smtp_load", "--to", f"127.0.0.1:{port}", "--json",
                           "--first-id", first_id, "--acked-file", self.acked_path, *options],
                          folder, f"load-{first_id}")
+        wait_until(self.acked_path.exists, "smtp_load to begin")
 
     def acked(self):
         """Ids of the messages whose 250 has come."""

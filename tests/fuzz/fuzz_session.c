@@ -132,7 +132,7 @@ static void on_stopped(struct call *call)
 static void make_rig(void)
 {
     MUST(!err_is(log_open("stderr", LOG_ERROR)));
-    MUST(!err_is(loop_create("fuzz", &rig.loop)));
+    MUST(!err_is(loop_create(&rig.loop)));
     rig.conf = conf_from_text(CONF);
     rig.normalizing = conf_from_text("bare_line_ends = normalize\n" CONF);
     rig.stopped.done = on_stopped;

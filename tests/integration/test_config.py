@@ -186,7 +186,8 @@ def test_log_reopened(number, start_relay):
     os.rename(relay.log_path, rotated)
     old = rotated.read_text()
     relay.process.signal(number)
-    wait_until(relay.log_path.exists, "the new log")
+    # It exists before it is written to.
+    wait_until(lambda: str(rotated) not in relay.process.open_files(), "the new log")
     submit(relay, MESSAGE, "after@example.test")
     wait_until(lambda: "to=after@example.test" in relay.log_text(), "the new log's lines")
     assert rotated.read_text() == old

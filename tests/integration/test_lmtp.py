@@ -1,6 +1,7 @@
 """LMTP (RFC 2033) in: by TCP and by the socket, with other people's clients and word by word."""
 import re
 import smtplib
+import socket
 import stat
 import subprocess
 
@@ -83,6 +84,21 @@ def test_smtp_source(where, recipients, start_lmtp, sink):
     sink.wait(20)
     relay.wait_empty()
     assert len(sink.messages()) == 20 and len(sink.recipients()) == 20 * recipients
+
+
+def test_in_one_go(start_lmtp):
+    """Before LHLO has offered PIPELINING: forgiven on the socket alone."""
+    relay = start_lmtp(refuse_early_talkers=True)
+    lines = f"{LHLO}\r\n{MAIL}\r\nQUIT\r\n".encode()
+    with socket.socket(socket.AF_UNIX) as local, local.makefile("rb") as answers:
+        local.connect(str(relay.folder / "lmtp.sock"))
+        assert answers.readline().startswith(b"220 ")
+        local.sendall(lines)
+        codes = [line[:3] for line in answers if line[3:4] == b" "]
+        assert codes == [b"250", b"250", b"221"]
+    with greet(relay) as client:
+        client.send(lines)
+        assert client.reply().code == 521
 
 
 # ---- word by word -----------------------------------------------------------------------------

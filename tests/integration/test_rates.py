@@ -205,7 +205,7 @@ def test_greylisting(start_guarded):
         assert client.command(MAIL).status == SENDER_OK
         reply = client.command(RCPT)
         assert (reply.status, reply.text) == (
-            PUT_OFF, "You are not known here yet; try again in 1 seconds")
+            PUT_OFF, "You are not known here yet; try again in 1 second")
     wait_until(lambda: send(relay) == OK, "the delay to be over")
     assert len(relay.log("greylisted")) == len(relay.log("greylist-passed")) == 1
     assert relay.log("greylisted")[0]["to"] == "to@example.test"

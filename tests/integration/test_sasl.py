@@ -235,7 +235,8 @@ def test_user_grants(users, tmp_path):
     (web,) = [user for user in json.loads(smarthopctl(users, "list", "--json").stdout)
               if user["name"] == "web"]
     assert web == {"name": "web", "plain": True, "scram": True, "certificates": [one, two],
-                   "send_as": ["@a.example", "x@b.example", "*"]}
+                   "send_as": ["@a.example", "x@b.example", "*"],
+                   "messages_per_hour": None, "recipients_per_hour": None}
 
 
 def test_user_grants_refused(users, tmp_path):

@@ -217,7 +217,7 @@ static inline int control_rig_setup(void **state)
     snprintf(daemon_side.folder, sizeof daemon_side.folder, "/tmp/smarthop-control-XXXXXX");
     assert_non_null(mkdtemp(daemon_side.folder));
     snprintf(daemon_side.path, sizeof daemon_side.path, "%s/control", daemon_side.folder);
-    assert_false(err_is(loop_create("control", &daemon_side.loop)));
+    assert_false(err_is(loop_create(&daemon_side.loop)));
     assert_false(err_is(control_create(daemon_side.loop, daemon_side.path, &control_rig_actions,
                                        &daemon_side.control)));
     assert_int_equal(pthread_create(&daemon_side.thread, NULL, run_loop, NULL), 0);

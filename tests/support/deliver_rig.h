@@ -246,7 +246,7 @@ static inline void rig_set_body(struct rig *rig, struct span body, bool in_memor
 /* Runs the session to its end and compares. */
 static inline void rig_run(struct rig *rig)
 {
-    assert_false(err_is(loop_create("test", &rig->loop)));
+    assert_false(err_is(loop_create(&rig->loop)));
     scripted_peer_start(&rig->peer);
     struct deliver_credentials credentials = {.name = SPAN("provider"),
                                               .user = span_cstr(rig->test->user),

@@ -33,7 +33,7 @@ static inline void *rig_run_loop(void *unused)
 
 static inline void rig_start(void)
 {
-    if (err_is(loop_create("rig", &loop_rig.loop)))
+    if (err_is(loop_create(&loop_rig.loop)))
         abort();
     sem_init(&loop_rig.done, 0, 0);
     if (pthread_create(&loop_rig.thread, NULL, rig_run_loop, NULL) != 0)

@@ -69,7 +69,7 @@ static inline struct loop *turn_loop_create(void)
 {
     struct loop *loop;
 
-    assert_false(err_is(loop_create("test", &loop)));
+    assert_false(err_is(loop_create(&loop)));
     return loop;
 }
 

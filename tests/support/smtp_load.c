@@ -182,12 +182,13 @@ int main(int argc, char **argv)
     l.parked = calloc(l.opt.sessions, sizeof *l.parked);
     if (!l.sessions || !l.parked)
         rig_die("out of memory");
+    l.signals = watch_signals(l.epoll);
+    /* From here on, as this file tells, a signal leads to a report. */
     if (l.opt.acked_file && !(l.acked = fopen(l.opt.acked_file, "a")))
         rig_die("%s: %s", l.opt.acked_file, strerror(errno));
     if (l.opt.tls != TLS_NONE)
         tls_prepare(&l);
     load_body_build(&l);
-    l.signals = watch_signals(l.epoll);
     signal(SIGPIPE, SIG_IGN);
 
     bool in_time = load_run(&l);

@@ -123,6 +123,34 @@ static void test_more_recipients_than_a_group_holds(void **state)
     close_rig(&rig, &client);
 }
 
+/* Bytes of a message with 100 recipients, behind which a client tried some more. */
+static size_t bytes_behind_refused(unsigned refused)
+{
+    struct receive_rig rig;
+    struct talk client;
+    struct buf lines;
+
+    buf_init(&lines, 0);
+    open_rig(&rig, &client, "recipients_max = 100\n");
+    FOLLOW(&client, HELLO, MAIL);
+    for (unsigned i = 0; i < 100 + refused; i++)
+        buf_addf(&lines, "RCPT TO:<r%u@rcpt.test> ORCPT=rfc822;%0200u@rcpt.test\r\n", i, i);
+    talk_send(&client, buf_span(&lines));
+    for (unsigned i = 0; i < 100 + refused; i++)
+        talk_expect(&client, i < 100 ? "250 2.1.5" : "452 4.5.3");
+    FOLLOW(&client, DATA, "R:" BODY, END, QUEUED);
+    size_t bytes = rig.accepted[0]->arena.allocated;
+    buf_fini(&lines);
+    close_rig(&rig, &client);
+    return bytes;
+}
+
+static void test_refused_recipients_leave_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(bytes_behind_refused(500), bytes_behind_refused(0));
+}
+
 /* ---- bodies beyond memory ----------------------------------------------------------------- */
 
 static void make_body(struct buf *body, size_t len)
@@ -479,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_dsn_is_kept),
         cmocka_unit_test(test_the_trace),
         cmocka_unit_test(test_more_recipients_than_a_group_holds),
+        cmocka_unit_test(test_refused_recipients_leave_nothing),
         cmocka_unit_test(test_a_large_body_goes_to_the_store),
         cmocka_unit_test(test_staged_pieces_do_not_stay),
         cmocka_unit_test(test_a_store_that_refuses),

@@ -336,7 +336,7 @@ static void takes_the_systems_servers(void **state)
     struct resolver_options options = rig_options();
 
     (void)state;
-    assert_false(err_is(loop_create("test", &loop)));
+    assert_false(err_is(loop_create(&loop)));
     assert_false(err_is(resolver_create(loop, &options, &resolver)));
     resolver_close(resolver);
     uv_run(loop_uv(loop), UV_RUN_NOWAIT);

@@ -37,6 +37,10 @@ class Process:
     def signal(self, number):
         self._popen.send_signal(number)
 
+    def open_files(self):
+        """What its descriptors point to, under the names of now."""
+        return {os.readlink(entry.path) for entry in os.scandir(f"/proc/{self.pid}/fd")}
+
     def out(self):
         return self.out_path.read_text()
 

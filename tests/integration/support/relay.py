@@ -176,5 +176,15 @@ class Relay:
         """`smarthopctl queue list`: one dict a message."""
         return json.loads(self.ctl("queue", "list", "--json").stdout)
 
+    def wait_queued(self, state):
+        """The queue, once all that is in it is in this state: what the log tells of may not be
+        recorded yet."""
+        def settled():
+            listed = self.queue()
+            states = {recipient["state"] for message in listed
+                      for recipient in message["recipients"]}
+            return listed if states == {state} else None
+        return wait_until(settled, f"a queue in which all is {state}")
+
     def wait_empty(self):
         wait_until(lambda: not self.queue(), "the queue to be empty")
