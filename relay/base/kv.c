@@ -1,6 +1,7 @@
 /*
  * The environment, its writer thread and the way a batch is committed. The operations within a
- * transaction are in kv_txn.c, the watch over free room is in kv_room.c.
+ * transaction are in kv_txn.c, the watch over free room is in kv_room.c, the first start in
+ * kv_create.c.
  */
 #include "base/kv_private.h"
 
@@ -468,6 +469,8 @@ struct err kv_open(const struct kv_options *options, struct kv **out)
     struct err e = open_folder(kv, options->read_only);
     if (!err_is(e) && !options->read_only)
         e = lock_folder(kv);
+    if (!err_is(e) && !options->read_only)
+        e = kv_create_data(kv);
     if (!err_is(e))
         e = open_env(kv, options);
     if (!err_is(e) && !options->read_only)

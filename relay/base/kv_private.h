@@ -56,6 +56,11 @@ struct kv_txn {
 
 struct err kv_error(int rc, const char *where);
 
+/* ---- kv_create.c ---- */
+
+/* Makes the data file where there is none; holding the owner's lock. */
+struct err kv_create_data(const struct kv *kv);
+
 /* ---- kv_room.c: on the writer thread ---- */
 
 /* Brings kv->low up to date, and makes the reserve where it is missing. */

@@ -4,18 +4,16 @@
 #include "net/tls_clients.h"
 #include "net/tls_io.h"
 #include "net/tls_name.h"
+#include "net/tls_tickets.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { TICKET_KEYS = 80 }; /* OpenSSL's name, HMAC and AES key together */
 
 struct tls_identity {
     char *server_name; /* NULL for the default */
@@ -30,6 +28,7 @@ struct tls_asking {
 
 struct tls_server {
     atomic_uint references;
+    struct tls_tickets *tickets;
     struct tls_asking *asking;
     unsigned asking_count;
     unsigned count;
@@ -197,18 +196,12 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 }
 
 /* All identities share one set of ticket keys, so that a resumed session fits whichever is first
- * asked; they live as long as the process unless it is started anew. */
-static void share_ticket_keys(struct tls_server *server, const struct tls_server *old)
+ * asked. */
+static void share_tickets(struct tls_server *server, const struct tls_server *old)
 {
-    unsigned char keys[TICKET_KEYS];
-
-    if (old != NULL)
-        SSL_CTX_get_tlsext_ticket_keys(old->identities[0].ctx, keys, sizeof keys);
-    else if (RAND_bytes(keys, sizeof keys) != 1)
-        return; /* each context keeps its own random keys */
+    server->tickets = old != NULL ? tls_tickets_ref(old->tickets) : tls_tickets_create();
     for (unsigned i = 0; i < server->count; i++)
-        SSL_CTX_set_tlsext_ticket_keys(server->identities[i].ctx, keys, sizeof keys);
-    OPENSSL_cleanse(keys, sizeof keys);
+        tls_tickets_use(server->tickets, server->identities[i].ctx);
 }
 
 static struct err load_identities(struct tls_server *server,
@@ -256,7 +249,7 @@ struct err tls_server_create(const struct tls_server_options *options, char *pro
         tls_server_unref(server);
         return e;
     }
-    share_ticket_keys(server, options->old);
+    share_tickets(server, options->old);
     SSL_CTX_set_tlsext_servername_callback(server->identities[0].ctx, on_server_name);
     SSL_CTX_set_tlsext_servername_arg(server->identities[0].ctx, server);
     *out = server;
@@ -282,6 +275,7 @@ void tls_server_unref(struct tls_server *server)
         tls_clients_free(server->asking[i].clients);
         free(server->asking[i].listener);
     }
+    tls_tickets_unref(server->tickets);
     free(server->asking);
     free(server);
 }

@@ -3,8 +3,8 @@
  * immutable and reference-counted, and may be used by every worker at the same time.
  *
  * TLS 1.2 is the lowest floor. Renegotiation and compression are off. Server sessions are resumed
- * by tickets only; their keys survive a reload (tls_server_create takes them over from the old
- * context).
+ * by tickets only; their keys change every few hours (net/tls_tickets.h), but not with a reload
+ * (tls_server_create takes them over from the old context).
  */
 #ifndef SMARTHOP_NET_TLS_H
 #define SMARTHOP_NET_TLS_H
@@ -43,7 +43,7 @@ struct tls_server_options {
     enum tls_floor floor;
     const char *ciphers;          /* of TLS 1.2, in OpenSSL's notation */
     const char *cipher_suites;    /* of TLS 1.3, likewise */
-    const struct tls_server *old; /* its ticket keys go on being used */
+    const struct tls_server *old; /* its tickets go on being taken */
 };
 
 /* On failure `problem` (a few hundred bytes at most) says which file or key it is, and why. */

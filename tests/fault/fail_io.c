@@ -51,16 +51,23 @@ static void *next_of(const char *name)
     return next;
 }
 
-/* By the name of the file, as LMDB has one descriptor for pages and one for its meta pages. */
+static int ends_with(const char *path, size_t len, const char *end)
+{
+    size_t tail = strlen(end);
+
+    return len >= tail && memcmp(path + len - tail, end, tail) == 0;
+}
+
+/* By the name of the file, as LMDB has one descriptor for pages and one for its meta pages. At the
+ * first start it is made under another name. */
 static int is_data_file(int fd)
 {
-    static const char name[] = "/data.mdb";
     char link[64], path[4096];
 
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t len = readlink(link, path, sizeof path);
-    size_t tail = sizeof name - 1;
-    return len >= (ssize_t)tail && memcmp(path + len - tail, name, tail) == 0;
+    return len > 0 && (ends_with(path, (size_t)len, "/data.mdb") ||
+                       ends_with(path, (size_t)len, "/data.mdb.new"));
 }
 
 static int is_synced_descriptor(int fd)

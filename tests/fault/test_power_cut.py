@@ -130,14 +130,20 @@ def lying_image_at(steps, cut, rng):
     return image.bytes
 
 
+def name_at(steps, cut):
+    """The first sync is that of the new file, which has no other name before."""
+    synced = any(step.kind == SYNC for step in steps[:cut])
+    return "data.mdb" if synced else "data.mdb.new"
+
+
 @pytest.fixture
 def recover(recording, make_relay, make_sink):
-    """recover(image): starts a relay on it; what it then delivers, by subject."""
-    def start_on(image):
+    """recover(image, name): starts a relay on it; what it then delivers, by subject."""
+    def start_on(image, name="data.mdb"):
         sink = make_sink(port=recording.hop_port)
         relay = make_relay(recording.hop_port, **SETTINGS)
         relay.store.mkdir(mode=0o700)
-        relay.data_path.write_bytes(image)
+        (relay.store / name).write_bytes(image)
         relay.start()
         relay.drain(DRAIN_S)
         relay.stop()
@@ -153,13 +159,20 @@ def test_power_cuts(recording, recover, rng, figure):
         cut = rng.randrange(len(recording.steps))
         owed = recording.owed_at(cut)
         owed_in_all += len(owed)
-        got = recover(image_at(recording.steps, cut, rng))
+        got = recover(image_at(recording.steps, cut, rng), name_at(recording.steps, cut))
         assert owed - set(got) == set(), f"lost at step {cut}"
         for subject, content in got.items():
             assert content.endswith(message_of(subject)), f"altered: {subject}"
     figure("steps recorded", len(recording.steps))
     figure("messages owed, all cuts together", owed_in_all)
     assert owed_in_all > 10 * CUTS
+
+
+def test_power_cuts_in_the_first_start(recording, recover, rng):
+    """Each step of it, until the first transaction is on the disk, and what comes then."""
+    syncs = [i for i, step in enumerate(recording.steps) if step.kind == SYNC]
+    for cut in range(syncs[1] + 3):
+        recover(image_at(recording.steps, cut, rng), name_at(recording.steps, cut))
 
 
 def test_the_check_notices_a_disk_that_lies(recording, recover, rng):

@@ -495,6 +495,27 @@ static void test_failed_sync_fails_the_whole_batch(void **state)
         assert_false(has(i));
 }
 
+/* ---- the first start -------------------------------------------------------------------- */
+
+/* A cut while the file is being made leaves it under its other name, whatever is in it. */
+static void test_unfinished_data_is_made_anew(void **state)
+{
+    char data[SCRATCH_PATH + 16], unfinished[SCRATCH_PATH + 16];
+
+    (void)state;
+    snprintf(data, sizeof data, "%s/data.mdb", f.folder);
+    snprintf(unfinished, sizeof unfinished, "%s/data.mdb.new", f.folder);
+    kv_close(f.kv);
+    assert_int_equal(unlink(data), 0);
+    int fd = open(unfinished, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 8192), 0); /* its size is there, its head is not */
+    close(fd);
+    open_store();
+    assert_int_equal(run_put(1, 100), ERR_NONE);
+    assert_int_not_equal(access(unfinished, F_OK), 0);
+}
+
 /* ---- who may open ----------------------------------------------------------------------- */
 
 static void test_second_writer_is_refused(void **state)
@@ -554,6 +575,7 @@ int main(void)
         CASE(test_failed_sync_breaks),
         CASE(test_failed_meta_write_breaks),
         CASE(test_failed_sync_fails_the_whole_batch),
+        CASE(test_unfinished_data_is_made_anew),
         CASE(test_second_writer_is_refused),
         CASE(test_missing_store_is_not_made_by_a_reader),
         CASE(test_reader_when_no_writer_is_there),

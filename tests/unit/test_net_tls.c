@@ -1,4 +1,6 @@
 /* net/conn over TLS, and net/tls: handshakes, both ways under back-pressure, names, resumption. */
+#include "net/tls_tickets.h"
+
 #include "support/certificate.h"
 #include "support/conn_rig.h"
 #include "support/scratch.h"
@@ -431,6 +433,38 @@ static void test_resumption_survives_a_reload(void **state)
     tls_server_unref(foreign);
 }
 
+static void assert_found(struct tls_tickets *tickets, uint64_t now,
+                         const struct tls_ticket_key *key, enum tls_tickets_found expected)
+{
+    struct tls_ticket_key found;
+
+    assert_int_equal(tls_tickets_find(tickets, now, key->name, &found), expected);
+    if (expected != TLS_TICKETS_NONE)
+        assert_memory_equal(&found, key, sizeof found);
+}
+
+static void test_ticket_keys_do_not_last(void **state)
+{
+    enum { BEGIN = 1000, LIFE = TLS_TICKETS_KEY_MS };
+    struct tls_tickets *tickets = tls_tickets_create();
+    struct tls_ticket_key first, same, second, third;
+
+    (void)state;
+    assert_true(tls_tickets_present(tickets, BEGIN, &first));
+    assert_true(tls_tickets_present(tickets, BEGIN + LIFE - 1, &same));
+    assert_memory_equal(&first, &same, sizeof first);
+    assert_found(tickets, BEGIN + LIFE - 1, &first, TLS_TICKETS_PRESENT);
+    assert_found(tickets, BEGIN + LIFE, &first, TLS_TICKETS_FORMER); /* nobody has asked since */
+    assert_true(tls_tickets_present(tickets, BEGIN + LIFE, &second));
+    assert_memory_not_equal(&first, &second, sizeof first);
+    assert_found(tickets, BEGIN + 2 * LIFE - 1, &first, TLS_TICKETS_FORMER);
+    assert_found(tickets, BEGIN + 2 * LIFE - 1, &second, TLS_TICKETS_PRESENT);
+    assert_found(tickets, BEGIN + 2 * LIFE, &first, TLS_TICKETS_NONE);
+    assert_true(tls_tickets_present(tickets, BEGIN + 9 * (uint64_t)LIFE, &third));
+    assert_found(tickets, BEGIN + 9 * (uint64_t)LIFE, &second, TLS_TICKETS_NONE);
+    tls_tickets_unref(tickets);
+}
+
 static void test_certificates_that_cannot_be_used(void **state)
 {
     const struct {
@@ -473,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_worth_of_a_certificate),
         cmocka_unit_test(test_server_names),
         cmocka_unit_test(test_resumption_survives_a_reload),
+        cmocka_unit_test(test_ticket_keys_do_not_last),
         cmocka_unit_test(test_certificates_that_cannot_be_used),
     };
 
