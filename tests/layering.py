@@ -48,7 +48,11 @@ TABLE = (
     Row("resolver", (BASE,), (("ares.h", "*"), ("uv.h", "*"))),
     Row("queue", (BASE, PROTO)),
     # smarthopctl: reads the store by itself, and relay.conf to find it; edits the users file.
-    Row("queue/ctl", (BASE, PROTO, CONF, AUTH, "queue/queue.h", "relay/guard/guard.h"), JANSSON),
+    Row(
+        "queue/ctl",
+        (BASE, PROTO, CONF, AUTH, "queue/queue.h", "relay/guard/guard.h", "relay/route/route.h"),
+        JANSSON,
+    ),
     Row("sendmail", (BASE, PROTO, CONF)),
     Row("relay/recipients", (BASE, PROTO)),
     Row("relay/rules", (BASE, PROTO)),

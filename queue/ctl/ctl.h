@@ -8,7 +8,7 @@
 #define SMARTHOP_QUEUE_CTL_CTL_H
 
 #include "conf/conf.h"
-#include "queue/queue.h"
+#include "queue/ctl/filter.h"
 
 enum ctl_exit {
     CTL_OK = 0,
@@ -19,10 +19,10 @@ enum ctl_exit {
 
 enum ctl_option {
     CTL_LIMIT = 1 << 0,
-    CTL_SENDER = 1 << 1,
-    CTL_RECIPIENT = 1 << 2,
-    CTL_DESTINATION = 1 << 3,
-    CTL_STATE = 1 << 4,
+    CTL_FILTER = 1 << 1, /* any of the filter */
+    CTL_YES = 1 << 2,
+    CTL_DRY_RUN = 1 << 3,
+    CTL_FORMAT = 1 << 4,
     CTL_HEADERS = 1 << 5,
     CTL_BODY = 1 << 6,
     CTL_ALL = 1 << 7,
@@ -46,10 +46,8 @@ struct ctl {
     bool json;
     unsigned options; /* bits of enum ctl_option that were given */
     uint64_t limit;
-    const char *sender;
-    const char *recipient;
-    const char *destination;
-    const char *state;
+    struct filter filter;
+    const char *format;
     const char *kind;
     const char *duration;
     const char *users; /* the users file, or NULL = the configured one */
@@ -64,6 +62,8 @@ struct ctl {
 /* The commands. */
 enum ctl_exit ctl_list(struct ctl *ctl);
 enum ctl_exit ctl_count(struct ctl *ctl);
+enum ctl_exit ctl_group_by(struct ctl *ctl);
+enum ctl_exit ctl_ages(struct ctl *ctl);
 enum ctl_exit ctl_show(struct ctl *ctl);
 enum ctl_exit ctl_change(struct ctl *ctl);
 enum ctl_exit ctl_status(struct ctl *ctl);

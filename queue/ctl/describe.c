@@ -2,6 +2,7 @@
 
 #include "proto/base32.h"
 #include "queue/ctl/json.h"
+#include "route/route.h"
 
 static const char damaged_reason[] =
     "its record in the store is damaged: it cannot be delivered; `queue show` or a backup may help";
@@ -48,6 +49,7 @@ static void write_recipients(const struct queue_group *group, enum view_state st
         json_text("orcpt", recipient->original);
         json_text("state", span_cstr(view_state_name(state)));
         json_text("destination", group->destination);
+        json_text("next_hop", route_destination_place(group->destination));
         json_number("tries", group->tries);
         if (state == VIEW_HELD)
             json_none("next_try");
@@ -101,6 +103,7 @@ void describe_json(const struct backoffs *backoffs, const struct queue_message *
     json_number("arrival", message->arrival);
     json_number("size", message->size);
     json_text("sender", message->reverse_path);
+    json_text("tenant", message->tenant);
     json_text("envid", message->envelope_id);
     json_text("ret", esmtp_ret_format(message->ret));
     write_extensions(message);

@@ -1,4 +1,4 @@
-/* queue list and queue count: streamed, so that they cost the same memory for any queue. */
+/* queue list: streamed, so that it costs the same memory for any queue. */
 #include "queue/ctl/ctl.h"
 
 #include "base/clock.h"
@@ -7,6 +7,7 @@
 #include "queue/ctl/describe.h"
 #include "queue/ctl/json.h"
 #include "queue/ctl/output.h"
+#include "route/route.h"
 
 #include <stdio.h>
 
@@ -25,47 +26,22 @@ struct listing {
     struct ctl *ctl;
     struct backoffs *backoffs;
     uint64_t now;
-    enum view_state state; /* with CTL_STATE */
     uint64_t shown;
     size_t address_width;
     bool one_line;
 };
 
-static bool contains(struct span text, const char *part)
-{
-    struct span wanted = span_cstr(part);
-
-    for (size_t at = 0; at + wanted.len <= text.len; at++)
-        if (span_starts_nocase(span_from(text, at), wanted))
-            return true;
-    return false;
-}
-
-/* The first recipient that is asked for, or NULL. */
-static const struct queue_recipient *choose_recipient(const struct ctl *ctl,
-                                                      const struct queue_group *group)
-{
-    for (unsigned i = 0; i < group->recipient_count; i++)
-        if (!(ctl->options & CTL_RECIPIENT) ||
-            contains(group->recipients[i].address, ctl->recipient))
-            return &group->recipients[i];
-    return NULL;
-}
-
 /* The group that a message's line tells of: of those that are asked for, the one tried first. */
 static const struct queue_group *choose_group(const struct listing *list,
                                               const struct queue_message *message)
 {
-    const struct ctl *ctl = list->ctl;
     const struct queue_group *chosen = NULL;
     uint64_t next, first = UINT64_MAX;
 
     for (unsigned i = 0; i < message->group_count; i++) {
         const struct queue_group *group = &message->groups[i];
         enum view_state state = view_state_of(list->backoffs, group, list->now, &next);
-        if ((ctl->options & CTL_STATE && state != list->state) ||
-            (ctl->options & CTL_DESTINATION && !contains(group->destination, ctl->destination)) ||
-            choose_recipient(ctl, group) == NULL)
+        if (filter_group(&list->ctl->filter, group, state, list->now) == NULL)
             continue;
         if (state == VIEW_HELD)
             next = UINT64_MAX;
@@ -115,8 +91,11 @@ static void write_addresses(const struct listing *list, const struct queue_messa
     char text[1100];
     unsigned others = 0;
     struct span sender = message->reverse_path.len ? message->reverse_path : SPAN("<>");
-    struct span first = group ? choose_recipient(list->ctl, group)->address : SPAN("?");
+    struct span first = SPAN("?");
 
+    for (unsigned i = group ? group->recipient_count : 0; i-- > 0;)
+        if (filter_recipient(&list->ctl->filter, &group->recipients[i]))
+            first = group->recipients[i].address;
     for (unsigned i = 0; i < message->group_count; i++)
         others += message->groups[i].recipient_count;
     output_cell(sender, list->address_width, OUTPUT_PLAIN);
@@ -128,16 +107,28 @@ static void write_addresses(const struct listing *list, const struct queue_messa
     output_cell(first, list->address_width, OUTPUT_PLAIN);
 }
 
+/* The next hop, and the tenant apart. */
+static void write_destination(const struct listing *list, const struct queue_group *group)
+{
+    struct span key = group ? group->destination : SPAN("?");
+
+    output_cell(route_destination_place(key), list->one_line ? list->address_width : 0,
+                OUTPUT_PLAIN);
+    if (route_destination_tenant(key).len == 0)
+        return;
+    fputs(list->one_line ? "(" : " (", stdout);
+    output_text(route_destination_tenant(key));
+    fputs(list->one_line ? ") " : ")", stdout);
+}
+
 static void write_row(const struct listing *list, const struct queue_message *message,
                       const struct queue_group *group, const struct view *view)
 {
-    struct span destination = group ? group->destination : SPAN("?");
-
     write_fixed(list, message, view, group ? group->tries : 0);
     write_addresses(list, message, group);
     if (!list->one_line)
         fputs("\n    ", stdout);
-    output_cell(destination, list->one_line ? list->address_width : 0, OUTPUT_PLAIN);
+    write_destination(list, group);
     if (!list->one_line)
         fputs(": ", stdout);
     output_text(span_of(view->reason, view->reason_len));
@@ -167,12 +158,10 @@ static bool visit(void *context, struct queue_message *message)
     const struct ctl *ctl = list->ctl;
     struct view view;
 
-    if (ctl->options & CTL_SENDER && !contains(message->reverse_path, ctl->sender))
+    if (!filter_message(&ctl->filter, message, list->now))
         return true;
     const struct queue_group *group = choose_group(list, message);
-    bool damaged = message->flags & QUEUE_DAMAGED;
-    bool wanted = damaged && (!(ctl->options & CTL_STATE) || list->state == VIEW_DAMAGED);
-    if (group == NULL && !wanted)
+    if (group == NULL && !(message->flags & QUEUE_DAMAGED && filter_damaged(&ctl->filter)))
         return true;
     describe_message(list->backoffs, message, group, list->now, &view);
     if (ctl->json) {
@@ -217,8 +206,7 @@ static struct err write_list(struct queue *queue, struct listing *list)
         json_close(']');
         json_end_line();
     } else if (list->shown == 0 && !err_is(e)) {
-        fputs(list->ctl->options & ~(unsigned)CTL_LIMIT ? "No message matches.\n"
-                                                        : "The queue is empty.\n",
+        fputs(list->ctl->options & CTL_FILTER ? "No message matches.\n" : "The queue is empty.\n",
               stdout);
     }
     backoffs_free(list->backoffs);
@@ -230,11 +218,6 @@ enum ctl_exit ctl_list(struct ctl *ctl)
     struct listing list = {.ctl = ctl, .now = clock_wall_ms()};
     struct queue *queue;
 
-    if (ctl->options & CTL_STATE && !view_state_parse(ctl->state, &list.state)) {
-        ctl_complain("--state takes ready, waiting, backoff, held or damaged, not \"%s\"",
-                     ctl->state);
-        return CTL_USAGE;
-    }
     enum ctl_exit opened = ctl_open_store(ctl, true, &queue);
     if (opened != CTL_OK)
         return opened;
@@ -242,51 +225,4 @@ enum ctl_exit ctl_list(struct ctl *ctl)
     struct err e = write_list(queue, &list);
     queue_close(queue);
     return err_is(e) ? ctl_store_failed(0, e) : CTL_OK;
-}
-
-/* ---- count ------------------------------------------------------------------------------------
- */
-
-static bool count_destination(void *context, const struct queue_destination *destination)
-{
-    if (destination->has_due)
-        ++*(uint64_t *)context;
-    return true;
-}
-
-enum ctl_exit ctl_count(struct ctl *ctl)
-{
-    struct queue *queue;
-    struct queue_counts counts;
-    struct backoffs *backoffs = NULL;
-    uint64_t destinations = 0;
-    enum ctl_exit opened = ctl_open_store(ctl, true, &queue);
-
-    if (opened != CTL_OK)
-        return opened;
-    struct err e = queue_count(queue, &counts);
-    if (!err_is(e))
-        e = queue_destinations(queue, count_destination, &destinations);
-    if (!err_is(e))
-        e = backoffs_load(queue, clock_wall_ms(), &backoffs);
-    queue_close(queue);
-    if (err_is(e))
-        return ctl_store_failed(0, e);
-    if (ctl->json) {
-        json_open(NULL, '{');
-        json_number("messages", counts.messages);
-        json_number("groups", counts.groups);
-        json_number("destinations", destinations);
-        json_number("backing_off", backoffs_count(backoffs));
-        json_close('}');
-        json_end_line();
-    } else {
-        printf("%llu message%s in %llu group%s for %llu destination%s, %u of them backing off\n",
-               (unsigned long long)counts.messages, counts.messages == 1 ? "" : "s",
-               (unsigned long long)counts.groups, counts.groups == 1 ? "" : "s",
-               (unsigned long long)destinations, destinations == 1 ? "" : "s",
-               backoffs_count(backoffs));
-    }
-    backoffs_free(backoffs);
-    return CTL_OK;
 }

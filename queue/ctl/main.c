@@ -10,7 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OPERANDS_ANY = 1000000 };
+enum {
+    OPERANDS_ANY = 1000000,
+    OPTION_FILTER = 1 << 24, /* and the term: what getopt gives for an option of the filter */
+};
 
 enum {
     USER_SECRETS = CTL_USERS | CTL_PASSWORD_STDIN | CTL_NO_PASSWORD,
@@ -39,12 +42,16 @@ static const struct command {
     const char *arguments;
     const char *help;
 } commands[] = {
-    {"queue", "list", ctl_list, CONFIG_LOADED,
-     CTL_LIMIT | CTL_SENDER | CTL_RECIPIENT | CTL_DESTINATION | CTL_STATE, 0, 0, "[FILTER...]",
+    {"queue", "list", ctl_list, CONFIG_LOADED, CTL_LIMIT | CTL_FILTER, 0, 0, "[FILTER...]",
      "what is queued, and why it is still there"},
     {"queue", "show", ctl_show, CONFIG_LOADED, CTL_HEADERS | CTL_BODY, 1, 1,
      "ID [--headers|--body]", "one message: its envelope, its recipients, its content"},
-    {"queue", "count", ctl_count, CONFIG_LOADED, 0, 0, 0, "", "how much is queued"},
+    {"queue", "count", ctl_count, CONFIG_LOADED, CTL_FILTER, 0, 0, "[FILTER...]",
+     "how much is queued"},
+    {"queue", "group-by", ctl_group_by, CONFIG_LOADED, CTL_FILTER | CTL_LIMIT, 1, 1,
+     "KEY [FILTER...]", "how much of it by domain, destination, sender, ..."},
+    {"queue", "ages", ctl_ages, CONFIG_LOADED, CTL_FILTER | CTL_LIMIT, 0, 0, "[FILTER...]",
+     "for each destination, how old its mail is"},
     {"queue", "retry", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
      "try now, whatever is being waited for"},
     {"queue", "remove", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
@@ -94,10 +101,19 @@ static const struct option options[] = {
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'v'},
     {"limit", required_argument, NULL, CTL_LIMIT},
-    {"sender", required_argument, NULL, CTL_SENDER},
-    {"recipient", required_argument, NULL, CTL_RECIPIENT},
-    {"destination", required_argument, NULL, CTL_DESTINATION},
-    {"state", required_argument, NULL, CTL_STATE},
+    {"sender", required_argument, NULL, OPTION_FILTER + FILTER_SENDER},
+    {"recipient", required_argument, NULL, OPTION_FILTER + FILTER_RECIPIENT},
+    {"domain", required_argument, NULL, OPTION_FILTER + FILTER_DOMAIN},
+    {"destination", required_argument, NULL, OPTION_FILTER + FILTER_DESTINATION},
+    {"tenant", required_argument, NULL, OPTION_FILTER + FILTER_TENANT},
+    {"state", required_argument, NULL, OPTION_FILTER + FILTER_STATE},
+    {"older", required_argument, NULL, OPTION_FILTER + FILTER_OLDER},
+    {"newer", required_argument, NULL, OPTION_FILTER + FILTER_NEWER},
+    {"larger", required_argument, NULL, OPTION_FILTER + FILTER_LARGER},
+    {"smaller", required_argument, NULL, OPTION_FILTER + FILTER_SMALLER},
+    {"tries", required_argument, NULL, OPTION_FILTER + FILTER_TRIES},
+    {"status", required_argument, NULL, OPTION_FILTER + FILTER_STATUS},
+    {"id", required_argument, NULL, OPTION_FILTER + FILTER_ID},
     {"headers", no_argument, NULL, CTL_HEADERS},
     {"body", no_argument, NULL, CTL_BODY},
     {"all", no_argument, NULL, CTL_ALL},
@@ -121,8 +137,11 @@ static enum ctl_exit run_help(struct ctl *ctl)
                  commands[i].group ? " " : "", commands[i].name, commands[i].arguments);
         printf("  %-34s %s\n", text, commands[i].help);
     }
-    puts("\nFilters of `queue list`: --sender TEXT, --recipient TEXT, --destination TEXT (parts of"
-         " them),\n--state ready|waiting|backoff|held|damaged, --limit N.\n"
+    puts("\nFilters of `queue`, of which all must hold: --sender, --recipient, --destination and"
+         " --status\nTEXT (a part, or a pattern with * and ?), --domain and --tenant NAME, --state"
+         " ready|waiting|\ndeferred|future|backing-off|held|damaged, --older and --newer DURATION"
+         " (30s, 5m, 2d),\n--larger and --smaller SIZE (10KiB), --tries N, --id ID...\n"
+         "`queue group-by` counts by domain, destination, sender, tenant, state, age or code.\n"
          "Kinds of `guard`: user-messages, user-recipients, client-sessions, client-messages,\n"
          "client-recipients, client-errors, triplet, known; --limit N.\n"
          "Options of `user`: --users FILE (instead of the configured one), --password-stdin,\n"
@@ -147,8 +166,23 @@ static void add_value(struct ctl_values *values, const char *value)
     values->items[values->count++] = value;
 }
 
+static bool take_term(struct ctl *ctl, enum filter_term term, const char *value)
+{
+    struct buf why;
+
+    buf_init(&why, 0);
+    bool taken = filter_take(&ctl->filter, term, value, &why);
+    if (!taken)
+        ctl_complain("--%s: %.*s", filter_name(term), SPAN_ARG(buf_span(&why)));
+    buf_fini(&why);
+    ctl->options |= CTL_FILTER;
+    return taken;
+}
+
 static bool take_option(struct ctl *ctl, int option, const char *value)
 {
+    if (option >= OPTION_FILTER)
+        return take_term(ctl, (enum filter_term)(option - OPTION_FILTER), value);
     switch (option) {
     case 'c':
         ctl->config = value;
@@ -156,18 +190,6 @@ static bool take_option(struct ctl *ctl, int option, const char *value)
     case 'j':
         ctl->json = true;
         return true;
-    case CTL_SENDER:
-        ctl->sender = value;
-        break;
-    case CTL_RECIPIENT:
-        ctl->recipient = value;
-        break;
-    case CTL_DESTINATION:
-        ctl->destination = value;
-        break;
-    case CTL_STATE:
-        ctl->state = value;
-        break;
     case CTL_KIND:
         ctl->kind = value;
         break;
@@ -238,6 +260,10 @@ static bool check_arguments(const struct ctl *ctl, const struct command *command
     unsigned stray = ctl->options & ~command->options;
     int first_stray = (int)(stray & (~stray + 1));
 
+    if (stray & CTL_FILTER) {
+        ctl_complain("filters do not go with `%s`", command->name);
+        return false;
+    }
     for (const struct option *row = options; stray != 0 && row->name != NULL; row++) {
         if (row->val == first_stray) {
             ctl_complain("--%s does not go with `%s`", row->name, command->name);
@@ -299,6 +325,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_DFL); /* `queue list | head` ends quietly */
     output_start();
     enum ctl_exit result = take_arguments(&ctl, argc, argv);
+    filter_fini(&ctl.filter);
     free(ctl.send_as.items);
     free(ctl.certificates.items);
     if (!output_end()) {

@@ -6,6 +6,7 @@
 #include "queue/ctl/describe.h"
 #include "queue/ctl/json.h"
 #include "queue/ctl/output.h"
+#include "route/route.h"
 
 #include <stdio.h>
 
@@ -180,7 +181,7 @@ static void print_group(const struct show *show, const struct queue_group *group
 
     view_group(show->backoffs, group, show->now, &view);
     putchar('\n');
-    print_line("Destination", group->destination);
+    print_line("Destination", route_destination_place(group->destination));
     print_line("State", span_cstr(view_state_name(view.state)));
     print_line("Tries", arena_printf(arena, "%u", group->tries));
     if (view.state != VIEW_HELD)
@@ -226,7 +227,6 @@ static struct err print_json(const struct show *show)
     json_number("client_port", message->client_port);
     json_text("protocol", message->protocol);
     json_text("hello", message->hello);
-    json_text("tenant", message->tenant);
     json_text("from", message->from);
     json_text("subject", message->subject);
     json_text("message_id", message->message_id);

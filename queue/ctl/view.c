@@ -14,15 +14,18 @@ const char *view_state_name(enum view_state state)
     return state_names[state];
 }
 
-bool view_state_parse(const char *name, enum view_state *out)
+const char *view_state_detail(enum view_state state, const struct queue_group *group, uint64_t now)
 {
-    for (unsigned i = 0; i < VIEW_STATES; i++) {
-        if (strcmp(name, state_names[i]) == 0) {
-            *out = (enum view_state)i;
-            return true;
-        }
-    }
-    return false;
+    if (state == VIEW_WAITING && queue_group_is_early(group, now))
+        return "future";
+    if (state == VIEW_WAITING && (group->tries > 0 || view_status(group) != NULL))
+        return "deferred";
+    return state_names[state];
+}
+
+struct span view_domain(struct span address)
+{
+    return span_from(address, span_rindex(address, '@') + 1);
 }
 
 enum view_state view_state_of(const struct backoffs *backoffs, const struct queue_group *group,

@@ -28,7 +28,11 @@ struct backoffs;
 
 /* "waiting" */
 const char *view_state_name(enum view_state state);
-bool view_state_parse(const char *name, enum view_state *out);
+/* The same, but of VIEW_WAITING "deferred" where it has failed before, and "future" where its
+ * sender asked for that. */
+const char *view_state_detail(enum view_state state, const struct queue_group *group, uint64_t now);
+/* Behind its last "@"; empty where there is none. */
+struct span view_domain(struct span address);
 
 /* The state alone, without the cost of telling why. */
 enum view_state view_state_of(const struct backoffs *backoffs, const struct queue_group *group,

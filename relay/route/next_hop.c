@@ -248,3 +248,10 @@ struct span route_destination_place(struct span destination)
 
     return at ? span_head(destination, (size_t)(at - destination.ptr)) : destination;
 }
+
+struct span route_destination_tenant(struct span destination)
+{
+    size_t place = route_destination_place(destination).len;
+
+    return span_from(destination, place < destination.len ? place + tenant_mark.len : place);
+}

@@ -77,5 +77,7 @@ struct span route_next_hop_format(struct arena *arena, const struct route_next_h
 struct span route_destination(struct arena *arena, struct span next_hop, struct span tenant);
 /* A key without its tenant. */
 struct span route_destination_place(struct span destination);
+/* The tenant of a key; empty where it has none. */
+struct span route_destination_tenant(struct span destination);
 
 #endif
