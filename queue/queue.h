@@ -62,6 +62,12 @@ struct queue_group {
     struct queue_recipient *recipients;
 };
 
+/* Names a group in the store. */
+struct queue_group_name {
+    uint64_t id; /* of its message */
+    uint32_t group;
+};
+
 enum queue_message_flag {
     QUEUE_BODY_8BIT = 1 << 0,   /* BODY=8BITMIME was declared */
     QUEUE_SMTPUTF8 = 1 << 1,    /* SMTPUTF8 was asked for */

@@ -18,6 +18,7 @@ static void on_operated(struct call *call)
     struct control_operation *outer = op->outer;
 
     outer->affected = op->inner.affected;
+    outer->busy = op->inner.busy;
     outer->result = op->inner.result;
     free(op);
     outer->call.done(&outer->call);
@@ -37,6 +38,8 @@ static void operate(void *context, struct control_operation *operation)
     op->inner.home = operation->home;
     op->inner.verb = verbs[operation->verb];
     op->inner.id = operation->id;
+    op->inner.groups = operation->groups;
+    op->inner.group_count = operation->group_count;
     list_init(&op->inner.call.link);
     op->inner.call.done = on_operated;
     schedule_operate(actions->shared->set, actions->shared->queue, &op->inner);

@@ -141,7 +141,7 @@ int main(int argc, char **argv)
         return result;
     const char *config = options.config != NULL ? options.config : default_config;
     if (options.mode == MODE_LIST)
-        return run_smarthopctl(config, "list", NULL);
+        return run_smarthopctl(config, "list", "--format=mailq");
     if (options.mode == MODE_FLUSH)
         return run_smarthopctl(config, "retry", "--all");
     result = load(config, &conf);

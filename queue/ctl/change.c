@@ -1,31 +1,27 @@
-/* queue retry, remove, hold, release, bounce: by the daemon, or in the store when it is down. */
+/* queue retry, remove, hold, release, bounce of messages by their ids: by the daemon, or in the
+ * store when it is down. */
+#include "queue/ctl/change.h"
 #include "proto/base32.h"
 #include "queue/ctl/client.h"
 #include "queue/ctl/json.h"
-#include "queue/ctl/offline.h"
 
 #include <stdio.h>
 
-static const struct verb {
-    const char *name;
-    const char *done;
-    bool offline; /* can be done without a daemon */
-    enum offline_verb offline_verb;
-} verbs[] = {
-    {"retry", "to be tried now", true, OFFLINE_RETRY},
-    {"remove", "removed", true, OFFLINE_REMOVE},
-    {"hold", "held", true, OFFLINE_HOLD},
-    {"release", "released", true, OFFLINE_RELEASE},
-    {"bounce", "returned to its sender", false, 0},
+static const struct change_verb verbs[] = {
+    {"retry", "to be tried now", false, true, OFFLINE_RETRY},
+    {"remove", "removed", true, true, OFFLINE_REMOVE},
+    {"hold", "held", false, true, OFFLINE_HOLD},
+    {"release", "released", false, true, OFFLINE_RELEASE},
+    {"bounce", "returned to its sender", true, false, 0},
 };
 
 struct change_run {
     struct ctl *ctl;
-    const struct verb *verb;
+    const struct change_verb *verb;
     struct queue *queue; /* open once it is known that no daemon runs */
 };
 
-static const struct verb *find_verb(const char *name)
+static const struct change_verb *find_verb(const char *name)
 {
     size_t i = 0;
 
@@ -51,41 +47,40 @@ static void print_done(const struct change_run *run, const char *about, uint64_t
     }
 }
 
+enum ctl_exit change_needs_daemon(void)
+{
+    ctl_complain("smarthopd is not running, and only it can do this; `queue remove` removes"
+                 " without telling the sender");
+    return CTL_NO_DAEMON;
+}
+
 static enum ctl_exit change_in_store(struct change_run *run, uint64_t id, const char *about)
 {
     uint64_t affected;
 
-    if (!run->verb->offline) {
-        ctl_complain("smarthopd is not running, and only it can do this; `queue remove` removes"
-                     " without telling the sender");
-        return CTL_NO_DAEMON;
-    }
+    if (!run->verb->offline)
+        return change_needs_daemon();
     if (run->queue == NULL) {
         enum ctl_exit opened = ctl_open_store(run->ctl, false, &run->queue);
         if (opened != CTL_OK)
             return opened;
     }
-    struct err e = offline_change(run->queue, run->verb->offline_verb, id, &affected);
+    struct err e = offline_change_message(run->queue, run->verb->offline_verb, id, &affected);
     if (err_is(e))
         return ctl_store_failed(id, e);
     print_done(run, about, affected);
     return CTL_OK;
 }
 
-/* `id` 0 means all. */
 static enum ctl_exit change(struct change_run *run, uint64_t id)
 {
     char name[ID_TEXT_SIZE];
-    const char *about = id != 0 ? id_format(id, name) : "all";
+    const char *about = id_format(id, name);
     json_t *answer;
 
     if (run->queue != NULL)
         return change_in_store(run, id, about);
-    json_t *command = json_pack("{s:s}", "command", run->verb->name);
-    if (id != 0)
-        json_object_set_new(command, "id", json_string(name));
-    else
-        json_object_set_new(command, "all", json_true());
+    json_t *command = json_pack("{s:s,s:s}", "command", run->verb->name, "id", name);
     enum ctl_exit asked = client_ask(run->ctl, command, &answer);
     if (asked == CTL_NO_DAEMON)
         return change_in_store(run, id, about);
@@ -103,18 +98,22 @@ enum ctl_exit ctl_change(struct ctl *ctl)
 {
     struct change_run run = {.ctl = ctl, .verb = find_verb(ctl->verb)};
     enum ctl_exit result = CTL_OK;
-    bool all = ctl->options & CTL_ALL;
+    bool all = ctl->options & CTL_ALL, filtered = ctl->options & CTL_FILTER;
     uint64_t id;
 
-    if (all == (ctl->operand_count > 0)) {
-        ctl_complain("`queue %s` takes either message ids or --all", ctl->verb);
+    if (all + filtered + (ctl->operand_count > 0) != 1) {
+        ctl_complain("`queue %s` takes either message ids, or filters, or --all", ctl->verb);
+        return CTL_USAGE;
+    }
+    if (all || filtered)
+        return bulk_change(ctl, run.verb);
+    if (ctl->options & (CTL_YES | CTL_DRY_RUN)) {
+        ctl_complain("--yes and --dry-run go with filters and --all");
         return CTL_USAGE;
     }
     for (unsigned i = 0; i < ctl->operand_count; i++)
         if (!ctl_parse_id(ctl->operands[i], &id))
             return CTL_USAGE;
-    if (all)
-        result = change(&run, 0);
     for (unsigned i = 0; i < ctl->operand_count; i++) {
         id_parse(span_cstr(ctl->operands[i]), &id);
         enum ctl_exit one = change(&run, id);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "proto/base32.h"
 #include "queue/ctl/backoffs.h"
+#include "queue/ctl/compat.h"
 #include "queue/ctl/describe.h"
 #include "queue/ctl/json.h"
 #include "queue/ctl/output.h"
@@ -27,6 +28,8 @@ struct listing {
     struct backoffs *backoffs;
     uint64_t now;
     uint64_t shown;
+    const struct compat *compat; /* with CTL_FORMAT */
+    struct compat_totals totals;
     size_t address_width;
     bool one_line;
 };
@@ -163,6 +166,11 @@ static bool visit(void *context, struct queue_message *message)
     const struct queue_group *group = choose_group(list, message);
     if (group == NULL && !(message->flags & QUEUE_DAMAGED && filter_damaged(&ctl->filter)))
         return true;
+    list->shown++;
+    if (list->compat != NULL) {
+        compat_write(list->compat, &ctl->filter, list->backoffs, message, list->now, &list->totals);
+        return !(ctl->options & CTL_LIMIT) || list->shown < ctl->limit;
+    }
     describe_message(list->backoffs, message, group, list->now, &view);
     if (ctl->json) {
         json_next_line();
@@ -170,11 +178,10 @@ static bool visit(void *context, struct queue_message *message)
         describe_json(list->backoffs, message, &view, list->now);
         json_close('}');
     } else {
-        if (list->shown == 0)
+        if (list->shown == 1)
             write_heading(list);
         write_row(list, message, group, &view);
     }
-    list->shown++;
     return !(ctl->options & CTL_LIMIT) || list->shown < ctl->limit;
 }
 
@@ -197,11 +204,14 @@ static struct err write_list(struct queue *queue, struct listing *list)
 
     if (err_is(e))
         return e;
-    if (list->ctl->json)
+    bool as_json = list->ctl->json && list->compat == NULL;
+    if (as_json)
         json_open(NULL, '[');
     if (!(list->ctl->options & CTL_LIMIT) || list->ctl->limit > 0)
         e = queue_scan(queue, 0, visit, list);
-    if (list->ctl->json) {
+    if (list->compat != NULL && !err_is(e)) {
+        compat_end(list->compat, &list->totals);
+    } else if (as_json) {
         json_end_line();
         json_close(']');
         json_end_line();
@@ -218,6 +228,10 @@ enum ctl_exit ctl_list(struct ctl *ctl)
     struct listing list = {.ctl = ctl, .now = clock_wall_ms()};
     struct queue *queue;
 
+    if (ctl->options & CTL_FORMAT && (list.compat = compat_find(ctl->format)) == NULL) {
+        ctl_complain("--format takes mailq or postqueue-json, not \"%s\"", ctl->format);
+        return CTL_USAGE;
+    }
     enum ctl_exit opened = ctl_open_store(ctl, true, &queue);
     if (opened != CTL_OK)
         return opened;

@@ -17,6 +17,7 @@ enum {
 
 enum {
     USER_SECRETS = CTL_USERS | CTL_PASSWORD_STDIN | CTL_NO_PASSWORD,
+    CHANGE_OPTIONS = CTL_ALL | CTL_FILTER | CTL_YES | CTL_DRY_RUN,
     USER_GRANTS = CTL_SEND_AS | CTL_CERTIFICATE,
 };
 
@@ -42,8 +43,8 @@ static const struct command {
     const char *arguments;
     const char *help;
 } commands[] = {
-    {"queue", "list", ctl_list, CONFIG_LOADED, CTL_LIMIT | CTL_FILTER, 0, 0, "[FILTER...]",
-     "what is queued, and why it is still there"},
+    {"queue", "list", ctl_list, CONFIG_LOADED, CTL_LIMIT | CTL_FILTER | CTL_FORMAT, 0, 0,
+     "[FILTER...]", "what is queued, and why it is still there"},
     {"queue", "show", ctl_show, CONFIG_LOADED, CTL_HEADERS | CTL_BODY, 1, 1,
      "ID [--headers|--body]", "one message: its envelope, its recipients, its content"},
     {"queue", "count", ctl_count, CONFIG_LOADED, CTL_FILTER, 0, 0, "[FILTER...]",
@@ -52,16 +53,16 @@ static const struct command {
      "KEY [FILTER...]", "how much of it by domain, destination, sender, ..."},
     {"queue", "ages", ctl_ages, CONFIG_LOADED, CTL_FILTER | CTL_LIMIT, 0, 0, "[FILTER...]",
      "for each destination, how old its mail is"},
-    {"queue", "retry", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
-     "try now, whatever is being waited for"},
-    {"queue", "remove", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
-     "drop without telling the sender"},
-    {"queue", "hold", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
-     "keep, without trying, until it is released"},
-    {"queue", "release", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
-     "let go what is held"},
-    {"queue", "bounce", ctl_change, CONFIG_LOADED, CTL_ALL, 0, OPERANDS_ANY, "ID...|--all",
-     "return to the sender (needs the daemon)"},
+    {"queue", "retry", ctl_change, CONFIG_LOADED, CHANGE_OPTIONS, 0, OPERANDS_ANY,
+     "ID...|FILTER...|--all", "try now, whatever is being waited for"},
+    {"queue", "remove", ctl_change, CONFIG_LOADED, CHANGE_OPTIONS, 0, OPERANDS_ANY,
+     "ID...|FILTER...|--all", "drop without telling the sender"},
+    {"queue", "hold", ctl_change, CONFIG_LOADED, CHANGE_OPTIONS, 0, OPERANDS_ANY,
+     "ID...|FILTER...|--all", "keep, without trying, until it is released"},
+    {"queue", "release", ctl_change, CONFIG_LOADED, CHANGE_OPTIONS, 0, OPERANDS_ANY,
+     "ID...|FILTER...|--all", "let go what is held"},
+    {"queue", "bounce", ctl_change, CONFIG_LOADED, CHANGE_OPTIONS, 0, OPERANDS_ANY,
+     "ID...|FILTER...|--all", "return to the sender (needs the daemon)"},
     {NULL, "status", ctl_status, CONFIG_LOADED, 0, 0, 0, "", "how the daemon is"},
     {NULL, "reload", ctl_reload, CONFIG_LOADED, 0, 0, 0, "",
      "make the daemon read its configuration anew"},
@@ -117,6 +118,9 @@ static const struct option options[] = {
     {"headers", no_argument, NULL, CTL_HEADERS},
     {"body", no_argument, NULL, CTL_BODY},
     {"all", no_argument, NULL, CTL_ALL},
+    {"format", required_argument, NULL, CTL_FORMAT},
+    {"yes", no_argument, NULL, CTL_YES},
+    {"dry-run", no_argument, NULL, CTL_DRY_RUN},
     {"kind", required_argument, NULL, CTL_KIND},
     {"users", required_argument, NULL, CTL_USERS},
     {"password-stdin", no_argument, NULL, CTL_PASSWORD_STDIN},
@@ -141,13 +145,16 @@ static enum ctl_exit run_help(struct ctl *ctl)
          " --status\nTEXT (a part, or a pattern with * and ?), --domain and --tenant NAME, --state"
          " ready|waiting|\ndeferred|future|backing-off|held|damaged, --older and --newer DURATION"
          " (30s, 5m, 2d),\n--larger and --smaller SIZE (10KiB), --tries N, --id ID...\n"
+         "Formats of `queue list`: mailq, postqueue-json.\n"
+         "Changes of many: --dry-run only counts, --yes does not ask.\n"
          "`queue group-by` counts by domain, destination, sender, tenant, state, age or code.\n"
          "Kinds of `guard`: user-messages, user-recipients, client-sessions, client-messages,\n"
          "client-recipients, client-errors, triplet, known; --limit N.\n"
          "Options of `user`: --users FILE (instead of the configured one), --password-stdin,\n"
          "--no-password, --send-as ADDRESS..., --certificate FILE.pem...\n"
          "Option of `trace`: --for DURATION (30s, 5m, ...).\n"
-         "Exit status: 0 done, 1 failed or not found, 2 wrong usage, 3 the daemon is not running.\n"
+         "Exit status: 0 done, 1 failed or not found, 2 wrong usage, 3 the daemon is not running,\n"
+         "4 done, but for mail that was being delivered.\n"
          "smarthopctl(1) tells more.");
     return CTL_OK;
 }
@@ -190,6 +197,9 @@ static bool take_option(struct ctl *ctl, int option, const char *value)
     case 'j':
         ctl->json = true;
         return true;
+    case CTL_FORMAT:
+        ctl->format = value;
+        break;
     case CTL_KIND:
         ctl->kind = value;
         break;

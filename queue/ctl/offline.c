@@ -13,7 +13,6 @@ enum { IN_FLIGHT = 512 }; /* enough for large commits, a bound for the memory */
 struct offline {
     struct queue *queue;
     enum offline_verb verb;
-    uint64_t id; /* 0 = all messages */
     uint64_t now;
     struct backoffs *backoffs; /* OFFLINE_RETRY */
     sem_t room;
@@ -69,11 +68,9 @@ static bool change_fields(const struct offline *offline, struct queue_group *gro
 
     switch (offline->verb) {
     case OFFLINE_RETRY:
-        if (held || (offline->id == 0 && queue_group_is_early(group, offline->now)))
-            return false; /* "all" does not mean what its sender wants to go later */
-        group->state = QUEUE_GROUP_WAITING;
+        group->state = held ? QUEUE_GROUP_HELD : QUEUE_GROUP_WAITING;
         group->due = offline->now;
-        return true;
+        return !held;
     case OFFLINE_HOLD:
         group->state = QUEUE_GROUP_HELD;
         return !held;
@@ -85,31 +82,6 @@ static bool change_fields(const struct offline *offline, struct queue_group *gro
         break;
     }
     return true;
-}
-
-static void change_group(struct offline *offline, struct queue_message *message,
-                         const struct queue_group *group)
-{
-    struct queue_group remaining = *group;
-
-    if (!change_fields(offline, &remaining))
-        return;
-    struct change *change = mem_zalloc(sizeof *change);
-    change->offline = offline;
-    change->message = queue_message_ref(message);
-    change->remaining = remaining;
-    change->settle = (struct queue_settle){
-        .op.call.done = on_settled,
-        .id = message->id,
-        .group = group->number,
-        .old_destination = group->destination,
-        .old_due = group->due,
-        .deliver_by = message->deliver_by,
-        .remaining = offline->verb == OFFLINE_REMOVE ? NULL : &change->remaining,
-    };
-    list_init(&change->settle.op.call.link);
-    wait_for_room(offline);
-    queue_settle(offline->queue, &change->settle);
 }
 
 static void on_lifted(struct call *call)
@@ -138,46 +110,83 @@ static void lift_backoff(struct offline *offline, struct span destination)
     queue_destination_update(offline->queue, &lifting->update);
 }
 
-static bool change_message(void *context, struct queue_message *message)
+void offline_change(struct offline *offline, struct queue_message *message,
+                    const struct queue_group *group)
 {
-    struct offline *offline = context;
+    struct queue_group remaining = *group;
 
-    for (unsigned i = 0; i < message->group_count; i++) {
-        if (offline->verb == OFFLINE_RETRY)
-            lift_backoff(offline, message->groups[i].destination);
-        change_group(offline, message, &message->groups[i]);
-    }
-    return true;
+    if (!change_fields(offline, &remaining))
+        return;
+    if (offline->verb == OFFLINE_RETRY)
+        lift_backoff(offline, group->destination);
+    struct change *change = mem_zalloc(sizeof *change);
+    change->offline = offline;
+    change->message = queue_message_ref(message);
+    change->remaining = remaining;
+    change->settle = (struct queue_settle){
+        .op.call.done = on_settled,
+        .id = message->id,
+        .group = group->number,
+        .old_destination = group->destination,
+        .old_due = group->due,
+        .deliver_by = message->deliver_by,
+        .remaining = offline->verb == OFFLINE_REMOVE ? NULL : &change->remaining,
+    };
+    list_init(&change->settle.op.call.link);
+    wait_for_room(offline);
+    queue_settle(offline->queue, &change->settle);
 }
 
-static struct err change_one(struct offline *offline, uint64_t id)
+struct err offline_begin(struct queue *queue, enum offline_verb verb, struct offline **out)
 {
-    struct queue_message *message;
-    struct err e = queue_load(offline->queue, id, QUEUE_ALL_GROUPS, &message);
-
-    if (!err_is(e))
-        change_message(offline, message);
-    queue_message_unref(message);
-    return e;
-}
-
-struct err offline_change(struct queue *queue, enum offline_verb verb, uint64_t id,
-                          uint64_t *affected_out)
-{
-    struct offline offline = {.queue = queue, .verb = verb, .id = id, .now = clock_wall_ms()};
+    struct offline *offline = mem_zalloc(sizeof *offline);
     struct err e = ERR_OK;
 
-    sem_init(&offline.room, 0, IN_FLIGHT);
-    pthread_mutex_init(&offline.lock, NULL);
+    *out = NULL;
+    offline->queue = queue;
+    offline->verb = verb;
+    offline->now = clock_wall_ms();
     if (verb == OFFLINE_RETRY)
-        e = backoffs_load(queue, offline.now, &offline.backoffs);
-    if (!err_is(e))
-        e = id != 0 ? change_one(&offline, id) : queue_scan(queue, 0, change_message, &offline);
+        e = backoffs_load(queue, offline->now, &offline->backoffs);
+    if (err_is(e)) {
+        free(offline);
+        return e;
+    }
+    sem_init(&offline->room, 0, IN_FLIGHT);
+    pthread_mutex_init(&offline->lock, NULL);
+    *out = offline;
+    return ERR_OK;
+}
+
+struct err offline_end(struct offline *offline, uint64_t *affected_out)
+{
     for (unsigned i = 0; i < IN_FLIGHT; i++)
-        wait_for_room(&offline); /* all are back */
-    backoffs_free(offline.backoffs);
-    sem_destroy(&offline.room);
-    pthread_mutex_destroy(&offline.lock);
-    *affected_out = offline.affected;
-    return err_is(e) ? e : offline.problem;
+        wait_for_room(offline); /* all are back */
+    struct err problem = offline->problem;
+    *affected_out = offline->affected;
+    backoffs_free(offline->backoffs);
+    sem_destroy(&offline->room);
+    pthread_mutex_destroy(&offline->lock);
+    free(offline);
+    return problem;
+}
+
+struct err offline_change_message(struct queue *queue, enum offline_verb verb, uint64_t id,
+                                  uint64_t *affected_out)
+{
+    struct queue_message *message;
+    struct offline *offline;
+    struct err e = queue_load(queue, id, QUEUE_ALL_GROUPS, &message);
+
+    *affected_out = 0;
+    if (err_is(e))
+        return e;
+    e = offline_begin(queue, verb, &offline);
+    if (!err_is(e)) {
+        for (unsigned i = 0; i < message->group_count; i++)
+            offline_change(offline, message, &message->groups[i]);
+        e = offline_end(offline, affected_out);
+    }
+    queue_message_unref(message);
+    return e;
 }

@@ -9,8 +9,18 @@
 
 enum offline_verb { OFFLINE_RETRY, OFFLINE_REMOVE, OFFLINE_HOLD, OFFLINE_RELEASE };
 
-/* All groups of one message, or (id 0) of all. When it returns, what it changed is durable. */
-struct err offline_change(struct queue *queue, enum offline_verb verb, uint64_t id,
-                          uint64_t *affected_out);
+struct offline;
+
+/* What is changed between these two is durable when the second returns; the bound on what is under
+ * way makes the changes wait. The queue stays the caller's; the first problem is told at the end.
+ */
+struct err offline_begin(struct queue *queue, enum offline_verb verb, struct offline **out);
+void offline_change(struct offline *offline, struct queue_message *message,
+                    const struct queue_group *group);
+struct err offline_end(struct offline *offline, uint64_t *affected_out);
+
+/* All groups of one message. When it returns, what it changed is durable. */
+struct err offline_change_message(struct queue *queue, enum offline_verb verb, uint64_t id,
+                                  uint64_t *affected_out);
 
 #endif

@@ -59,6 +59,8 @@ json_t *answer_operation(const struct control_operation *operation)
     }
     json_t *answer = answer_ok();
     set_integer(answer, "affected", operation->affected);
+    if (operation->groups != NULL)
+        set_integer(answer, "busy", operation->busy);
     return answer;
 }
 

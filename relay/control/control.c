@@ -9,6 +9,7 @@ enum { IDLE_MS = 60000 };
 /* A command whose answer comes later. The server is not gone before it is answered. */
 struct request {
     struct local_peer *peer;
+    struct queue_group_name *groups; /* of an operation; or NULL */
     union {
         struct control_operation operation;
         struct control_status status;
@@ -49,6 +50,7 @@ static void on_operated(struct call *call)
     struct request *request = container_of(operation, struct request, operation);
 
     control_answer(request->peer, answer_operation(operation));
+    free(request->groups);
     free(request);
 }
 
@@ -69,20 +71,36 @@ static const char *read_id(const json_t *command, uint64_t *id_out)
     return NULL;
 }
 
+/* NULL, or what is wrong. */
+static const char *read_targets(const json_t *command, struct request *request)
+{
+    struct control_operation *operation = &request->operation;
+    const json_t *names = json_object_get(command, "groups");
+
+    if (names == NULL)
+        return read_id(command, &operation->id);
+    if (json_object_get(command, "id") != NULL || json_object_get(command, "all") != NULL)
+        return "\"groups\" go alone";
+    request->groups = control_read_groups(names, &operation->group_count);
+    operation->groups = request->groups;
+    return request->groups ? NULL : "\"groups\" are 1 to 1000 names like 0SA50SNSW0001/0";
+}
+
 static void operate(struct control *control, struct local_peer *peer, const json_t *command,
                     enum control_verb verb)
 {
-    uint64_t id;
-    const char *problem = read_id(command, &id);
+    struct request *request = mem_zalloc(sizeof *request);
+    const char *problem = read_targets(command, request);
 
     if (problem != NULL) {
         control_answer(peer, answer_error(problem));
+        free(request);
         return;
     }
-    struct request *request = mem_zalloc(sizeof *request);
     request->peer = peer;
-    request->operation = (struct control_operation){
-        .call.done = on_operated, .home = control->loop, .verb = verb, .id = id};
+    request->operation.call.done = on_operated;
+    request->operation.home = control->loop;
+    request->operation.verb = verb;
     list_init(&request->operation.call.link);
     control->actions.operate(control->actions.context, &request->operation);
 }

@@ -2,6 +2,9 @@
  * control: the socket that smarthopctl speaks to. One JSON object a line in each direction:
  * {"command":"status"} -> {"ok":true,...}. Mode 0600: whoever may open it may command.
  *
+ * An operation has an "id", or "all": true, or "groups": ["ID/NUMBER", ...], which is how many
+ * messages are changed in steps.
+ *
  * "sessions" is answered by as many lines as are needed, of which all but the last have
  * "more": true. "trace" is answered by {"ok":true}, once every worker looks, and then by lines of
  * "lines" and "lost" for as long as the peer stays.
@@ -16,6 +19,7 @@
 #include "base/buf.h"
 #include "base/call.h"
 #include "base/loop.h"
+#include "queue/queue.h"
 
 struct control;
 
@@ -27,13 +31,19 @@ enum control_verb {
     CONTROL_BOUNCE, /* returned to its sender now */
 };
 
-/* One operation on one message, or (id 0) on all. Completed by main's action on `home`. */
+enum { CONTROL_GROUPS_MAX = 1000 };
+
+/* One operation on the groups that are named, or without any on one message, or (id 0) on all.
+ * Completed by main's action on `home`. */
 struct control_operation {
     struct call call;
     struct loop *home;
     enum control_verb verb;
     uint64_t id;
+    const struct queue_group_name *groups; /* until the completion; NULL = by `id` */
+    unsigned group_count;
     uint64_t affected; /* out: groups changed */
+    uint64_t busy;     /* out: with `groups`: being delivered at this moment, or changed since */
     struct err result; /* ERR_NOT_FOUND, ERR_CONFLICT: being delivered at this moment */
 };
 

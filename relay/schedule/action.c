@@ -239,7 +239,8 @@ static void on_operated(struct call *call)
 
     operation->affected = atomic_load(&batch->affected);
     operation->busy = atomic_load(&batch->busy);
-    if (!err_is(operation->result) && operation->id != 0 && operation->affected == 0)
+    if (!err_is(operation->result) && operation->groups == NULL && operation->id != 0 &&
+        operation->affected == 0)
         operation->result = err_make(operation->busy ? ERR_CONFLICT : ERR_NOT_FOUND, "message");
     free(run);
     operation->call.done(&operation->call);
@@ -249,7 +250,8 @@ static bool post_groups(void *context, struct queue_message *message)
 {
     struct operation_run *run = context;
     enum schedule_verb verb = run->operation->verb;
-    bool retries_all = verb == SCHEDULE_RETRY && run->operation->id == 0;
+    bool retries_all =
+        verb == SCHEDULE_RETRY && run->operation->id == 0 && run->operation->groups == NULL;
 
     for (unsigned i = 0; i < message->group_count; i++) {
         const struct queue_group *group = &message->groups[i];
@@ -261,12 +263,34 @@ static bool post_groups(void *context, struct queue_message *message)
     return true;
 }
 
+static struct err post_named(struct operation_run *run)
+{
+    const struct schedule_operation *operation = run->operation;
+    struct queue_message *message;
+    struct err first = ERR_OK;
+
+    for (unsigned i = 0; i < operation->group_count; i++) {
+        const struct queue_group_name *name = &operation->groups[i];
+        struct err e = queue_load(run->queue, name->id, name->group, &message);
+        if (!err_is(e))
+            post_groups(run, message);
+        else if (e.kind != ERR_NOT_FOUND && !err_is(first))
+            first = e;
+        queue_message_unref(message);
+    }
+    return first;
+}
+
 static void read_and_post(struct work *work)
 {
     struct operation_run *run = container_of(work, struct operation_run, work);
     struct schedule_operation *operation = run->operation;
     struct queue_message *message;
 
+    if (operation->groups != NULL) {
+        operation->result = post_named(run);
+        return;
+    }
     if (operation->id == 0) {
         operation->result = queue_scan(run->queue, 0, post_groups, run);
         return;

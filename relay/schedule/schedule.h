@@ -69,12 +69,15 @@ enum schedule_verb {
     SCHEDULE_LATE, /* the sweep's: its time by DELIVERBY has passed; returned, or its sender told */
 };
 
-/* An operator's word on one message, or (id 0) on all. On any loop; completes there. */
+/* An operator's word on the groups that are named (those that are gone are passed over), or without
+ * any on one message, or (id 0) on all. On any loop; completes there. */
 struct schedule_operation {
     struct call call;
     struct loop *home;
     enum schedule_verb verb;
     uint64_t id;
+    const struct queue_group_name *groups; /* until the completion; NULL = by `id` */
+    unsigned group_count;
     uint64_t affected; /* out: groups */
     uint64_t busy;     /* out: groups that were being delivered at that moment */
     struct err result;

@@ -1,8 +1,14 @@
 """smarthopctl queue: filters, counting, and changes of many messages."""
 
+import json
+import os
+import pty
+import re
+import subprocess
+
 import pytest
 
-from support.site import daemon, site  # noqa: F401
+from support.site import BIN, DEADLINE, daemon, site  # noqa: F401
 
 
 def rows(text):
@@ -104,3 +110,227 @@ def test_filters_that_are_wrong(site, filters):
     done = site.run("queue", "count", *filters)
     assert (done.returncode, done.stdout) == (2, "")
     assert filters[0] in done.stderr
+
+
+# ---- changes of many, without a daemon ----------------------------------------------------------
+
+
+def test_change_by_filter(site):
+    ids = site.fill(4, 4)
+    assert site.good("queue", "hold", "--domain", "site2.example.net") == (
+        "matching: held (1 group of 1 message)\n"
+    )
+    assert site.listed("--state", "held") == [ids[2]]
+    assert site.good("queue", "hold", "--domain", "site2.example.net") == (
+        "matching: nothing to change\n"
+    )
+    assert site.json("queue", "remove", "--newer", "1h", "--state", "ready")["affected"] == 3
+    assert site.listed() == [ids[2]]
+
+
+def test_only_the_groups_that_match_are_changed(site):
+    ids = site.fill(2, 2, "two-groups")
+    done = site.json("queue", "remove", "--destination", "site1", "--yes")
+    assert (done["affected"], done["messages"]) == (2, 2)
+    assert site.listed() == ids
+    assert site.json("queue", "group-by", "destination")[0]["key"] == "site0.example.net"
+    assert site.json("queue", "count")["groups"] == 2
+
+
+@pytest.mark.parametrize("verb", ["retry", "remove", "hold", "bounce"])
+def test_dry_run(site, verb):
+    ids = site.fill(3, 3, "two-groups")
+    before = site.json("queue", "list")
+    done = site.json("queue", verb, "--domain", "site1.example.net", "--dry-run")
+    assert done == {"ok": True, "id": "matching", "affected": 0, "groups": 2, "messages": 2,
+                    "busy": 0, "dry_run": True}  # fmt: skip
+    assert "would be" in site.good("queue", verb, "--id", ids[0], "--dry-run")
+    assert site.json("queue", "list") == before
+
+
+def test_bounce_needs_the_daemon(site):
+    ids = site.fill(1, 1)
+    done = site.run("queue", "bounce", "--sender", "sender")
+    assert done.returncode == 3
+    assert "only it can do this" in done.stderr
+    assert site.listed() == ids
+
+
+def test_more_than_one_batch(site):
+    site.fill(2500, 3)
+    assert site.json("queue", "hold", "--newer", "1h")["affected"] == 2500
+    assert site.json("queue", "count", "--state", "held")["messages"] == 2500
+
+
+# ---- and with one -------------------------------------------------------------------------------
+
+
+def test_batches_go_to_the_daemon(site, daemon):
+    ids = site.fill(2500, 3)
+    peer = daemon({"ok": True, "affected": 10, "busy": 0})
+    assert site.json("queue", "hold", "--newer", "1h")["affected"] == 30
+    asked = [command.get("groups", []) for command in peer.asked]
+    assert [len(groups) for groups in asked] == [0, 1000, 1000, 500]
+    assert sum(asked, []) == [f"{id}/0" for id in ids]
+
+
+def test_the_daemon_was_busy(site, daemon):
+    site.fill(3, 1)
+    daemon({"ok": True, "affected": 2, "busy": 1})
+    done = site.run("queue", "hold", "--newer", "1h")
+    assert (done.returncode, done.stdout) == (4, "matching: held (2 groups of 3 messages)\n")
+    assert "1 group was left as they were" in done.stderr
+
+
+def test_the_daemon_refuses_a_batch(site, daemon):
+    site.fill(3, 1)
+    daemon({"ok": False, "error": "the store is broken"})
+    done = site.run("queue", "hold", "--newer", "1h")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "smarthopctl: the store is broken\n"
+
+
+def test_the_real_daemon(start_relay):
+    relay = start_relay(routes={"*": {"hosts": ["127.0.0.1:1"]}})
+    relay.stop()
+    store = relay.folder / relay.keys["store_path"]
+    command = [BIN / "queue_fill", store, "2500", "3", "held"]
+    subprocess.run(command, check=True, capture_output=True, timeout=DEADLINE)
+    relay.start()
+    done = relay.ctl("queue", "remove", "--domain", "site1.example.net")
+    assert done.stdout == b"matching: removed (833 groups of 833 messages)\n"
+    assert relay.ctl("queue", "count", "--state", "held").stdout.startswith(b"1667 messages ")
+    relay.ctl("queue", "bounce", "--all")
+    assert relay.ctl("queue", "count", "--state", "held").stdout.startswith(b"0 messages ")
+
+
+# ---- at a terminal ------------------------------------------------------------------------------
+
+
+def asked_at_terminal(site, answer, *arguments):
+    ours, theirs = pty.openpty()
+    command = [BIN / "smarthopctl", "-c", site.config, *arguments]
+    child = subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, text=True
+    )
+    os.close(theirs)
+    os.write(ours, answer)
+    said = b""
+    while True:
+        try:
+            said += os.read(ours, 65536)
+        except OSError:  # how Linux tells that the other end is closed
+            break
+    os.close(ours)
+    output, _ = child.communicate(timeout=DEADLINE)
+    return child.returncode, output, said.decode()
+
+
+def test_asks_before_what_cannot_be_taken_back(site):
+    ids = site.fill(2, 1)
+    code, output, said = asked_at_terminal(site, b"n\n", "queue", "remove", "--all")
+    assert (code, output) == (1, "")
+    assert "queue remove: 2 groups of 2 messages. Go on? [y/N]" in said
+    assert site.listed() == ids
+    code, output, _ = asked_at_terminal(site, b"y\n", "queue", "remove", "--all")
+    assert (code, output) == (0, "all: removed (2 groups of 2 messages)\n")
+    assert site.listed() == []
+
+
+def test_does_not_ask(site):
+    site.fill(1, 1)
+    for command in (["hold", "--all"], ["remove", "--all", "--yes"]):
+        code, _, said = asked_at_terminal(site, b"", "queue", *command)
+        assert (code, "Go on?" in said) == (0, False)
+
+
+# ---- as Postfix writes it -----------------------------------------------------------------------
+
+ENTRY = re.compile(
+    r"(?P<id>[0-9A-Z]{10,15})(?P<mark>[*! ]) +(?P<size>\d+) "
+    r"(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) +(?P<sender>\S+)"
+)
+TOTAL = re.compile(r"-- (\d+) Kbytes in (\d+) Requests?\.")
+
+
+def parse_mailq(text):
+    """As monitoring does: entries divided by empty lines, between the heading and the total."""
+    heading, *lines, total = text.splitlines()
+    assert heading.startswith("-Queue ID-") and heading.endswith("-Sender/Recipient-------")
+    entries = []
+    for block in "\n".join(lines).strip().split("\n\n"):
+        first, *rest = block.splitlines()
+        entry = ENTRY.fullmatch(first).groupdict()
+        entry["recipients"] = [line.strip() for line in rest if not line.strip().startswith("(")]
+        entry["reasons"] = [line.strip() for line in rest if line.strip().startswith("(")]
+        entries.append(entry)
+    kbytes, count = TOTAL.fullmatch(total).groups()
+    assert int(count) == len(entries)
+    assert int(kbytes) == sum(int(entry["size"]) for entry in entries) // 1024
+    return entries
+
+
+@pytest.fixture
+def three(site):
+    """Ready, deferred, held."""
+    return site.fill(1, 1, "size=3000") + site.fill(2, 2, "tried")[1:] + site.fill(1, 1, "held")
+
+
+def test_mailq(site, three):
+    ready, deferred, held = [
+        entry for entry in parse_mailq(site.good("queue", "list", "--format", "mailq"))
+        if entry["id"] in three
+    ]
+    assert (ready["id"], ready["mark"], ready["reasons"]) == (three[0], "*", [])
+    assert ready["sender"] == "sender0@example.org"
+    assert ready["recipients"] == ["user0@site0.example.net"]
+    assert (deferred["id"], deferred["mark"]) == (three[1], " ")
+    assert deferred["recipients"] == [f"user{n}@site1.example.net" for n in (0, 1)]
+    assert deferred["reasons"] == [
+        "(450 4.2.0 mailbox busy (mx.example.net [192.0.2.1]:25))"
+    ] * 2
+    assert (held["id"], held["mark"]) == (three[2], "!")
+
+
+def test_mailq_by_sendmail(site, three):
+    command = [BIN / "sendmail", "-C", site.config, "-bp"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=True)
+    assert set(three) <= {entry["id"] for entry in parse_mailq(done.stdout)}
+
+
+def test_postqueue_json(site, three):
+    lines = site.good("queue", "list", "--format", "postqueue-json").splitlines()
+    ready, deferred, held = [
+        entry for entry in map(json.loads, lines) if entry["queue_id"] in three
+    ]
+    assert ready == {
+        "queue_name": "active",
+        "queue_id": three[0],
+        "arrival_time": ready["arrival_time"],
+        "message_size": ready["message_size"],
+        "forced_expire": False,
+        "sender": "sender0@example.org",
+        "recipients": [{"address": "user0@site0.example.net"}],
+    }
+    assert ready["arrival_time"] == site.json("queue", "show", three[0])["arrival"] // 1000
+    assert deferred["queue_name"] == "deferred"
+    assert deferred["recipients"][1] == {
+        "address": "user1@site1.example.net",
+        "delay_reason": "450 4.2.0 mailbox busy (mx.example.net [192.0.2.1]:25)",
+    }
+    assert held["queue_name"] == "hold"
+
+
+def test_formats_are_filtered(site, three):
+    text = site.good("queue", "list", "--format", "mailq", "--state", "held")
+    assert [entry["id"] for entry in parse_mailq(text)] == [three[2]]
+    text = site.good("queue", "list", "--format", "mailq", "--recipient", "user1@site1")
+    assert [entry["recipients"] for entry in parse_mailq(text)] == [["user1@site1.example.net"]]
+
+
+def test_formats_of_an_empty_queue(site):
+    (id,) = site.fill(1, 1)
+    site.good("queue", "remove", id)
+    assert site.good("queue", "list", "--format", "mailq") == "Mail queue is empty\n"
+    assert site.good("queue", "list", "--format", "postqueue-json") == ""
+    assert site.run("queue", "list", "--format", "xml").returncode == 2

@@ -367,7 +367,7 @@ def programs(site):
 
 
 @pytest.mark.parametrize("program, arguments, expected", [
-    ("sendmail", ["-bp"], "queue list"), ("mailq", [], "queue list"),
+    ("sendmail", ["-bp"], "queue list --format=mailq"), ("mailq", [], "queue list --format=mailq"),
     ("sendmail", ["-q"], "queue retry --all"), ("sendmail", ["-q30m"], "queue retry --all"),
 ])
 def test_queue(site, programs, program, arguments, expected):

@@ -298,7 +298,8 @@ def test_hold_and_release(site):
     assert site.good("queue", "hold", ids[0]) == f"{ids[0]}: held (1 group)\n"
     assert site.good("queue", "hold", ids[0]) == f"{ids[0]}: nothing to change\n"
     assert site.listed("--state", "held") == [ids[0]]
-    assert site.json("queue", "release", "--all") == {"ok": True, "id": "all", "affected": 1}
+    released = {"ok": True, "id": "all", "affected": 1, "groups": 1, "messages": 1}
+    assert site.json("queue", "release", "--all") == {**released, "busy": 0, "dry_run": False}
     assert site.listed("--state", "ready") == ids
 
 
@@ -360,7 +361,7 @@ def test_changes_go_to_the_daemon(site, daemon):
     assert peer.asked == [
         {"command": verb, "id": ids[0]}
         for verb in ("retry", "remove", "hold", "release", "bounce")
-    ] + [{"command": "hold", "all": True}]
+    ] + [{"command": "ping"}, {"command": "hold", "groups": [f"{id}/0" for id in ids]}]
     assert site.listed("--state", "ready") == ids
 
 
@@ -480,6 +481,10 @@ def test_default_configuration(site):
         ["queue", "show"],
         ["queue", "remove"],
         ["queue", "remove", "--all", "0000000000001"],
+        ["queue", "remove", "--sender", "x", "0000000000001"],
+        ["queue", "remove", "--all", "--sender", "x"],
+        ["queue", "remove", "--dry-run", "0000000000001"],
+        ["status", "--sender", "x"],
         ["status", "--all"],
     ],
 )

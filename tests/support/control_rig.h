@@ -40,6 +40,8 @@ static struct {
     bool hold;
     enum control_verb verb;
     uint64_t id;
+    struct queue_group_name groups[2]; /* the first of those that were named */
+    unsigned group_count;
     struct err result;
     char forgotten[64]; /* "kind:key" */
     bool reload_accepts;
@@ -59,7 +61,11 @@ static inline void operate(void *context, struct control_operation *operation)
     (void)context;
     daemon_side.verb = operation->verb;
     daemon_side.id = operation->id;
+    daemon_side.group_count = operation->group_count;
+    for (unsigned i = 0; i < operation->group_count && i < 2; i++)
+        daemon_side.groups[i] = operation->groups[i];
     operation->affected = 3;
+    operation->busy = 1;
     operation->result = daemon_side.result;
     daemon_side.held = operation;
     if (!daemon_side.hold)

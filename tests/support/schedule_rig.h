@@ -333,16 +333,23 @@ static inline void schedule_rig_on_operated(struct call *call)
     container_of(call, struct schedule_rig_operation, operation.call)->done = true;
 }
 
-static inline struct schedule_operation schedule_rig_operate(struct schedule_rig *rig,
-                                                             enum schedule_verb verb, uint64_t id)
+static inline struct schedule_operation schedule_rig_run(struct schedule_rig *rig,
+                                                         const struct schedule_operation *operation)
 {
-    struct schedule_rig_operation op = {.operation = {.home = rig->loop, .verb = verb, .id = id}};
+    struct schedule_rig_operation op = {.operation = *operation};
 
+    op.operation.home = rig->loop;
     list_init(&op.operation.call.link);
     op.operation.call.done = schedule_rig_on_operated;
     schedule_operate(&rig->set, rig->queue, &op.operation);
     TURN_UNTIL(rig->loop, op.done);
     return op.operation;
+}
+
+static inline struct schedule_operation schedule_rig_operate(struct schedule_rig *rig,
+                                                             enum schedule_verb verb, uint64_t id)
+{
+    return schedule_rig_run(rig, &(struct schedule_operation){.verb = verb, .id = id});
 }
 
 #endif

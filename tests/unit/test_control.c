@@ -35,6 +35,62 @@ static void test_operations(void **state)
     }
 }
 
+static void test_operations_on_groups(void **state)
+{
+    static const char wrong[] =
+        "{\"ok\":false,\"error\":\"\\\"groups\\\" are 1 to 1000 names like 0SA50SNSW0001/0\"}";
+    static const char *const bad[] = {
+        "[]",
+        "{}",
+        "7",
+        "[7]",
+        "[\"\"]",
+        "[\"000000000000A\"]",
+        "[\"000000000000A/\"]",
+        "[\"000000000000A/x\"]",
+        "[\"0000000000000/1\"]",
+        "[\"000000000000A/4294967295\"]",
+        "[\"000000000000A/1\",\"x/1\"]",
+    };
+    char command[128];
+
+    (void)state;
+    exchange(
+        "{\"command\":\"hold\",\"groups\":[\"000000000000A/0\",\"000000000000B/4294967294\"]}\n",
+        "{\"ok\":true,\"affected\":3,\"busy\":1}");
+    assert_int_equal(daemon_side.verb, CONTROL_HOLD);
+    assert_int_equal(daemon_side.group_count, 2);
+    assert_int_equal(daemon_side.groups[0].id, 10);
+    assert_int_equal(daemon_side.groups[0].group, 0);
+    assert_int_equal(daemon_side.groups[1].id, 11);
+    assert_int_equal(daemon_side.groups[1].group, 4294967294);
+    while (sem_trywait(&daemon_side.operation_came) == 0)
+        continue;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(command, sizeof command, "{\"command\":\"hold\",\"groups\":%s}\n", bad[i]);
+        exchange(command, wrong);
+    }
+    exchange("{\"command\":\"hold\",\"all\":true,\"groups\":[\"000000000000A/0\"]}\n",
+             "{\"ok\":false,\"error\":\"\\\"groups\\\" go alone\"}");
+    assert_int_equal(sem_trywait(&daemon_side.operation_came), -1);
+}
+
+static void test_more_groups_than_one_operation_takes(void **state)
+{
+    struct buf command;
+
+    (void)state;
+    buf_init(&command, 0);
+    buf_addf(&command, "{\"command\":\"hold\",\"groups\":[");
+    for (unsigned i = 0; i <= CONTROL_GROUPS_MAX; i++)
+        buf_addf(&command, "%s\"000000000000A/%u\"", i ? "," : "", i);
+    buf_addf(&command, "]}\n%c", '\0');
+    exchange(
+        buf_span(&command).ptr,
+        "{\"ok\":false,\"error\":\"\\\"groups\\\" are 1 to 1000 names like 0SA50SNSW0001/0\"}");
+    buf_fini(&command);
+}
+
 static void test_operation_failures(void **state)
 {
     static const char command[] = "{\"command\":\"remove\",\"id\":\"000000000000A\"}\n";
@@ -289,6 +345,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_mode, control_rig_setup, control_rig_teardown),
         cmocka_unit_test_setup_teardown(test_operations, control_rig_setup, control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_operations_on_groups, control_rig_setup,
+                                        control_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_more_groups_than_one_operation_takes,
+                                        control_rig_setup, control_rig_teardown),
         cmocka_unit_test_setup_teardown(test_operation_failures, control_rig_setup,
                                         control_rig_teardown),
         cmocka_unit_test_setup_teardown(test_bad_commands, control_rig_setup, control_rig_teardown),

@@ -44,6 +44,32 @@ static void test_remove_and_bounce(void **state)
     schedule_rig_close(&rig);
 }
 
+/* Those that are named and no others; what is gone is passed over. */
+static void test_named_groups(void **state)
+{
+    struct schedule_rig rig;
+    uint64_t ids[3];
+
+    (void)state;
+    schedule_rig_open(&rig, "");
+    for (int i = 0; i < 3; i++)
+        ids[i] = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).records == 1);
+    const struct queue_group_name names[] = {{ids[2], 0}, {ids[0], 0}, {ids[0], 7}, {1, 0}};
+    const struct schedule_operation hold = {
+        .verb = SCHEDULE_HOLD, .groups = names, .group_count = 4};
+    struct schedule_operation op = schedule_rig_run(&rig, &hold);
+    assert_false(err_is(op.result));
+    assert_int_equal(op.affected, 2);
+    assert_int_equal(schedule_rig_group(&rig, ids[0])->state, QUEUE_GROUP_HELD);
+    assert_int_equal(schedule_rig_group(&rig, ids[1])->state, QUEUE_GROUP_WAITING);
+    assert_int_equal(schedule_rig_group(&rig, ids[2])->state, QUEUE_GROUP_HELD);
+    op = schedule_rig_run(&rig, &hold); /* nothing is left to do: that is no error */
+    assert_false(err_is(op.result));
+    assert_int_equal(op.affected, 0);
+    schedule_rig_close(&rig);
+}
+
 static void test_busy(void **state)
 {
     struct schedule_rig rig;
@@ -221,6 +247,7 @@ int main(void)
         cmocka_unit_test(test_hold_and_release),
         cmocka_unit_test(test_remove_and_bounce),
         cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_named_groups),
         cmocka_unit_test(test_an_action_that_comes_late),
         cmocka_unit_test(test_expiry),
         cmocka_unit_test(test_a_warning_once),
