@@ -34,6 +34,7 @@ enum ctl_option {
     CTL_CERTIFICATE = 1 << 12,
     CTL_KIND = 1 << 13,
     CTL_FOR = 1 << 14,
+    CTL_ONCE = 1 << 15,
 };
 
 /* The values of an option that may be given several times. */
@@ -65,6 +66,7 @@ enum ctl_exit ctl_list(struct ctl *ctl);
 enum ctl_exit ctl_count(struct ctl *ctl);
 enum ctl_exit ctl_group_by(struct ctl *ctl);
 enum ctl_exit ctl_ages(struct ctl *ctl);
+enum ctl_exit ctl_top(struct ctl *ctl);
 enum ctl_exit ctl_show(struct ctl *ctl);
 enum ctl_exit ctl_change(struct ctl *ctl);
 enum ctl_exit ctl_status(struct ctl *ctl);

@@ -136,14 +136,6 @@ static enum ctl_exit collect(const struct ctl *ctl, struct grouping *grouping)
 
 /* ---- tables ------------------------------------------------------------------------------- */
 
-static void write_number(uint64_t number, size_t width)
-{
-    char text[24];
-
-    output_cell(span_of(text, (size_t)snprintf(text, sizeof text, "%" PRIu64, number)), width,
-                OUTPUT_PLAIN);
-}
-
 static struct span key_of_row(const struct census_row *row)
 {
     return row->key.len > 0 ? row->key : SPAN("(all others)");
@@ -153,8 +145,8 @@ static void write_row(const struct census_row *row)
 {
     char size[OUTPUT_SIZE_MAX];
 
-    write_number(row->messages, WIDTH_COUNT);
-    write_number(row->recipients, WIDTH_COUNT);
+    output_number(row->messages, WIDTH_COUNT);
+    output_number(row->recipients, WIDTH_COUNT);
     output_cell(span_of(size, output_size(row->bytes, size)), WIDTH_COUNT, OUTPUT_PLAIN);
     output_text(key_of_row(row));
     putchar('\n');
@@ -191,9 +183,9 @@ static void write_json_row(const struct census_row *row, const char *name, bool 
 
 static void write_ages(const struct census_row *row)
 {
-    write_number(row->messages, WIDTH_COUNT);
+    output_number(row->messages, WIDTH_COUNT);
     for (unsigned i = 0; i < CENSUS_AGES; i++)
-        write_number(row->ages[i], WIDTH_AGE);
+        output_number(row->ages[i], WIDTH_AGE);
     output_text(key_of_row(row));
     putchar('\n');
 }

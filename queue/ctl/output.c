@@ -3,6 +3,7 @@
 #include "proto/utf8.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -135,6 +136,14 @@ void output_cell(struct span text, size_t width, enum output_style style)
     if (coloured)
         fputs_unlocked("\033[0m", stdout);
     pad(used, width);
+}
+
+void output_number(uint64_t number, size_t width)
+{
+    char text[24];
+
+    output_cell(span_of(text, (size_t)snprintf(text, sizeof text, "%" PRIu64, number)), width,
+                OUTPUT_PLAIN);
 }
 
 size_t output_duration(uint64_t ms, char text[OUTPUT_DURATION_MAX])

@@ -26,6 +26,7 @@ void output_text(struct span text);
 void output_raw(struct span text);
 /* A column: padded to `width` and, on a terminal, cut to it; a space follows. Width 0: as it is. */
 void output_cell(struct span text, size_t width, enum output_style style);
+void output_number(uint64_t number, size_t width);
 
 /* "4m 10s", "2h 3m", "5d 11h": two units at most. */
 size_t output_duration(uint64_t ms, char text[OUTPUT_DURATION_MAX]);

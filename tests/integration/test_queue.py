@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import subprocess
+import termios
 
 import pytest
 
@@ -334,3 +335,56 @@ def test_formats_of_an_empty_queue(site):
     assert site.good("queue", "list", "--format", "mailq") == "Mail queue is empty\n"
     assert site.good("queue", "list", "--format", "postqueue-json") == ""
     assert site.run("queue", "list", "--format", "xml").returncode == 2
+
+
+# ---- top ----------------------------------------------------------------------------------------
+
+
+def test_top_once(site):
+    site.fill(3, 2, "tried")
+    site.fill(1, 1, "held")
+    lines = site.good("queue", "top", "--once").splitlines()
+    assert "4 messages for 5 recipients" in lines[0]
+    assert lines[1] == "smarthopd is not running."
+    assert [line.split() for line in lines[2:]] == [
+        [],
+        ["MESSAGES", "RECIPIENTS", "STATE"],
+        ["3", "4", "deferred"],
+        ["1", "1", "held"],
+        [],
+        ["MESSAGES", "RECIPIENTS", "DESTINATION"],
+        ["3", "3", "site0.example.net"],
+        ["1", "2", "site1.example.net"],
+    ]
+    assert "site1" not in site.good("queue", "top", "--once", "--limit", "1")
+
+
+def test_top_with_a_daemon(site, daemon):
+    site.fill(1, 1)
+    daemon({"ok": True, "accepted": 7, "delivered": 6, "sessions": 2, "connections": 3})
+    lines = site.good("queue", "top").splitlines()
+    assert lines[1] == "accepted 7, rejected 0, delivered 6, deferred 0, failed 0"
+    assert lines[2] == "2 sessions in, 3 connections out"
+
+
+def test_top_has_no_json(site):
+    site.fill(1, 1)
+    assert site.run("--json", "queue", "top").returncode == 2
+
+
+def test_top_on_a_terminal(site):
+    """It draws until q is pressed, and leaves the terminal as it was."""
+    site.fill(1, 1)
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    command = [BIN / "smarthopctl", "-c", site.config, "queue", "top"]
+    child = subprocess.Popen(command, stdin=theirs, stdout=theirs)
+    said = b""
+    while said.count(b"DESTINATION") < 2:
+        said += os.read(ours, 65536)
+    os.write(ours, b"q")
+    assert child.wait(DEADLINE) == 0
+    assert termios.tcgetattr(theirs) == before
+    os.close(theirs)
+    os.close(ours)
+    assert said.startswith(b"\033[?1049h")
