@@ -227,3 +227,64 @@ void queue_destination_update(struct queue *queue, struct queue_destination_upda
 {
     submit(queue, &update->op, &update->own, KV_SHRINK, apply_destination);
 }
+
+/* ---- suspensions ------------------------------------------------------------------------ */
+
+struct ended {
+    uint64_t now;
+    char pattern[CODEC_PATTERN_MAX]; /* of the first that has ended */
+    size_t len;                      /* 0 = none has */
+};
+
+static bool visit_ended(void *context, struct span key, struct span record)
+{
+    struct ended *ended = context;
+    struct queue_suspension suspension;
+
+    if (key.len > sizeof ended->pattern ||
+        err_is(codec_read_suspension(record, key, &suspension)) || suspension.until > ended->now)
+        return true;
+    memcpy(ended->pattern, key.ptr, key.len);
+    ended->len = key.len;
+    return false;
+}
+
+static struct err remove_ended(struct kv_txn *txn, uint64_t now)
+{
+    struct ended ended = {.now = now};
+    struct err e;
+
+    do {
+        ended.len = 0;
+        e = kv_walk(txn, TABLE_SUSPENSION, SPAN_NONE, visit_ended, &ended);
+        if (!err_is(e) && ended.len > 0)
+            e = kv_delete(txn, TABLE_SUSPENSION, span_of(ended.pattern, ended.len));
+    } while (!err_is(e) && ended.len > 0);
+    return e;
+}
+
+static struct err apply_suspend(struct kv_op *op, struct kv_txn *txn)
+{
+    struct queue_suspend *suspend = container_of(op, struct queue_suspend, op);
+    const struct queue_suspension *suspension = &suspend->suspension;
+    struct err e = message_check_suspension(suspension);
+    char *room;
+
+    if (err_is(e))
+        return e;
+    rows_begin(suspend->own.queue, txn);
+    if (suspension->until == 0)
+        return kv_delete(txn, TABLE_SUSPENSION, suspension->pattern);
+    e = remove_ended(txn, suspension->since);
+    if (!err_is(e))
+        e = kv_reserve(txn, TABLE_SUSPENSION, suspension->pattern,
+                       codec_write_suspension(suspension, NULL), &room);
+    if (!err_is(e))
+        codec_write_suspension(suspension, room);
+    return e;
+}
+
+void queue_suspend(struct queue *queue, struct queue_suspend *suspend)
+{
+    submit(queue, &suspend->op, &suspend->own, KV_SHRINK, apply_suspend);
+}

@@ -227,6 +227,29 @@ struct err codec_read_destination(struct span record, uint64_t number,
     return record_close(&r, "destination record");
 }
 
+/* ---- suspension ------------------------------------------------------------------------- */
+
+size_t codec_write_suspension(const struct queue_suspension *suspension, char *room)
+{
+    struct record_writer w = record_begin(room, RECORD_VERSION);
+
+    record_put64(&w, suspension->since);
+    record_put64(&w, suspension->until);
+    record_put_text(&w, suspension->reason, CODEC_REASON_MAX);
+    return record_seal(&w, hash64(suspension->pattern, 0));
+}
+
+struct err codec_read_suspension(struct span record, struct span pattern,
+                                 struct queue_suspension *out)
+{
+    struct record_reader r = record_open(record, RECORD_VERSION, hash64(pattern, 0));
+
+    *out = (struct queue_suspension){.pattern = pattern, .since = record_get64(&r)};
+    out->until = record_get64(&r);
+    out->reason = record_get_text(&r, CODEC_REASON_MAX);
+    return record_close(&r, "suspension record");
+}
+
 /* ---- chunk ------------------------------------------------------------------------------ */
 
 /* The checksum leads, so that the data's length is the record's but for a fixed number. */

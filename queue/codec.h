@@ -17,6 +17,8 @@ enum {
     CODEC_NEXT_HOP_MAX = 1024,
     CODEC_STATUS_TEXT_MAX = 512, /* a peer's reply is kept this long */
     CODEC_STATUS_BY_MAX = 255,
+    CODEC_PATTERN_MAX = 255,
+    CODEC_REASON_MAX = 512,
     CODEC_CHECKSUM = 8,
     CODEC_CHUNK_MAX = QUEUE_CHUNK + CODEC_CHECKSUM,
 };
@@ -46,6 +48,12 @@ size_t codec_write_destination(uint64_t number, const struct queue_destination *
 /* The spans point into `record`. */
 struct err codec_read_destination(struct span record, uint64_t number,
                                   struct queue_destination *out);
+
+/* All but the pattern, which is its key. */
+size_t codec_write_suspension(const struct queue_suspension *suspension, char *room);
+/* The spans are `pattern`, and point into `record`. */
+struct err codec_read_suspension(struct span record, struct span pattern,
+                                 struct queue_suspension *out);
 
 /* `room` holds data.len + CODEC_CHECKSUM bytes. */
 void codec_write_chunk(uint64_t id, uint32_t number, struct span data, char *room);

@@ -8,6 +8,7 @@
  *   due          destination number, due time, id, group number     (KEY_FUTURE, or no value)
  *   destination  destination number
  *   deadline     deliver-by time, id                                 (no value)
+ *   suspension   pattern, as text
  */
 #ifndef SMARTHOP_QUEUE_KEYS_H
 #define SMARTHOP_QUEUE_KEYS_H

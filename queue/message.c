@@ -96,6 +96,13 @@ struct err message_check_destination(const struct queue_destination_update *upda
                : ERR_OK;
 }
 
+struct err message_check_suspension(const struct queue_suspension *suspension)
+{
+    return suspension->pattern.len == 0 || suspension->pattern.len > CODEC_PATTERN_MAX
+               ? err_make(ERR_INVALID, "pattern's length")
+               : ERR_OK;
+}
+
 void message_count_chunks(struct queue_message *message, uint32_t staged)
 {
     size_t chunks = (buf_len(&message->body) + QUEUE_CHUNK - 1) / QUEUE_CHUNK;

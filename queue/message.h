@@ -12,6 +12,7 @@ struct err message_check(const struct queue_message *message);
 /* With the groups and the message that it is to store. */
 struct err message_check_settle(const struct queue_settle *settle);
 struct err message_check_destination(const struct queue_destination_update *update);
+struct err message_check_suspension(const struct queue_suspension *suspension);
 
 /* Sets chunk_count: `staged` chunks and those that the body in memory will take. */
 void message_count_chunks(struct queue_message *message, uint32_t staged);

@@ -233,6 +233,23 @@ struct queue_destination_update {
 };
 void queue_destination_update(struct queue *queue, struct queue_destination_update *update);
 
+/* Mail to some next hops that an operator wants left alone for a time. */
+struct queue_suspension {
+    struct span pattern; /* a host or domain, ".domain" or "*", in lower case: 1 to 255 bytes */
+    uint64_t since;      /* wall clock ms */
+    uint64_t until;
+    struct span reason; /* at most 512 bytes; longer ones are cut */
+};
+
+/* Puts it in the place of the one with that pattern, and removes those that had ended by `since`;
+ * with `until` 0 the one with that pattern is removed: ERR_NOT_FOUND where there is none. */
+struct queue_suspend {
+    struct kv_op op;
+    struct queue_own own;
+    struct queue_suspension suspension;
+};
+void queue_suspend(struct queue *queue, struct queue_suspend *suspend);
+
 /* ---- reads: blocking, any thread but a loop's ---------------------------------------------- */
 
 /* The message with only that group, or (group = QUEUE_ALL_GROUPS) with all; without the body. */
@@ -287,6 +304,11 @@ struct err queue_destinations(struct queue *queue, queue_visit_destination *visi
 typedef bool queue_visit_message(void *context, struct queue_message *message);
 struct err queue_scan(struct queue *queue, uint64_t from, queue_visit_message *visit,
                       void *context);
+
+/* All suspensions, also those that have ended, in the order of their patterns. Stops when `visit`
+ * returns false. The spans live during the visit. */
+typedef bool queue_visit_suspension(void *context, const struct queue_suspension *suspension);
+struct err queue_suspensions(struct queue *queue, queue_visit_suspension *visit, void *context);
 
 struct queue_counts {
     uint64_t messages;

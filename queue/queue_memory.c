@@ -4,6 +4,7 @@
 
 #include "queue/codec.h"
 #include "queue/ids.h"
+#include "queue/memory_suspensions.h"
 #include "queue/message.h"
 
 #include <pthread.h>
@@ -33,6 +34,7 @@ struct row_destination {
 
 struct queue {
     pthread_mutex_t lock; /* of all that follows, but for ids */
+    struct memory_suspensions suspensions;
     struct row_message **messages;
     size_t message_count;
     struct row_destination *destinations;
@@ -321,6 +323,35 @@ void queue_destination_update(struct queue *queue, struct queue_destination_upda
     submit(queue, &update->op, KV_SHRINK, apply_destination);
 }
 
+/* ---- suspensions ------------------------------------------------------------------------ */
+
+static struct err apply_suspend(struct queue *queue, struct kv_op *op)
+{
+    const struct queue_suspend *suspend = container_of(op, struct queue_suspend, op);
+    const struct queue_suspension *suspension = &suspend->suspension;
+    struct err e = message_check_suspension(suspension);
+
+    if (err_is(e))
+        return e;
+    if (suspension->until == 0)
+        return memory_suspensions_remove(&queue->suspensions, suspension->pattern);
+    memory_suspensions_put(&queue->suspensions, suspension);
+    return ERR_OK;
+}
+
+void queue_suspend(struct queue *queue, struct queue_suspend *suspend)
+{
+    submit(queue, &suspend->op, KV_SHRINK, apply_suspend);
+}
+
+struct err queue_suspensions(struct queue *queue, queue_visit_suspension *visit, void *context)
+{
+    pthread_mutex_lock(&queue->lock);
+    memory_suspensions_visit(&queue->suspensions, visit, context);
+    pthread_mutex_unlock(&queue->lock);
+    return ERR_OK;
+}
+
 /* ---- reads ------------------------------------------------------------------------------ */
 
 static struct queue_message *copy_message(const struct row_message *row, uint32_t group)
@@ -561,6 +592,7 @@ void queue_close(struct queue *queue)
         buf_fini(&queue->destinations[i].key);
         buf_fini(&queue->destinations[i].record);
     }
+    memory_suspensions_fini(&queue->suspensions);
     free(queue->messages);
     free(queue->destinations);
     pthread_mutex_destroy(&queue->lock);

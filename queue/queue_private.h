@@ -17,6 +17,7 @@ enum queue_table {
     TABLE_DUE,
     TABLE_DESTINATION,
     TABLE_DEADLINE,
+    TABLE_SUSPENSION,
     TABLE_COUNT
 };
 

@@ -1,6 +1,8 @@
 /* The reads: each within a short read transaction, which is never held while a visitor runs. */
 #include "queue/queue_private.h"
 
+#include <stdlib.h>
+
 enum {
     SCAN_BATCH = 256, /* messages or destinations that one view collects */
     GROUPS_FIRST = 4,
@@ -387,6 +389,48 @@ struct err queue_destinations(struct queue *queue, queue_visit_destination *visi
             wanted = visit(context, &walk.items[i]);
         arena_fini(&walk.arena);
     }
+    return e;
+}
+
+/* ---- suspensions ------------------------------------------------------------------------ */
+
+struct suspension_walk {
+    struct arena arena; /* of what the items point to */
+    struct queue_suspension *items;
+    unsigned count;
+};
+
+/* One that cannot be read holds nothing up. */
+static bool visit_suspension(void *context, struct span key, struct span record)
+{
+    struct suspension_walk *walk = context;
+    struct queue_suspension found;
+
+    if (err_is(codec_read_suspension(record, key, &found)))
+        return true;
+    walk->items = mem_realloc(walk->items, (walk->count + 1) * sizeof *walk->items);
+    found.pattern = arena_dup(&walk->arena, found.pattern);
+    found.reason = arena_dup(&walk->arena, found.reason);
+    walk->items[walk->count++] = found;
+    return true;
+}
+
+struct err queue_suspensions(struct queue *queue, queue_visit_suspension *visit, void *context)
+{
+    struct suspension_walk walk = {.count = 0};
+    struct kv_txn *txn;
+    struct err e = kv_read_begin(queue->kv, &txn);
+
+    if (err_is(e))
+        return e;
+    arena_init(&walk.arena);
+    e = kv_walk(txn, TABLE_SUSPENSION, SPAN_NONE, visit_suspension, &walk);
+    kv_read_end(txn);
+    for (unsigned i = 0; i < walk.count && !err_is(e); i++)
+        if (!visit(context, &walk.items[i]))
+            break;
+    free(walk.items);
+    arena_fini(&walk.arena);
     return e;
 }
 

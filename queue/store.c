@@ -7,9 +7,10 @@
 enum { FORMAT = 1 };
 
 static const char *const table_names[TABLE_COUNT] = {
-    [TABLE_META] = "meta",         [TABLE_MESSAGE] = "message", [TABLE_GROUP] = "group",
-    [TABLE_BODY] = "body",         [TABLE_DUE] = "due",         [TABLE_DESTINATION] = "destination",
-    [TABLE_DEADLINE] = "deadline",
+    [TABLE_META] = "meta",         [TABLE_MESSAGE] = "message",
+    [TABLE_GROUP] = "group",       [TABLE_BODY] = "body",
+    [TABLE_DUE] = "due",           [TABLE_DESTINATION] = "destination",
+    [TABLE_DEADLINE] = "deadline", [TABLE_SUSPENSION] = "suspension",
 };
 
 struct first_op {

@@ -1,5 +1,6 @@
 #include "actions.h"
 
+#include "base/clock.h"
 #include "proto/ip.h"
 
 #include <stdio.h>
@@ -45,6 +46,102 @@ static void operate(void *context, struct control_operation *operation)
     schedule_operate(actions->shared->set, actions->shared->queue, &op->inner);
 }
 
+/* ---- explanations --------------------------------------------------------------------------- */
+
+struct relayed_inquiry {
+    struct schedule_inquiry inner;
+    struct actions *actions;
+    struct control_explanation *outer;
+};
+
+/* When it is given up. */
+static void tell_end(const struct conf *conf, struct control_explanation *out)
+{
+    const struct queue_message *message = out->message;
+    uint64_t age = message->reverse_path.len ? conf->expire_after : conf->bounce_expire_after;
+
+    out->expires = queue_message_start(message) + age;
+    out->by_deadline = message->by == ESMTP_BY_RETURN && message->deliver_by < out->expires;
+    if (out->by_deadline)
+        out->expires = message->deliver_by;
+}
+
+static void on_explained(struct call *call)
+{
+    struct relayed_inquiry *r = container_of(call, struct relayed_inquiry, inner.call);
+    struct control_explanation *out = r->outer;
+
+    out->result = r->inner.result;
+    out->message = r->inner.message;
+    if (!err_is(out->result)) {
+        unsigned count = out->message->group_count;
+        out->now = clock_steady_ms();
+        tell_end(*r->actions->conf, out);
+        out->gates = arena_alloc(&out->arena, count * sizeof *out->gates);
+        for (unsigned i = 0; i < count; i++) {
+            const struct schedule_explanation *one = &r->inner.explanations[i];
+            out->gates[i] = (struct control_gate){
+                .name = schedule_gate_name(one->gate),
+                .until = one->until,
+                .since = one->since,
+                .why = arena_dup(&out->arena, span_of(one->why, one->why_len)),
+            };
+        }
+    }
+    free(r->inner.explanations);
+    free(r);
+    out->call.done(&out->call);
+}
+
+static void explain(void *context, struct control_explanation *explanation)
+{
+    struct actions *actions = context;
+    struct relayed_inquiry *r = mem_zalloc(sizeof *r);
+
+    r->actions = actions;
+    r->outer = explanation;
+    r->inner.home = explanation->home;
+    r->inner.id = explanation->id;
+    r->inner.call.done = on_explained;
+    list_init(&r->inner.call.link);
+    schedule_explain(actions->shared->set, actions->shared->queue, &r->inner);
+}
+
+/* ---- suspensions ---------------------------------------------------------------------------- */
+
+struct relayed_suspension {
+    struct schedule_suspend inner;
+    struct control_suspension *outer;
+};
+
+static void on_suspended(struct call *call)
+{
+    struct relayed_suspension *r = container_of(call, struct relayed_suspension, inner.call);
+    struct control_suspension *outer = r->outer;
+
+    outer->result = r->inner.result;
+    free(r);
+    outer->call.done(&outer->call);
+}
+
+static void suspend(void *context, struct control_suspension *suspension)
+{
+    struct actions *actions = context;
+    struct relayed_suspension *r = mem_zalloc(sizeof *r);
+
+    r->outer = suspension;
+    r->inner.home = suspension->home;
+    r->inner.call.done = on_suspended;
+    list_init(&r->inner.call.link);
+    r->inner.change.suspension = (struct queue_suspension){
+        .pattern = suspension->pattern,
+        .reason = suspension->reason,
+        .since = clock_steady_ms(),
+        .until = suspension->until,
+    };
+    schedule_suspend(actions->shared->set, actions->shared->queue, &r->inner);
+}
+
 /* ---- status --------------------------------------------------------------------------------- */
 
 struct relayed_status {
@@ -66,7 +163,22 @@ static void count_workers(const struct actions *actions, struct control_status *
         status->failed += atomic_load(&out->failed);
         status->destinations += atomic_load(&out->destinations);
         status->connections += atomic_load(&out->connections);
+        status->overdue += atomic_load(&out->overdue);
+        status->swept += atomic_load(&out->swept); /* one of them sweeps */
     }
+}
+
+static bool note_oldest(void *context, struct queue_message *message)
+{
+    *(uint64_t *)context = queue_message_start(message);
+    return false;
+}
+
+static bool count_suspension(void *context, const struct queue_suspension *suspension)
+{
+    if (suspension->until > clock_steady_ms())
+        ++*(uint64_t *)context;
+    return true;
 }
 
 /* On a pool thread: counting rows may touch the disk. */
@@ -77,6 +189,8 @@ static void collect_status(struct work *work)
     struct queue_counts counts = {0};
 
     queue_count(r->queue, &counts);
+    queue_scan(r->queue, 0, note_oldest, &status->oldest);
+    queue_suspensions(r->queue, count_suspension, &status->suspensions);
     status->messages = counts.messages;
     status->groups = counts.groups;
     status->commits = counts.store.commits;
@@ -379,6 +493,8 @@ void actions_fill(struct actions *actions, struct control_actions *out)
     out->context = actions;
     out->operate = operate;
     out->status = tell_status;
+    out->explain = explain;
+    out->suspend = suspend;
     out->sessions = tell_sessions;
     out->end_session = end_session;
     out->trace = begin_trace;

@@ -48,6 +48,7 @@ TABLE = (
     Row("resolver", (BASE,), (("ares.h", "*"), ("uv.h", "*"))),
     Row("queue", (BASE, PROTO)),
     # smarthopctl: reads the store by itself, and relay.conf to find it; edits the users file.
+    # What is suspended is told by next hops, whose text form is route's.
     Row(
         "queue/ctl",
         (BASE, PROTO, CONF, AUTH, "queue/queue.h", "relay/guard/guard.h", "relay/route/route.h"),

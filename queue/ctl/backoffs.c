@@ -2,6 +2,7 @@
 
 #include "queue/ctl/output.h"
 #include "queue/ctl/view.h"
+#include "route/route.h"
 
 #include <stdlib.h>
 
@@ -10,6 +11,8 @@ struct backoffs {
     struct backoff *items; /* in the order of their keys */
     unsigned count;
     unsigned room;
+    struct queue_suspension *suspensions;
+    unsigned suspension_count;
     uint64_t now;
 };
 
@@ -43,6 +46,23 @@ static bool add(void *context, const struct queue_destination *destination)
     return true;
 }
 
+static bool add_suspension(void *context, const struct queue_suspension *suspension)
+{
+    struct backoffs *all = context;
+
+    if (suspension->until <= all->now)
+        return true;
+    all->suspensions =
+        mem_realloc(all->suspensions, (all->suspension_count + 1) * sizeof *all->suspensions);
+    all->suspensions[all->suspension_count++] = (struct queue_suspension){
+        .pattern = arena_dup(&all->arena, suspension->pattern),
+        .reason = arena_dup(&all->arena, suspension->reason),
+        .since = suspension->since,
+        .until = suspension->until,
+    };
+    return true;
+}
+
 static int compare_keys(struct span a, struct span b)
 {
     size_t len = a.len < b.len ? a.len : b.len;
@@ -67,6 +87,8 @@ struct err backoffs_load(struct queue *queue, uint64_t now, struct backoffs **ou
     arena_init(&all->arena);
     all->now = now;
     struct err e = queue_destinations(queue, add, all);
+    if (!err_is(e))
+        e = queue_suspensions(queue, add_suspension, all);
     if (err_is(e)) {
         backoffs_free(all);
         return e;
@@ -82,6 +104,7 @@ void backoffs_free(struct backoffs *backoffs)
     if (backoffs == NULL)
         return;
     free(backoffs->items);
+    free(backoffs->suspensions);
     arena_fini(&backoffs->arena);
     free(backoffs);
 }
@@ -93,6 +116,20 @@ const struct backoff *backoffs_find(const struct backoffs *backoffs, struct span
     if (backoffs->count == 0)
         return NULL;
     return bsearch(&wanted, backoffs->items, backoffs->count, sizeof *backoffs->items, compare);
+}
+
+const struct queue_suspension *backoffs_suspension(const struct backoffs *backoffs,
+                                                   const struct queue_group *group)
+{
+    const struct queue_suspension *found = NULL;
+
+    for (unsigned i = 0; i < backoffs->suspension_count; i++) {
+        const struct queue_suspension *item = &backoffs->suspensions[i];
+        if ((found == NULL || item->until > found->until) &&
+            route_next_hop_matches(group->next_hop, item->pattern))
+            found = item;
+    }
+    return found;
 }
 
 unsigned backoffs_count(const struct backoffs *backoffs)

@@ -1,6 +1,6 @@
 /*
- * backoffs: the destinations that are not tried for now, read once, since a listing asks for each
- * group. In memory they are as many as there are such destinations.
+ * backoffs: the destinations that are not tried for now, and what operators have suspended, read
+ * once, since a listing asks for each group. In memory they are as many as there are of them.
  */
 #ifndef SMARTHOP_QUEUE_CTL_BACKOFFS_H
 #define SMARTHOP_QUEUE_CTL_BACKOFFS_H
@@ -19,6 +19,9 @@ struct err backoffs_load(struct queue *queue, uint64_t now, struct backoffs **ou
 void backoffs_free(struct backoffs *backoffs);
 /* NULL where there is none. */
 const struct backoff *backoffs_find(const struct backoffs *backoffs, struct span destination);
+/* NULL where none holds for the group. Those of an MX host are known to the daemon alone. */
+const struct queue_suspension *backoffs_suspension(const struct backoffs *backoffs,
+                                                   const struct queue_group *group);
 unsigned backoffs_count(const struct backoffs *backoffs);
 
 #endif

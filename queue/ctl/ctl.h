@@ -35,6 +35,8 @@ enum ctl_option {
     CTL_KIND = 1 << 13,
     CTL_FOR = 1 << 14,
     CTL_ONCE = 1 << 15,
+    CTL_UNTIL = 1 << 16,
+    CTL_REASON = 1 << 17,
 };
 
 /* The values of an option that may be given several times. */
@@ -52,6 +54,8 @@ struct ctl {
     const char *format;
     const char *kind;
     const char *duration;
+    const char *until;
+    const char *reason;
     const char *users; /* the users file, or NULL = the configured one */
     struct ctl_values send_as;
     struct ctl_values certificates; /* files */
@@ -69,6 +73,9 @@ enum ctl_exit ctl_ages(struct ctl *ctl);
 enum ctl_exit ctl_top(struct ctl *ctl);
 enum ctl_exit ctl_show(struct ctl *ctl);
 enum ctl_exit ctl_change(struct ctl *ctl);
+enum ctl_exit ctl_explain(struct ctl *ctl);
+enum ctl_exit ctl_suspend(struct ctl *ctl);
+enum ctl_exit ctl_suspensions(struct ctl *ctl);
 enum ctl_exit ctl_status(struct ctl *ctl);
 enum ctl_exit ctl_reload(struct ctl *ctl);
 enum ctl_exit ctl_sessions(struct ctl *ctl);

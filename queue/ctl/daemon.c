@@ -32,6 +32,9 @@ static const struct row {
     {"map_used", "Store used", ROW_SIZE},
     {"map_size", "Store maximum", ROW_SIZE},
     {"disk_free", "Disk free", ROW_SIZE},
+    {"oldest", "Oldest message", ROW_SINCE},
+    {"swept", "Last full sweep", ROW_SINCE},
+    {"overdue", "Overdue", ROW_NUMBER},
 };
 
 static void print_row(const struct row *row, const json_t *value)
@@ -50,7 +53,10 @@ static void print_row(const struct row *row, const json_t *value)
         len = output_size(number, text);
         break;
     case ROW_SINCE:
-        len = output_duration(now > number ? now - number : 0, text);
+        if (number == 0)
+            output_text(SPAN("-"));
+        else
+            len = output_duration(now > number ? now - number : 0, text);
         break;
     case ROW_TEXT:
         output_text(span_of(json_string_value(value), json_string_length(value)));
@@ -66,6 +72,12 @@ static void print_warnings(const json_t *answer)
         puts("The store has failed: nothing is accepted until it works again (see the log).");
     else if (json_is_true(json_object_get(answer, "store_low")))
         puts("The store is short of room: new mail is refused with 452 until there is more.");
+    json_int_t suspensions = json_integer_value(json_object_get(answer, "suspensions"));
+    if (suspensions > 0)
+        printf("Mail is suspended (%lld): `smarthopctl queue suspensions` tells what and why.\n",
+               (long long)suspensions);
+    if (json_integer_value(json_object_get(answer, "overdue")) > 0)
+        puts("Some mail is here beyond its time: `smarthopctl queue list` begins with it.");
     if (json_is_true(json_object_get(answer, "stress")))
         puts("Sessions are scarce: those that wait have less time until there are fewer.");
 }

@@ -173,14 +173,15 @@ static bool take_text(struct filter *filter, enum filter_term term, struct span 
 static bool take_state(struct filter *filter, enum filter_term term, struct span value,
                        struct buf *why)
 {
-    static const char words[][9] = {"ready",   "waiting", "deferred", "future",
-                                    "backoff", "held",    "damaged"};
+    static const char words[][10] = {"ready",   "waiting",   "deferred", "future",
+                                     "backoff", "suspended", "held",     "damaged"};
 
     filter->texts[term] = span_equal(value, SPAN("backing-off")) ? SPAN("backoff") : value;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (span_equal(span_of(words[i], strnlen(words[i], sizeof words[i])), filter->texts[term]))
             return true;
-    buf_addf(why, "it takes ready, waiting, deferred, future, backing-off, held or damaged");
+    buf_addf(why,
+             "it takes ready, waiting, deferred, future, backing-off, suspended, held or damaged");
     return false;
 }
 

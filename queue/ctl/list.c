@@ -59,8 +59,8 @@ static const struct queue_group *choose_group(const struct listing *list,
 static enum output_style style_of(enum view_state state)
 {
     static const enum output_style styles[VIEW_STATES] = {
-        [VIEW_READY] = OUTPUT_GOOD, [VIEW_WAITING] = OUTPUT_PLAIN, [VIEW_BACKOFF] = OUTPUT_WARN,
-        [VIEW_HELD] = OUTPUT_WARN,  [VIEW_DAMAGED] = OUTPUT_BAD,
+        [VIEW_READY] = OUTPUT_GOOD,     [VIEW_WAITING] = OUTPUT_PLAIN, [VIEW_BACKOFF] = OUTPUT_WARN,
+        [VIEW_SUSPENDED] = OUTPUT_WARN, [VIEW_HELD] = OUTPUT_WARN,     [VIEW_DAMAGED] = OUTPUT_BAD,
     };
 
     return styles[state];
@@ -80,7 +80,8 @@ static void write_fixed(const struct listing *list, const struct queue_message *
     struct span next = SPAN("-");
     if (view->state == VIEW_READY)
         next = SPAN("now");
-    else if (view->state == VIEW_WAITING || view->state == VIEW_BACKOFF)
+    else if (view->state == VIEW_WAITING || view->state == VIEW_BACKOFF ||
+             view->state == VIEW_SUSPENDED)
         next =
             span_of(memcpy(text, "in ", 3), 3 + output_duration(view->next - list->now, text + 3));
     output_cell(next, WIDTH_NEXT, OUTPUT_PLAIN);

@@ -65,6 +65,12 @@ static const struct command {
      "ID...|FILTER...|--all", "let go what is held"},
     {"queue", "bounce", ctl_change, CONFIG_LOADED, CHANGE_OPTIONS, 0, OPERANDS_ANY,
      "ID...|FILTER...|--all", "return to the sender (needs the daemon)"},
+    {"queue", "explain", ctl_explain, CONFIG_LOADED, 0, 1, 1, "ID",
+     "why each recipient of a message is still here"},
+    {"queue", "suspend", ctl_suspend, CONFIG_LOADED, CTL_FOR | CTL_UNTIL | CTL_REASON, 1, 1,
+     "PATTERN --for D|--until TIME --reason TEXT", "leave some next hops alone for a time"},
+    {"queue", "resume", ctl_suspend, CONFIG_LOADED, 0, 1, 1, "PATTERN", "go on with them"},
+    {"queue", "suspensions", ctl_suspensions, CONFIG_LOADED, 0, 0, 0, "", "what is suspended"},
     {NULL, "status", ctl_status, CONFIG_LOADED, 0, 0, 0, "", "how the daemon is"},
     {NULL, "reload", ctl_reload, CONFIG_LOADED, 0, 0, 0, "",
      "make the daemon read its configuration anew"},
@@ -131,6 +137,8 @@ static const struct option options[] = {
     {"send-as", required_argument, NULL, CTL_SEND_AS},
     {"certificate", required_argument, NULL, CTL_CERTIFICATE},
     {"for", required_argument, NULL, CTL_FOR},
+    {"until", required_argument, NULL, CTL_UNTIL},
+    {"reason", required_argument, NULL, CTL_REASON},
     {0},
 };
 
@@ -146,7 +154,8 @@ static enum ctl_exit run_help(struct ctl *ctl)
     }
     puts("\nFilters of `queue`, of which all must hold: --sender, --recipient, --destination and"
          " --status\nTEXT (a part, or a pattern with * and ?), --domain and --tenant NAME, --state"
-         " ready|waiting|\ndeferred|future|backing-off|held|damaged, --older and --newer DURATION"
+         " ready|waiting|\ndeferred|future|backing-off|suspended|held|damaged, --older and --newer "
+         "DURATION"
          " (30s, 5m, 2d),\n--larger and --smaller SIZE (10KiB), --tries N, --id ID...\n"
          "Formats of `queue list`: mailq, postqueue-json.\n"
          "Changes of many: --dry-run only counts, --yes does not ask.\n"
@@ -156,6 +165,8 @@ static enum ctl_exit run_help(struct ctl *ctl)
          "Options of `user`: --users FILE (instead of the configured one), --password-stdin,\n"
          "--no-password, --send-as ADDRESS..., --certificate FILE.pem...\n"
          "Option of `trace`: --for DURATION (30s, 5m, ...).\n"
+         "A PATTERN is a host or domain of next hops, .DOMAIN, or * for all; a TIME as in\n"
+         "2026-07-01T08:00 (local) or 2026-07-01T06:00Z.\n"
          "Exit status: 0 done, 1 failed or not found, 2 wrong usage, 3 the daemon is not running,\n"
          "4 done, but for mail that was being delivered.\n"
          "smarthopctl(1) tells more.");
@@ -217,6 +228,12 @@ static bool take_option(struct ctl *ctl, int option, const char *value)
         break;
     case CTL_FOR:
         ctl->duration = value;
+        break;
+    case CTL_UNTIL:
+        ctl->until = value;
+        break;
+    case CTL_REASON:
+        ctl->reason = value;
         break;
     case CTL_LIMIT:
         if (!take_limit(ctl, value))

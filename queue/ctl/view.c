@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 static const char *const state_names[VIEW_STATES] = {
-    [VIEW_READY] = "ready", [VIEW_WAITING] = "waiting", [VIEW_BACKOFF] = "backoff",
-    [VIEW_HELD] = "held",   [VIEW_DAMAGED] = "damaged",
+    [VIEW_READY] = "ready",         [VIEW_WAITING] = "waiting", [VIEW_BACKOFF] = "backoff",
+    [VIEW_SUSPENDED] = "suspended", [VIEW_HELD] = "held",       [VIEW_DAMAGED] = "damaged",
 };
 
 const char *view_state_name(enum view_state state)
@@ -34,6 +34,11 @@ enum view_state view_state_of(const struct backoffs *backoffs, const struct queu
     *next_out = group->due;
     if (group->state == QUEUE_GROUP_HELD)
         return VIEW_HELD;
+    const struct queue_suspension *suspension = backoffs_suspension(backoffs, group);
+    if (suspension != NULL && suspension->until > now && suspension->until > group->due) {
+        *next_out = suspension->until;
+        return VIEW_SUSPENDED;
+    }
     const struct backoff *backoff = backoffs_find(backoffs, group->destination);
     if (backoff != NULL && backoff->until > now && backoff->until > group->due) {
         *next_out = backoff->until;
@@ -74,6 +79,14 @@ static void set_reason(struct view *out, struct span text)
     out->reason_len = text.len;
 }
 
+static void set_suspended(struct view *out, const struct queue_suspension *suspension)
+{
+    out->reason_len = bounded(snprintf(out->reason, sizeof out->reason,
+                                       "an operator has suspended \"%.*s\": %.*s",
+                                       SPAN_ARG(suspension->pattern), SPAN_ARG(suspension->reason)),
+                              sizeof out->reason);
+}
+
 void view_group(const struct backoffs *backoffs, const struct queue_group *group, uint64_t now,
                 struct view *out)
 {
@@ -82,6 +95,8 @@ void view_group(const struct backoffs *backoffs, const struct queue_group *group
     out->state = view_state_of(backoffs, group, now, &out->next);
     if (out->state == VIEW_BACKOFF)
         set_reason(out, backoffs_find(backoffs, group->destination)->reason);
+    else if (out->state == VIEW_SUSPENDED)
+        set_suspended(out, backoffs_suspension(backoffs, group));
     else if (status != NULL)
         out->reason_len = view_format_status(status, out->reason, sizeof out->reason);
     else if (out->state == VIEW_HELD)

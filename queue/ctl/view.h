@@ -7,11 +7,12 @@
 #include "queue/queue.h"
 
 enum view_state {
-    VIEW_READY,   /* due: it is being delivered or is about to be */
-    VIEW_WAITING, /* for its own next try */
-    VIEW_BACKOFF, /* for its destination, which is not tried before */
-    VIEW_HELD,    /* for an operator */
-    VIEW_DAMAGED, /* its record cannot be read */
+    VIEW_READY,     /* due: it is being delivered or is about to be */
+    VIEW_WAITING,   /* for its own next try */
+    VIEW_BACKOFF,   /* for its destination, which is not tried before */
+    VIEW_SUSPENDED, /* for an operator, with all that goes to its next hop */
+    VIEW_HELD,      /* for an operator */
+    VIEW_DAMAGED,   /* its record cannot be read */
     VIEW_STATES,
 };
 

@@ -55,3 +55,15 @@ bool conf_is_pattern(struct span text)
 {
     return conf_is_domain(text.len > 0 && text.ptr[0] == '.' ? span_from(text, 1) : text);
 }
+
+bool conf_pattern_matches(struct span pattern, struct span name)
+{
+    if (span_equal(pattern, SPAN("*")))
+        return true;
+    if (pattern.len == 0 || pattern.ptr[0] != '.')
+        return span_equal_nocase(pattern, name);
+    if (name.len + 1 == pattern.len)
+        return span_equal_nocase(span_from(pattern, 1), name);
+    return name.len > pattern.len &&
+           span_equal_nocase(span_from(name, name.len - pattern.len), pattern);
+}

@@ -22,6 +22,9 @@ void conf_patterns_sort(struct conf_patterns patterns);
  * in ASCII form, in any case. */
 const void *conf_pattern_find(struct conf_patterns patterns, struct span domain);
 
+/* Whether this one pattern, which may also be "*", holds for the name; in any case. */
+bool conf_pattern_matches(struct span pattern, struct span name);
+
 /* A domain, maybe behind a dot. */
 bool conf_is_pattern(struct span text);
 

@@ -14,7 +14,7 @@ static void set_bool(json_t *object, const char *name, bool value)
     json_object_set_new(object, name, json_boolean(value));
 }
 
-static json_t *text(struct span bytes)
+json_t *answer_text(struct span bytes)
 {
     if (utf8_is_valid(bytes))
         return json_stringn(bytes.ptr ? bytes.ptr : "", bytes.len);
@@ -39,7 +39,7 @@ json_t *answer_error(const char *why)
     json_t *answer = json_object();
 
     set_bool(answer, "ok", false);
-    json_object_set_new(answer, "error", text(span_cstr(why)));
+    json_object_set_new(answer, "error", answer_text(span_cstr(why)));
     return answer;
 }
 
@@ -96,6 +96,10 @@ json_t *answer_status(const struct control_status *status)
         {"map_used", status->map_used},
         {"map_size", status->map_size},
         {"disk_free", status->disk_free},
+        {"oldest", status->oldest},
+        {"overdue", status->overdue},
+        {"swept", status->swept},
+        {"suspensions", status->suspensions},
     };
     json_t *answer = answer_ok();
     size_t len = strnlen(status->configuration, sizeof status->configuration);
@@ -106,7 +110,7 @@ json_t *answer_status(const struct control_status *status)
     set_bool(answer, "stress", status->stress);
     set_bool(answer, "store_low", status->store_low);
     set_bool(answer, "store_broken", status->store_broken);
-    json_object_set_new(answer, "configuration", text(span_of(status->configuration, len)));
+    json_object_set_new(answer, "configuration", answer_text(span_of(status->configuration, len)));
     return answer;
 }
 
@@ -130,7 +134,7 @@ static json_t *session(const struct control_session *s)
 
     set_integer(object, "session", s->id);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        json_object_set_new(object, texts[i].name, text(texts[i].value));
+        json_object_set_new(object, texts[i].name, answer_text(texts[i].value));
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         set_integer(object, numbers[i].name, numbers[i].value);
     return object;
@@ -162,8 +166,8 @@ void answer_trace_line(json_t *answer, const struct control_trace_line *line)
 
     set_integer(object, "time", line->wall_ms);
     set_integer(object, "session", line->session);
-    json_object_set_new(object, "client", text(line->client));
-    json_object_set_new(object, "text", text(line->text));
+    json_object_set_new(object, "client", answer_text(line->client));
+    json_object_set_new(object, "text", answer_text(line->text));
     json_array_append_new(json_object_get(answer, "lines"), object);
 }
 
@@ -182,7 +186,7 @@ json_t *answer_reload(bool accepted, struct span messages)
     while (messages.len > 0) {
         struct span line = span_split(messages, '\n', &messages);
         if (line.len > 0)
-            json_array_append_new(lines, text(line));
+            json_array_append_new(lines, answer_text(line));
     }
     json_object_set_new(answer, "messages", lines);
     return answer;

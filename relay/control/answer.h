@@ -9,6 +9,8 @@
 json_t *answer_ok(void);
 /* `why` tells a person what was wrong. */
 json_t *answer_error(const char *why);
+/* What is no UTF-8 keeps its ASCII. */
+json_t *answer_text(struct span bytes);
 json_t *answer_operation(const struct control_operation *operation);
 json_t *answer_forgotten(uint64_t count);
 json_t *answer_status(const struct control_status *status);

@@ -225,6 +225,9 @@ static const struct {
     void (*run)(struct control *control, struct local_peer *peer, const json_t *command);
 } commands[] = {
     {"status", do_status},
+    {"explain", control_explain},
+    {"suspend", control_suspend},
+    {"resume", control_resume},
     {"sessions", control_list_sessions},
     {"end-session", do_end_session},
     {"trace", control_trace_sessions},

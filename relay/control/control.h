@@ -58,10 +58,46 @@ struct control_status {
     uint64_t accepted, delivered, deferred, failed, rejected; /* since the start */
     uint64_t commits, store_operations, map_used, map_size, disk_free;
     uint64_t destinations, connections; /* in memory, outgoing now open */
+    uint64_t oldest;  /* wall clock ms from which the age of the oldest message counts; 0 = none */
+    uint64_t overdue; /* messages that the last sweep found behind their end */
+    uint64_t swept;   /* wall clock ms of the last full sweep; 0 = none yet */
+    uint64_t suspensions; /* that hold now */
     bool store_low, store_broken;
     bool stress; /* sessions are scarce: they wait shorter */
     unsigned workers;
     char configuration[256]; /* file */
+};
+
+/* What keeps some recipients of a message in the queue. */
+struct control_gate {
+    const char *name; /* "retry"; static */
+    uint64_t until;   /* wall clock ms; 0 = no time is known */
+    uint64_t since;   /* wall clock ms from which it is being sent; 0 otherwise */
+    struct span why;  /* for people */
+};
+
+/* Why a message is still here; filled by main's action on `home`. */
+struct control_explanation {
+    struct call call;
+    struct loop *home;
+    uint64_t id;
+    struct err result;             /* ERR_NOT_FOUND, ERR_CORRUPT */
+    struct queue_message *message; /* what the store has of it; the asker's reference */
+    struct control_gate *gates;    /* one for each of its groups; in arena */
+    struct arena arena;            /* emptied by who asks */
+    uint64_t now;                  /* wall clock ms */
+    uint64_t expires;              /* wall clock ms at which it is given up */
+    bool by_deadline;              /* because its sender said so (RFC 2852) */
+};
+
+/* Mail to some next hops is suspended, or (until 0) goes on; completed by main's action on `home`.
+ */
+struct control_suspension {
+    struct call call;
+    struct loop *home;
+    struct span pattern, reason; /* stay in place until the completion */
+    uint64_t until;              /* wall clock ms */
+    struct err result;           /* ERR_NOT_FOUND: it was not suspended */
 };
 
 /* One client's session; texts that are not known are empty. */
@@ -115,6 +151,8 @@ struct control_actions {
     void *context;
     void (*operate)(void *context, struct control_operation *operation);
     void (*status)(void *context, struct control_status *status);
+    void (*explain)(void *context, struct control_explanation *explanation);
+    void (*suspend)(void *context, struct control_suspension *suspension);
     /* At once: forgets what is remembered of clients and users under this key, of one kind or (it
      * is empty) of all; *count_out is how much that was. False where there is no such kind. */
     bool (*forget)(void *context, struct span kind, struct span key, uint64_t *count_out);

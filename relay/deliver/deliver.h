@@ -120,6 +120,8 @@ const char *deliver_session_tls(const struct deliver_session *session);
 /* A TLS session for the next connection to this host, or NULL; the caller's. */
 struct ssl_session_st *deliver_session_resume(const struct deliver_session *session);
 unsigned deliver_session_messages(const struct deliver_session *session);
+/* What it does or waits for, in a word: "connect", "mail", "final". */
+const char *deliver_session_state(const struct deliver_session *session);
 
 /* What one transaction may have (RFC 9422); UINT64_MAX where the host names no limit. */
 struct deliver_limits {

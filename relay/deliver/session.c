@@ -574,6 +574,11 @@ unsigned deliver_session_messages(const struct deliver_session *s)
     return s->messages;
 }
 
+const char *deliver_session_state(const struct deliver_session *s)
+{
+    return states[s->state].name;
+}
+
 static uint64_t limit_or_none(uint64_t limit)
 {
     return limit != 0 ? limit : UINT64_MAX;

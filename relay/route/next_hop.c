@@ -1,6 +1,8 @@
 /* The text form of a next hop, in which the queue keeps it and people read it. */
 #include "route/route.h"
 
+#include "conf/pattern.h"
+
 #include <inttypes.h>
 
 static const struct {
@@ -254,4 +256,13 @@ struct span route_destination_tenant(struct span destination)
     size_t place = route_destination_place(destination).len;
 
     return span_from(destination, place < destination.len ? place + tenant_mark.len : place);
+}
+
+bool route_next_hop_matches(struct span text, struct span pattern)
+{
+    struct route_next_hop hop;
+
+    if (span_equal(pattern, SPAN("*")))
+        return true;
+    return route_next_hop_parse(text, &hop) && conf_pattern_matches(pattern, hop.hosts[0].name);
 }

@@ -71,6 +71,9 @@ struct route_next_hop {
 
 /* False where the text is none of ours. The spans point into `text`. */
 bool route_next_hop_parse(struct span text, struct route_next_hop *out);
+/* Whether an operator's pattern (conf/pattern.h) holds for its domain or its first host. "*" holds
+ * for any text. */
+bool route_next_hop_matches(struct span text, struct span pattern);
 struct span route_next_hop_format(struct arena *arena, const struct route_next_hop *hop);
 /* The key of what waits for a next hop on behalf of a tenant: "NEXTHOP;tenant=NAME", so that each
  * tenant has a line of its own. Where either is too long its beginning with a hash of all of it. */

@@ -48,14 +48,38 @@ static void forget(struct destination *d)
     scheduler_forget_destination(d);
 }
 
+/* When (loop time) a suspension ends that holds for it; 0 = there is none. */
+static uint64_t suspended_until(const struct destination *d)
+{
+    const struct scheduler *s = d->owner;
+
+    if (s->suspensions == NULL)
+        return 0;
+    struct span next_hop =
+        d->next_hop_text.len > 0 ? d->next_hop_text : route_destination_place(d->key);
+    const struct queue_suspension *found = suspensions_find(s->suspensions, next_hop, d->site);
+    uint64_t wall = clock_steady_ms();
+    return found != NULL && found->until > wall ? loop_now(s->loop) + (found->until - wall) : 0;
+}
+
+/* Until when (loop time) it is not tried at all. */
+static uint64_t closed_until(const struct destination *d)
+{
+    uint64_t suspended = suspended_until(d);
+
+    return suspended > d->back_off_until ? suspended : d->back_off_until;
+}
+
 /* Sleeps until there may be something to do, or lets the destination go. */
 static void wait_or_go(struct destination *d)
 {
     struct scheduler *s = d->owner;
     uint64_t now = loop_now(s->loop), wall = clock_steady_ms(), delay = WAKE_MOST_MS;
 
-    if (d->back_off_until > now) {
-        delay = d->back_off_until - now;
+    uint64_t closed = closed_until(d);
+
+    if (closed > now && (d->back_off_until > now || d->store_due != UINT64_MAX)) {
+        delay = closed - now;
     } else if (list_is_linked(&d->hungry)) {
         return; /* it is woken when there is room */
     } else if (d->store_due != UINT64_MAX) {
@@ -70,12 +94,13 @@ static void wait_or_go(struct destination *d)
     timer_start(s->loop, &d->wake, delay + 1, on_wake);
 }
 
-/* While it backs off its mail waits in the store, not in memory. */
+/* While it backs off, or is suspended, its mail waits in the store, not in memory. */
 static void drop_ready(struct destination *d)
 {
     struct job *job;
 
     site_withdraw(d);
+    list_remove(&d->hungry);
     while ((job = line_take(&d->ready)) != NULL) {
         destination_note_due(d, job->group->due);
         job_free(job);
@@ -140,7 +165,7 @@ void destination_run(struct destination *d)
 
     if (s->is_stopping || queue_is_broken(s->queue))
         return;
-    if (d->back_off_until > loop_now(s->loop)) {
+    if (closed_until(d) > loop_now(s->loop)) {
         drop_ready(d);
         wait_or_go(d);
         return;
@@ -237,6 +262,13 @@ void destination_succeeded(struct destination *d)
 {
     if (d->recorded)
         record_back_off(d, 0, 0);
+}
+
+void destination_reconsider(struct destination *d)
+{
+    if (suspended_until(d) > loop_now(d->owner->loop))
+        drop_ready(d);
+    timer_start(d->owner->loop, &d->wake, 0, on_wake);
 }
 
 void destination_lift_back_off(struct destination *d)

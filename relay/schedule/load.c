@@ -65,11 +65,11 @@ static void quarantine(struct scheduler *s, const struct queue_due *item, struct
     log_failure(LOG_ERROR, "message-damaged", e, "id", id_format(item->id, id));
 }
 
-static bool is_quarantined(const struct scheduler *s, const struct queue_due *item)
+bool load_is_quarantined(const struct scheduler *s, uint64_t id, uint32_t group)
 {
     const struct quarantined *q = s->quarantine;
 
-    while (q != NULL && (q->id != item->id || q->group != item->group))
+    while (q != NULL && (q->id != id || q->group != group))
         q = q->next;
     return q != NULL;
 }
@@ -155,8 +155,8 @@ static void choose(struct load *load)
     load->next = (struct queue_due){.due = load->count == load->room ? 0 : UINT64_MAX};
     for (unsigned i = 0; i < load->count; i++) {
         const struct queue_due *item = &load->items[i];
-        if (scheduler_find_job(s, item->id, item->group) != NULL || is_quarantined(s, item) ||
-            is_gone(load, item))
+        if (scheduler_find_job(s, item->id, item->group) != NULL ||
+            load_is_quarantined(s, item->id, item->group) || is_gone(load, item))
             continue;
         if (destination_due(load->destination, item, now) <= now &&
             load->wanted < load->wanted_most) {

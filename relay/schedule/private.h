@@ -198,9 +198,10 @@ struct scheduler {
     struct destination *destinations[TABLE_BUCKETS];
     struct site *sites[TABLE_BUCKETS];
     struct job *jobs[TABLE_BUCKETS];
-    unsigned job_count; /* that have a destination */
-    unsigned loading;   /* that loads under way may bring */
-    struct list hungry; /* destinations that wait for room to load */
+    unsigned job_count;              /* that have a destination */
+    unsigned loading;                /* that loads under way may bring */
+    struct list hungry;              /* destinations that wait for room to load */
+    struct suspensions *suspensions; /* NULL = none */
     struct quarantined *quarantine;
     unsigned quarantined_count;
     struct shape shape;     /* of a site without a section of its own */
@@ -241,6 +242,8 @@ static inline void bump(_Atomic uint64_t *counter, int64_t by)
 /* scheduler.c */
 struct scheduler *schedule_owner(const struct schedule_set *set, struct span key);
 struct destination *scheduler_destination(struct scheduler *s, struct span key);
+/* NULL where it is not in memory. */
+struct destination *scheduler_find_destination(const struct scheduler *s, struct span key);
 void scheduler_forget_destination(struct destination *d);
 struct job *scheduler_find_job(struct scheduler *s, uint64_t id, uint32_t group);
 /* Up to, but not including, `below`. */
@@ -348,6 +351,8 @@ void destination_leave(struct destination *d, uint64_t until, uint32_t failures,
 /* An answer has come from its site, whatever it was. */
 void destination_succeeded(struct destination *d);
 void destination_lift_back_off(struct destination *d);
+/* Operators have suspended something, or let it go on. */
+void destination_reconsider(struct destination *d);
 /* A job of it has been taken. */
 void destination_refill(struct destination *d);
 /* Somewhere in memory there is room. */
@@ -384,6 +389,8 @@ void site_withdraw(struct destination *d);
 /* Goes on with it: gives jobs to connections, opens some, or waits. May end destinations and
  * itself, but not while a call of it is on the stack. */
 void site_run(struct site *site);
+/* It may have one more job under way. */
+bool site_has_turn(const struct site *site);
 /* A job that it has had under way is over: recorded, or back in its line. */
 void site_job_over(struct job *job);
 /* A rule of an answer asks for it: nothing goes there for so long, and this is why. `d` is the
@@ -441,6 +448,22 @@ enum budget_answer origins_choose(struct site *site, const struct target *target
 /* A connection leaves from it. */
 void origin_charge(struct origin *origin);
 
+/* suspend.c */
+/* What operators have suspended; immutable, shared by the schedulers. */
+struct suspensions {
+    atomic_uint references;
+    struct arena arena;
+    unsigned count;
+    struct queue_suspension *items;
+};
+/* Before the loops run. */
+struct err suspensions_restore(const struct schedule_set *set, struct queue *queue);
+void suspensions_unref(struct suspensions *all); /* NULL is allowed */
+/* The one that ends last of those that hold now for this next hop (text form), or for the hosts of
+ * the site, which may be NULL. NULL = there is none. */
+const struct queue_suspension *suspensions_find(const struct suspensions *all, struct span next_hop,
+                                                const struct site *site);
+
 /* connection.c */
 /* For a connection that the budget has granted. With a job it is for that one first (detour.c). */
 void connection_open(struct site *site, struct target *target, struct origin *origin,
@@ -460,6 +483,8 @@ bool detour_begin(struct job *job, struct connection *c);
 void detour_go_on(struct job *job);
 
 /* load.c */
+/* It could not be read, and is passed over. */
+bool load_is_quarantined(const struct scheduler *s, uint64_t id, uint32_t group);
 /* At most `room` of them. */
 void load_start(struct destination *d, unsigned room);
 /* A group leaves memory while a load of its destination is under way. */

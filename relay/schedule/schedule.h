@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 struct scheduler;
+struct suspend_run;
 struct budgets;
 struct events;
 
@@ -85,6 +86,63 @@ struct schedule_operation {
 void schedule_operate(const struct schedule_set *set, struct queue *queue,
                       struct schedule_operation *operation);
 
+/* What has to happen before a group can leave. */
+enum schedule_gate {
+    SCHEDULE_SENDING,    /* it is being sent now */
+    SCHEDULE_RECORDING,  /* what became of it is being recorded */
+    SCHEDULE_LINE,       /* in its destination's line, those in front of it go first */
+    SCHEDULE_CONNECTION, /* all connections that its site may have are in use */
+    SCHEDULE_RATE,       /* its site has had as many messages as it may */
+    SCHEDULE_BACK_OFF,   /* its site has failed for all messages */
+    SCHEDULE_LOOKUP,     /* its hosts are being looked up */
+    SCHEDULE_DNS,        /* they could not be found */
+    SCHEDULE_RETRY_TIME, /* its own next try */
+    SCHEDULE_RELEASE_TIME,
+    SCHEDULE_HELD,
+    SCHEDULE_SUSPENDED, /* by an operator, with all that goes to its next hop */
+    SCHEDULE_MEMORY,    /* in the store, until there is room in memory */
+    SCHEDULE_DAMAGED,   /* it cannot be read */
+    SCHEDULE_STOPPED,   /* the process is stopping, or its store has failed */
+    SCHEDULE_GATES,
+};
+
+enum { SCHEDULE_WHY_MAX = 768 };
+
+struct schedule_explanation {
+    enum schedule_gate gate;
+    uint64_t until; /* wall clock ms at which the gate opens by itself; 0 = no time is known */
+    uint64_t since; /* wall clock ms from which it is being sent; 0 otherwise */
+    char why[SCHEDULE_WHY_MAX]; /* for people; may hold what a peer has said */
+    size_t why_len;
+};
+
+/* "line" */
+const char *schedule_gate_name(enum schedule_gate gate);
+
+/* Why a message is still here. On any loop; completes there. */
+struct schedule_inquiry {
+    struct call call;
+    struct loop *home;
+    uint64_t id;
+    struct err result;             /* out: ERR_NOT_FOUND, ERR_CORRUPT */
+    struct queue_message *message; /* out: as the store has it; the caller's reference */
+    struct schedule_explanation *explanations; /* out: one for each of its groups; to be freed */
+};
+void schedule_explain(const struct schedule_set *set, struct queue *queue,
+                      struct schedule_inquiry *inquiry);
+
+/* Records a suspension, or with `until` 0 its end (ERR_NOT_FOUND: there is none of that pattern),
+ * and has every scheduler heed it: what goes to a next hop that it names is not tried and costs no
+ * try; what is being sent is finished. On any loop; completes there. */
+struct schedule_suspend {
+    struct call call;
+    struct loop *home;
+    struct queue_suspend change; /* its suspension is the caller's, in place until the completion */
+    struct suspend_run *run;     /* the scheduler's own */
+    struct err result;           /* out */
+};
+void schedule_suspend(const struct schedule_set *set, struct queue *queue,
+                      struct schedule_suspend *suspend);
 /* No new attempts; those under way are finished; `stopped` runs when nothing is left. */
 void schedule_stop(struct scheduler *scheduler, struct call *stopped);
 /* After it has stopped and its loop has ended. */
@@ -98,6 +156,8 @@ struct schedule_counters {
     _Atomic uint64_t destinations; /* in memory now */
     _Atomic uint64_t connections;  /* open now */
     _Atomic uint64_t jobs;         /* in memory now */
+    _Atomic uint64_t overdue;      /* messages that the last full sweep found behind their end */
+    _Atomic uint64_t swept;        /* wall clock ms of that sweep; 0 = none yet */
 };
 const struct schedule_counters *schedule_counters(const struct scheduler *scheduler);
 

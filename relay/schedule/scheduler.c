@@ -63,15 +63,23 @@ uint64_t scheduler_retry_delay(struct scheduler *s, const struct shape *shape, u
 
 /* ---- tables ------------------------------------------------------------------------------- */
 
+struct destination *scheduler_find_destination(const struct scheduler *s, struct span key)
+{
+    struct destination *d = s->destinations[span_hash(key) % TABLE_BUCKETS];
+
+    while (d != NULL && !span_equal(d->key, key))
+        d = d->next;
+    return d;
+}
+
 struct destination *scheduler_destination(struct scheduler *s, struct span key)
 {
     struct destination **at = &s->destinations[span_hash(key) % TABLE_BUCKETS];
+    struct destination *d = scheduler_find_destination(s, key);
 
-    while (*at != NULL && !span_equal((*at)->key, key))
-        at = &(*at)->next;
-    if (*at != NULL)
-        return *at;
-    struct destination *d = mem_zalloc(sizeof *d);
+    if (d != NULL)
+        return d;
+    d = mem_zalloc(sizeof *d);
     d->owner = s;
     arena_init(&d->arena);
     arena_init(&d->failure_arena);
@@ -80,6 +88,7 @@ struct destination *scheduler_destination(struct scheduler *s, struct span key)
     list_init(&d->hungry);
     d->weight = 1;
     d->store_due = UINT64_MAX;
+    d->next = *at;
     *at = d;
     bump(&s->counters.destinations, 1);
     return d;
@@ -314,7 +323,9 @@ static bool restore_one(void *context, const struct queue_destination *stored)
 
 struct err schedule_restore(const struct schedule_set *set, struct queue *queue)
 {
-    return queue_destinations(queue, restore_one, (void *)(uintptr_t)set);
+    struct err e = suspensions_restore(set, queue);
+
+    return err_is(e) ? e : queue_destinations(queue, restore_one, (void *)(uintptr_t)set);
 }
 
 void scheduler_check_stopped(struct scheduler *s)
@@ -369,6 +380,7 @@ void schedule_free(struct scheduler *s)
     }
     free(s->sweep);
     rules_unref(s->builtin);
+    suspensions_unref(s->suspensions);
     conf_unref(s->conf);
     free(s);
 }

@@ -201,7 +201,7 @@ void site_withdraw(struct destination *d)
 
 /* For each connection one job may be on its way and one being recorded: what a kill can make be
  * sent twice is never more than that. */
-static bool has_turn(const struct site *site)
+bool site_has_turn(const struct site *site)
 {
     return site->under_way < 2 * site->shape.limits.connections;
 }
@@ -439,7 +439,7 @@ static void serve(struct site *site)
 
     if (site->ready_count > 0 && site->target_count > 1)
         open_aside(site);
-    while (site->ready_count > 0 && has_turn(site) && (c = take_idle(site)) != NULL) {
+    while (site->ready_count > 0 && site_has_turn(site) && (c = take_idle(site)) != NULL) {
         enum budget_answer answer = budget_spend(site->budget, loop_now(site->owner->loop), &until);
         if (answer != BUDGET_YES) {
             if (c->origin != NULL)
@@ -449,7 +449,7 @@ static void serve(struct site *site)
         }
         give(site, c);
     }
-    if (site->ready_count > 0 && has_turn(site))
+    if (site->ready_count > 0 && site_has_turn(site))
         open_connections(site);
 }
 

@@ -14,7 +14,8 @@ enum {
     SWEEP_LONGEST_MS = 60000,
     SWEEP_SHORTEST_MS = 100,
     SWEEP_HITS_MOST = 512, /* messages acted on in one go */
-    SWEEP_ANEW_MS = 600 * 1000,
+    SWEEP_ANEW = 10,       /* goes, about, from one full sweep to the next */
+    SWEEP_GRACE_MS = 5000,
     SWEEP_BUSY_MS = 1000, /* until what was busy at its deadline is looked at again */
     DEADLINES_AT_ONCE = 64,
 };
@@ -32,6 +33,8 @@ struct sweep {
     enum threshold current;
     unsigned hits;
     bool more;
+    bool is_full;     /* it began at the start, and has come by all since */
+    uint64_t overdue; /* met since the last full one */
 
     struct queue_deadline seen;   /* deadlines up to this one are done with */
     struct queue_deadline before; /* what `seen` was when this go began */
@@ -60,6 +63,21 @@ static bool concerns(const struct sweep *sweep, const struct queue_message *mess
     return bounce ? sweep->current == THRESHOLD_BOUNCES : sweep->current != THRESHOLD_BOUNCES;
 }
 
+static uint64_t interval(const struct conf *conf);
+
+/* The go that came when it was of age should have ended it: what is met here now was missed, was
+ * busy ever since, or cannot be read. Of the first sweep nothing can be said: no process may have
+ * run when its time came. */
+static void note_overdue(struct sweep *sweep, const struct queue_message *message, uint64_t age)
+{
+    const struct scheduler *s = sweep->owner;
+    uint64_t end = queue_message_start(message) + age;
+
+    if (sweep->current != THRESHOLD_WARN && atomic_load(&s->counters.swept) != 0 &&
+        end + 2 * interval(s->conf) + SWEEP_GRACE_MS < sweep->now)
+        sweep->overdue++;
+}
+
 static bool visit(void *context, struct queue_message *message)
 {
     struct sweep *sweep = context;
@@ -74,6 +92,7 @@ static bool visit(void *context, struct queue_message *message)
     sweep->cursor[sweep->current] = message->id + 1;
     if (!concerns(sweep, message) || queue_message_start(message) + age >= sweep->now)
         return true;
+    note_overdue(sweep, message, age);
     for (unsigned i = 0; i < message->group_count; i++) {
         const struct queue_group *group = &message->groups[i];
         if (sweep->current == THRESHOLD_WARN &&
@@ -201,6 +220,30 @@ static uint64_t pause(struct sweep *sweep, bool was_busy)
     return delay;
 }
 
+static void log_overdue(uint64_t count)
+{
+    struct log_line line;
+
+    if (!log_begin(&line, LOG_WARN, "messages-overdue"))
+        return;
+    log_u64(&line, "messages", count);
+    log_end(&line);
+}
+
+static void end_full(struct sweep *sweep)
+{
+    struct schedule_counters *counters = &sweep->owner->counters;
+
+    if (!sweep->is_full || sweep->more)
+        return;
+    sweep->is_full = false;
+    atomic_store(&counters->overdue, sweep->overdue);
+    atomic_store(&counters->swept, clock_steady_ms());
+    if (sweep->overdue > 0)
+        log_overdue(sweep->overdue);
+    sweep->overdue = 0;
+}
+
 static void on_swept(struct call *call)
 {
     struct schedule_batch *batch = container_of(call, struct schedule_batch, end);
@@ -211,6 +254,7 @@ static void on_swept(struct call *call)
 
     s->working--;
     sweep->is_looking = false;
+    end_full(sweep);
     if (was_busy)
         sweep->seen = sweep->before;
     if (!s->is_stopping)
@@ -238,10 +282,11 @@ static void on_timer(struct timer *timer)
     struct scheduler *s = container_of(timer, struct scheduler, sweep_timer);
     struct sweep *sweep = s->sweep;
 
-    if (loop_now(s->loop) - sweep->began > SWEEP_ANEW_MS) {
+    if (loop_now(s->loop) - sweep->began > SWEEP_ANEW * interval(s->conf)) {
         memset(sweep->cursor, 0, sizeof sweep->cursor);
         sweep->seen = (struct queue_deadline){0};
         sweep->began = loop_now(s->loop);
+        sweep->is_full = true;
     }
     sweep->ages[THRESHOLD_WARN] = s->conf->delay_warning_after;
     sweep->ages[THRESHOLD_BOUNCES] = s->conf->bounce_expire_after;

@@ -185,7 +185,8 @@ static void test_status(void **state)
              "\"rejected\":0,"
              "\"delivered\":0,\"deferred\":0,\"failed\":0,\"destinations\":0,\"connections\":0,"
              "\"commits\":0,\"store_operations\":0,\"map_used\":0,\"map_size\":0,"
-             "\"disk_free\":0,\"stress\":false,\"store_low\":true,\"store_broken\":false,"
+             "\"disk_free\":0,\"oldest\":0,\"overdue\":0,\"swept\":0,\"suspensions\":0,\"stress\":"
+             "false,\"store_low\":true,\"store_broken\":false,"
              "\"configuration\":\"/etc/x?.conf\"}");
 }
 

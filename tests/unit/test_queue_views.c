@@ -346,6 +346,65 @@ static void test_low(void **state)
 }
 #endif
 
+/* ---- suspensions ------------------------------------------------------------------------ */
+
+static enum err_kind suspend(const char *pattern, uint64_t since, uint64_t until)
+{
+    struct queue_suspend change = {
+        .suspension = {
+            .pattern = span_cstr(pattern), .since = since, .until = until, .reason = SPAN("why")}};
+
+    rig_prepare_op(&change.op);
+    queue_suspend(f.queue, &change);
+    rig_wait(1);
+    return change.op.result.kind;
+}
+
+static bool note_suspension(void *context, const struct queue_suspension *suspension)
+{
+    buf_addf(context, "%.*s %u-%u %.*s;", SPAN_ARG(suspension->pattern),
+             (unsigned)suspension->since, (unsigned)suspension->until,
+             SPAN_ARG(suspension->reason));
+    return !span_equal(suspension->pattern, SPAN("stop.test"));
+}
+
+static void assert_suspended(const char *wanted)
+{
+    struct buf seen;
+
+    buf_init(&seen, 0);
+    assert_false(err_is(queue_suspensions(f.queue, note_suspension, &seen)));
+    assert_true(span_equal(buf_span(&seen), span_cstr(wanted)));
+    buf_fini(&seen);
+}
+
+static void test_suspensions(void **state)
+{
+    char longest[257];
+
+    (void)state;
+    assert_suspended("");
+    assert_int_equal(suspend("b.test", 10, 100), ERR_NONE);
+    assert_int_equal(suspend(".a.test", 11, 50), ERR_NONE);
+    assert_suspended(".a.test 11-50 why;b.test 10-100 why;");
+    assert_int_equal(suspend("b.test", 12, 90), ERR_NONE); /* in the place of the first */
+    assert_suspended(".a.test 11-50 why;b.test 12-90 why;");
+    assert_int_equal(suspend("*", 50, 200), ERR_NONE); /* one has ended by then */
+    assert_suspended("* 50-200 why;b.test 12-90 why;");
+    assert_int_equal(suspend(".a.test", 0, 0), ERR_NOT_FOUND);
+    assert_int_equal(suspend("*", 0, 0), ERR_NONE);
+    assert_suspended("b.test 12-90 why;");
+    assert_int_equal(suspend("stop.test", 13, 90), ERR_NONE);
+    assert_int_equal(suspend("z.test", 13, 90), ERR_NONE);
+    assert_suspended("b.test 12-90 why;stop.test 13-90 why;");
+    memset(longest, 'a', sizeof longest);
+    longest[256] = '\0';
+    assert_int_equal(suspend(longest, 1, 200), ERR_INVALID);
+    assert_int_equal(suspend("", 1, 200), ERR_INVALID);
+    longest[255] = '\0';
+    assert_int_equal(suspend(longest, 1, 200), ERR_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +417,7 @@ int main(void)
         QUEUE_CASE(test_backoff_deleted),
         QUEUE_CASE(test_scan),
         QUEUE_CASE(test_ids),
+        QUEUE_CASE(test_suspensions),
 #ifdef QUEUE_TWIN
         QUEUE_CASE(test_next_operation_fails),
         QUEUE_CASE(test_low),
