@@ -84,6 +84,16 @@ void connection_use(struct connection *c, struct job *job)
     job_start(job, c);
 }
 
+/* Behind those that try their host again: the next job is theirs, or they would never know. */
+static struct list *front_of(struct site *site)
+{
+    struct list *front = &site->idle;
+
+    while (front->next != &site->idle && container_of(front->next, struct connection, link)->tries)
+        front = front->next;
+    return front;
+}
+
 static void on_ready(struct connection *c)
 {
     struct site *site = c->site;
@@ -99,7 +109,8 @@ static void on_ready(struct connection *c)
         connection_use(c, c->detour);
         return;
     }
-    list_prepend(&site->idle, &c->link); /* the last used is used next; the others may time out */
+    /* The last used is used next; the others may time out. */
+    list_prepend(front_of(site), &c->link);
     if (s->is_stopping || c->passed_over ||
         deliver_session_messages(c->session) >= site->shape.messages_per_connection ||
         balance_is_stand_in(site, c)) {
