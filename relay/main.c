@@ -1,4 +1,5 @@
 /* smarthopd: arguments, and the start of the daemon. */
+#include "base/memory.h"
 #include "conf/conf.h"
 #include "daemon.h"
 
@@ -100,5 +101,6 @@ int main(int argc, char **argv)
         conf_unref(conf);
         return usable ? 0 : EXIT_CONFIG;
     }
+    mem_give_back_large();
     return daemon_run(conf);
 }

@@ -75,7 +75,7 @@ TABLE = (
 LIBC_FOLDERS = ("arpa", "net", "netinet", "sys")
 LIBC = frozenset(
     "assert ctype dirent endian errno fcntl fnmatch ftw getopt grp inttypes limits locale math "
-    "netdb poll pthread pwd semaphore setjmp signal spawn stdalign stdarg stdatomic stdbool stddef "
+    "malloc netdb poll pthread pwd semaphore setjmp signal spawn stdalign stdarg stdatomic stdbool stddef "
     "stdint stdio stdlib stdnoreturn string strings sysexits syslog termios time unistd "
     "wchar".split()
 )

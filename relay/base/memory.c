@@ -1,5 +1,6 @@
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,4 +34,14 @@ char *mem_strdup(const char *text)
     size_t size = strlen(text) + 1;
 
     return memcpy(mem_alloc(size), text, size);
+}
+
+/* By itself malloc learns from the first large block that is freed to keep all that are as large:
+ * one that is made while the store is created would have it keep the buffers of every body. */
+void mem_give_back_large(void)
+{
+    enum { LARGE = 1024 * 1024 };
+
+    mallopt(M_MMAP_THRESHOLD, LARGE);
+    mallopt(M_TRIM_THRESHOLD, 2 * LARGE); /* the first one set, this is no longer adapted */
 }

@@ -15,4 +15,8 @@ void *mem_alloc(size_t size);
 void *mem_realloc(void *old, size_t size);
 char *mem_strdup(const char *text);
 
+/* Large blocks go back to the kernel when they are freed, from now on and whatever was freed first.
+ * Once, before there are threads. */
+void mem_give_back_large(void);
+
 #endif

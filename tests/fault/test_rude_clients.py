@@ -182,7 +182,7 @@ def test_message_beyond_all_bounds(relay, figure, head, piece, times):
         assert client.reply().code == 554
         assert transact(client, simple_message("behind it")).code == 250
     figure("memory growth, MiB", f"{growth.mib:.1f}")
-    assert growth.mib < 12  # malloc may keep a body's buffers of up to 2 MiB
+    assert growth.mib < 8
 
 
 def first_word(client):
