@@ -1,4 +1,5 @@
 """A program under a test's control. It is ended by its own id, never by its name."""
+import contextlib
 import os
 import re
 import signal
@@ -39,7 +40,11 @@ class Process:
 
     def open_files(self):
         """What its descriptors point to, under the names of now."""
-        return {os.readlink(entry.path) for entry in os.scandir(f"/proc/{self.pid}/fd")}
+        found = set()
+        for entry in os.scandir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found.add(os.readlink(entry.path))
+        return found
 
     def out(self):
         return self.out_path.read_text()
