@@ -24,10 +24,21 @@ def of(file, event, recipient=None):
 
 def test_outcomes(start, sink, tmp_path):
     file = tmp_path / "events"
-    relay, next_hop = start(*MIXED, event_log=str(file), retry_first="200ms")
+    relay, next_hop = start(*MIXED, event_log=str(file), retry_first="1h", retry_max="1h")
+
+    def wait_deferred(tries):
+        """Recorded as well as told: no try is under way."""
+        def is_recorded():
+            [later] = [one for message in relay.queue() for one in message["recipients"]
+                       if one["address"] == "later@example.test"]
+            return (later["state"], later["tries"]) == ("waiting", tries)
+        wait_until(is_recorded, f"try {tries}")
+
     [queue_id] = submit(relay, MESSAGE, "ok@example.test", "no@example.test", "later@example.test")
     sink.wait(1)
-    wait_until(lambda: len(of(file, "deferred")) >= 2, "the second try")
+    wait_deferred(1)
+    relay.ctl("queue", "retry", queue_id)
+    wait_deferred(2)
 
     accepted = of(file, "accepted")
     assert {one["recipient"] for one in accepted} == {
@@ -50,12 +61,12 @@ def test_outcomes(start, sink, tmp_path):
 
     [notified] = of(file, "notified")
     assert notified["id"] == queue_id and "recipient" not in notified
-    [told] = of(file, "delivered", SENDER)
+    [told] = wait_until(lambda: of(file, "delivered", SENDER), "the notification's delivery")
     assert told["id"] == notified["notification"] and told["sender"] == ""
 
     relay.ctl("queue", "hold", queue_id)
     relay.ctl("queue", "release", queue_id)
-    relay.ctl("queue", "hold", queue_id)
+    wait_deferred(3)
     relay.ctl("queue", "remove", queue_id)
     wait_until(lambda: of(file, "removed", "later@example.test"), "the removal")
     assert of(file, "held") and of(file, "released")
