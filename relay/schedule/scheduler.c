@@ -38,8 +38,10 @@ void schedule_configure(struct scheduler *s, struct conf *conf)
             s->retry_longest = conf->destinations[i].retry_max;
     sites_reshape(s);
     for (size_t i = 0; i < TABLE_BUCKETS; i++)
-        for (struct destination *d = s->destinations[i]; d != NULL; d = d->next)
+        for (struct destination *d = s->destinations[i]; d != NULL; d = d->next) {
             d->site_expires = 0; /* its site may be another one now */
+            d->weight = conf_tenant_weight(conf, d->tenant);
+        }
 }
 
 uint64_t scheduler_random(struct scheduler *s, uint64_t below)

@@ -76,6 +76,25 @@ static void test_weights(void **state)
     schedule_rig_close(&rig);
 }
 
+/* What waits already gets the new share too. */
+static void test_weights_anew(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open(&rig, "connections_per_destination = 1\n");
+    send_all(&rig, "light", 20);
+    send_all(&rig, "heavy", 20);
+    struct conf *next = conf_from_text("connections_per_destination = 1\nretry_first = 40ms\n"
+                                       "tenant \"heavy\" { weight = 4 }\n");
+    schedule_configure(rig.scheduler, next);
+    conf_unref(next);
+    smtp_peer_listen(&rig.peer);
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+    assert_in_range(place_of(&rig, "heavy19"), 19, 28);
+    schedule_rig_close(&rig);
+}
+
 static void test_priorities(void **state)
 {
     static const int priorities[] = {0, -9, 3, 9, 0, 3};
@@ -243,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tenants_take_turns),
         cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_weights_anew),
         cmocka_unit_test(test_priorities),
         cmocka_unit_test(test_small_ones_pass),
         cmocka_unit_test(test_a_rate),
