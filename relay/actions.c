@@ -54,12 +54,16 @@ struct relayed_inquiry {
     struct control_explanation *outer;
 };
 
-/* When it is given up. */
+/* When the first of its recipients is given up. */
 static void tell_end(const struct conf *conf, struct control_explanation *out)
 {
     const struct queue_message *message = out->message;
-    uint64_t age = message->reverse_path.len ? conf->expire_after : conf->bounce_expire_after;
+    uint64_t age = UINT64_MAX;
 
+    for (unsigned i = 0; i < message->group_count; i++) {
+        uint64_t one = schedule_expire_after(conf, message, &message->groups[i]);
+        age = one < age ? one : age;
+    }
     out->expires = queue_message_start(message) + age;
     out->by_deadline = message->by == ESMTP_BY_RETURN && message->deliver_by < out->expires;
     if (out->by_deadline)

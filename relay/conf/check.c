@@ -258,12 +258,26 @@ static void check_certificates(struct conf_loading *loading)
     }
 }
 
+static void check_waits(struct conf_loading *loading, unsigned i)
+{
+    const struct conf *conf = loading->conf;
+    const struct conf_destination *own = &conf->destinations[i];
+    uint64_t first = own->retry_first ? own->retry_first : conf->retry_first;
+    uint64_t most = own->retry_max ? own->retry_max : conf->retry_max;
+
+    if (first > most && (own->retry_first != 0 || own->retry_max != 0))
+        conf_source_problem(&loading->source, place_of(loading, CONF_DESTINATION, i),
+                            "destination \"%.100s\": retry_first is longer than retry_max",
+                            own->pattern);
+}
+
 static void check_destinations(struct conf_loading *loading)
 {
     const struct conf *conf = loading->conf;
 
     for (unsigned i = 0; i < conf->destination_count; i++) {
         struct span pattern = span_cstr(conf->destinations[i].pattern);
+        check_waits(loading, i);
         if (!conf_is_pattern(pattern) && !span_equal(pattern, SPAN("*")) &&
             !conf_is_address(pattern))
             conf_source_problem(&loading->source, place_of(loading, CONF_DESTINATION, i),

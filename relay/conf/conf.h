@@ -225,8 +225,10 @@ struct conf_destination {
     uint64_t messages_per_minute;
     uint64_t messages_per_hour;
     uint64_t messages_per_day;
-    uint64_t retry_first; /* milliseconds */
+    uint64_t retry_first; /* milliseconds, likewise the following */
     uint64_t retry_max;
+    uint64_t expire_after;
+    uint64_t delay_warning_after;
 };
 
 /* tenant "NAME" { }: a share for those who send on its behalf. */

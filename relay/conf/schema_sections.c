@@ -219,6 +219,15 @@ static const struct conf_key destination_keys[] = {
      .reloadable = true, .help = "The wait before the second try. 0: as everywhere."},
     {FIELD(conf_destination, retry_max), .type = CONF_DURATION, .standard = "0", .max = 7 * DAYS,
      .reloadable = true, .help = "The longest wait between two tries. 0: as everywhere."},
+    {FIELD(conf_destination, expire_after), .type = CONF_DURATION, .standard = "0",
+     .max = 100 * DAYS, .reloadable = true,
+     .help = "The age at which an undelivered message is returned to its sender. 0: as everywhere. "
+             "For this and the next key only the domain counts, or the first host of a route, not "
+             "the names of MX hosts."},
+    {FIELD(conf_destination, delay_warning_after), .type = CONF_DURATION, .standard = "0",
+     .max = 100 * DAYS, .reloadable = true,
+     .help = "The age at which the sender is told that a message is late. 0: as everywhere; longer "
+             "than expire_after: never."},
 };
 
 static const struct conf_key origin_keys[] = {

@@ -244,10 +244,12 @@ void destination_back_off(struct destination *d, const struct status *why)
 {
     struct scheduler *s = d->owner;
     struct log_line line;
+    struct shape shape;
 
     if (d->back_off_until > loop_now(s->loop))
         return;
-    uint64_t delay = scheduler_retry_delay(s, &s->shape, ++d->failures);
+    shape_of(&shape, d);
+    uint64_t delay = scheduler_retry_delay(s, &shape, ++d->failures);
     if (log_begin(&line, LOG_WARN, "destination-backs-off")) {
         log_span(&line, "destination", d->key);
         log_u64(&line, "failures", d->failures);

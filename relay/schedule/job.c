@@ -5,9 +5,8 @@
 
 static bool is_expired(const struct job *job)
 {
-    const struct conf *conf = job->owner->conf;
     uint64_t now = clock_steady_ms(), start = queue_message_start(job->message);
-    uint64_t most = job->message->reverse_path.len ? conf->expire_after : conf->bounce_expire_after;
+    uint64_t most = schedule_expire_after(job->owner->conf, job->message, job->group);
 
     return now > start && now - start > most;
 }
@@ -189,11 +188,13 @@ static void settle(struct job *job, const enum settle_fate *fates, bool any_defe
         .due = clock_steady_ms(),
         .tries = job->group->tries,
     };
-    const struct shape *shape = job->site != NULL ? &job->site->shape : &job->owner->shape;
+    struct shape shape;
     char id[ID_TEXT_SIZE];
 
-    if (any_deferred && !has_untried(job->group))
-        plan.due += scheduler_retry_delay(job->owner, shape, ++plan.tries);
+    if (any_deferred && !has_untried(job->group)) {
+        shape_of(&shape, job->destination);
+        plan.due += scheduler_retry_delay(job->owner, &shape, ++plan.tries);
+    }
     if (job->attempt.damaged) {
         plan.state = QUEUE_GROUP_HELD; /* it can never be sent; an operator must look */
         plan.due = job->group->due;

@@ -204,7 +204,6 @@ struct scheduler {
     struct suspensions *suspensions; /* NULL = none */
     struct quarantined *quarantine;
     unsigned quarantined_count;
-    struct shape shape;     /* of a site without a section of its own */
     uint64_t retry_longest; /* of all shapes */
     uint64_t random;
     unsigned settling; /* jobs whose outcome is being recorded */
@@ -337,8 +336,14 @@ struct job *line_take(struct line *line);
 
 /* shape.c */
 void shape_read(struct shape *shape, const struct conf *conf, struct span host, struct span domain);
+/* Its site's, or where that is not known yet by its domain alone. */
+void shape_of(struct shape *shape, const struct destination *d);
 /* The title of the section that it comes from, "" for none. */
 struct span shape_name(const struct conf *conf, struct span host, struct span domain);
+
+/* patience.c */
+/* The age at which the sender is told that the group is late; 0 = never. */
+uint64_t patience_warning(const struct conf *conf, const struct queue_group *group);
 
 /* destination.c */
 /* Goes on with it: loads, offers what is ready to its site, waits, or lets it go. */
@@ -491,6 +496,7 @@ void load_start(struct destination *d, unsigned room);
 void load_forget(struct load *load, uint64_t id, uint32_t group);
 
 /* sweep.c */
+void sweep_free(struct scheduler *s);
 /* A message has come that is to be delivered by then. On any loop. */
 void sweep_note_deadline(const struct schedule_set *set, uint64_t deliver_by);
 

@@ -31,7 +31,6 @@ void schedule_configure(struct scheduler *s, struct conf *conf)
 {
     conf_unref(s->conf);
     s->conf = conf_ref(conf);
-    shape_read(&s->shape, conf, SPAN(""), SPAN(""));
     s->retry_longest = conf->retry_max;
     for (unsigned i = 0; i < conf->destination_count; i++)
         if (conf->destinations[i].retry_max > s->retry_longest)
@@ -380,7 +379,7 @@ void schedule_free(struct scheduler *s)
         next = q->next;
         free(q);
     }
-    free(s->sweep);
+    sweep_free(s);
     rules_unref(s->builtin);
     suspensions_unref(s->suspensions);
     conf_unref(s->conf);

@@ -50,3 +50,11 @@ void shape_read(struct shape *shape, const struct conf *conf, struct span host, 
         .retry_max = duration(section->retry_max, conf->retry_max),
     };
 }
+
+void shape_of(struct shape *shape, const struct destination *d)
+{
+    if (d->site != NULL)
+        *shape = d->site->shape;
+    else
+        shape_read(shape, d->owner->conf, SPAN(""), d->next_hop.hosts[0].name);
+}

@@ -1,7 +1,8 @@
 /*
  * Looks for mail that has waited too long, whatever its destination is doing. Ids are ordered by
  * time, so what has passed an age lies in front of it: each threshold keeps a cursor and sees each
- * message once, when it comes of that age. Now and then all cursors go back to the start, for what
+ * message once, when it comes of that age. There is a threshold for each age that is configured,
+ * for all mail or for some destinations. Now and then all cursors go back to the start, for what
  * was busy when its time came, and for what counts its age from a later time than its id's.
  *
  * The times of DELIVERBY (RFC 2852) lie in an index of their own, and are looked at when they come.
@@ -20,17 +21,26 @@ enum {
     DEADLINES_AT_ONCE = 64,
 };
 
-enum threshold { THRESHOLD_WARN, THRESHOLD_BOUNCES, THRESHOLD_ALL, THRESHOLD_COUNT };
+enum kind { KIND_EXPIRE, KIND_BOUNCE, KIND_WARN };
+
+/* Groups whose configured age is this one are acted on when they come of it. */
+struct threshold {
+    enum kind kind;
+    uint64_t age;
+    uint64_t cursor; /* ids below have been seen */
+};
 
 struct sweep {
     struct work work;
     struct schedule_batch batch; /* of one go: the next begins when it is done */
     struct scheduler *owner;
-    uint64_t cursor[THRESHOLD_COUNT]; /* ids below have been seen */
-    uint64_t began;                   /* loop time at which the cursors last stood at the start */
-    uint64_t ages[THRESHOLD_COUNT];   /* as configured when this go began */
+    struct conf *conf;            /* of the thresholds; NULL = there are none yet */
+    struct threshold *thresholds; /* what ends mail before what warns of it */
+    unsigned threshold_count;
+    uint64_t interval; /* by conf */
+    uint64_t began;    /* loop time at which the cursors last stood at the start */
     uint64_t now;
-    enum threshold current;
+    struct threshold *current;
     unsigned hits;
     bool more;
     bool is_full;     /* it began at the start, and has come by all since */
@@ -42,6 +52,7 @@ struct sweep {
     uint64_t noted;               /* told of since it began */
     uint64_t wake;                /* loop time of the next go, while none is under way */
     bool is_looking;
+    bool is_first; /* go: it looks at deadlines alone */
 };
 
 /* Told from any loop. */
@@ -51,37 +62,105 @@ struct note {
     uint64_t deliver_by;
 };
 
-static enum schedule_verb verb_of(enum threshold threshold)
+/* ---- thresholds --------------------------------------------------------------------------- */
+
+/* An age of 0 is none. */
+static void add_threshold(struct sweep *sweep, enum kind kind, uint64_t age)
 {
-    return threshold == THRESHOLD_WARN ? SCHEDULE_WARN : SCHEDULE_EXPIRE;
+    for (unsigned i = 0; i < sweep->threshold_count; i++)
+        if (sweep->thresholds[i].kind == kind && sweep->thresholds[i].age == age)
+            return;
+    if (age > 0)
+        sweep->thresholds[sweep->threshold_count++] = (struct threshold){.kind = kind, .age = age};
 }
 
-static bool concerns(const struct sweep *sweep, const struct queue_message *message)
+static uint64_t choose_interval(const struct sweep *sweep)
 {
-    bool bounce = message->reverse_path.len == 0;
+    uint64_t shortest = UINT64_MAX;
 
-    return bounce ? sweep->current == THRESHOLD_BOUNCES : sweep->current != THRESHOLD_BOUNCES;
+    for (unsigned i = 0; i < sweep->threshold_count; i++)
+        if (sweep->thresholds[i].age < shortest)
+            shortest = sweep->thresholds[i].age;
+    shortest /= 10;
+    if (shortest < SWEEP_SHORTEST_MS)
+        shortest = SWEEP_SHORTEST_MS;
+    return shortest < SWEEP_LONGEST_MS ? shortest : SWEEP_LONGEST_MS;
 }
 
-static uint64_t interval(const struct conf *conf);
+/* The cursors begin anew where the configuration is another one. */
+static void read_thresholds(struct sweep *sweep)
+{
+    const struct conf *conf = sweep->owner->conf;
+
+    if (sweep->conf == conf)
+        return;
+    conf_unref(sweep->conf);
+    sweep->conf = conf_ref(sweep->owner->conf); /* the pool's thread reads it */
+    free(sweep->thresholds);
+    sweep->thresholds = mem_alloc((2 * conf->destination_count + 3) * sizeof *sweep->thresholds);
+    sweep->threshold_count = 0;
+    add_threshold(sweep, KIND_EXPIRE, conf->expire_after);
+    for (unsigned i = 0; i < conf->destination_count; i++)
+        add_threshold(sweep, KIND_EXPIRE, conf->destinations[i].expire_after);
+    add_threshold(sweep, KIND_BOUNCE, conf->bounce_expire_after);
+    add_threshold(sweep, KIND_WARN, conf->delay_warning_after);
+    for (unsigned i = 0; i < conf->destination_count; i++)
+        add_threshold(sweep, KIND_WARN, conf->destinations[i].delay_warning_after);
+    sweep->interval = choose_interval(sweep);
+}
+
+static bool concerns(const struct sweep *sweep, const struct queue_message *message,
+                     const struct queue_group *group)
+{
+    const struct threshold *threshold = sweep->current;
+    bool is_bounce = message->reverse_path.len == 0;
+
+    switch (threshold->kind) {
+    case KIND_BOUNCE:
+        return is_bounce;
+    case KIND_EXPIRE:
+        return !is_bounce && schedule_expire_after(sweep->conf, message, group) == threshold->age;
+    case KIND_WARN:
+        break;
+    }
+    return !is_bounce && !group->delay_warned && group->state != QUEUE_GROUP_HELD &&
+           patience_warning(sweep->conf, group) == threshold->age;
+}
+
+/* ---- a go --------------------------------------------------------------------------------- */
 
 /* The go that came when it was of age should have ended it: what is met here now was missed, was
  * busy ever since, or cannot be read. Of the first sweep nothing can be said: no process may have
  * run when its time came. */
-static void note_overdue(struct sweep *sweep, const struct queue_message *message, uint64_t age)
+static void note_overdue(struct sweep *sweep, const struct queue_message *message)
 {
-    const struct scheduler *s = sweep->owner;
-    uint64_t end = queue_message_start(message) + age;
+    uint64_t end = queue_message_start(message) + sweep->current->age;
 
-    if (sweep->current != THRESHOLD_WARN && atomic_load(&s->counters.swept) != 0 &&
-        end + 2 * interval(s->conf) + SWEEP_GRACE_MS < sweep->now)
+    if (sweep->current->kind != KIND_WARN && atomic_load(&sweep->owner->counters.swept) != 0 &&
+        end + 2 * sweep->interval + SWEEP_GRACE_MS < sweep->now)
         sweep->overdue++;
+}
+
+static void post_groups(struct sweep *sweep, struct queue_message *message)
+{
+    enum schedule_verb verb = sweep->current->kind == KIND_WARN ? SCHEDULE_WARN : SCHEDULE_EXPIRE;
+    bool any = false;
+
+    for (unsigned i = 0; i < message->group_count; i++) {
+        if (!concerns(sweep, message, &message->groups[i]))
+            continue;
+        action_post(sweep->owner->set, &sweep->batch, verb, message, &message->groups[i]);
+        sweep->hits++;
+        any = true;
+    }
+    if (any)
+        note_overdue(sweep, message);
 }
 
 static bool visit(void *context, struct queue_message *message)
 {
     struct sweep *sweep = context;
-    uint64_t age = sweep->ages[sweep->current];
+    uint64_t age = sweep->current->age;
 
     if (message->arrival > sweep->now || sweep->now - message->arrival <= age)
         return false;
@@ -89,18 +168,9 @@ static bool visit(void *context, struct queue_message *message)
         sweep->more = true;
         return false;
     }
-    sweep->cursor[sweep->current] = message->id + 1;
-    if (!concerns(sweep, message) || queue_message_start(message) + age >= sweep->now)
-        return true;
-    note_overdue(sweep, message, age);
-    for (unsigned i = 0; i < message->group_count; i++) {
-        const struct queue_group *group = &message->groups[i];
-        if (sweep->current == THRESHOLD_WARN &&
-            (group->delay_warned || group->state == QUEUE_GROUP_HELD))
-            continue;
-        action_post(sweep->owner->set, &sweep->batch, verb_of(sweep->current), message, group);
-        sweep->hits++;
-    }
+    sweep->current->cursor = message->id + 1;
+    if (queue_message_start(message) + age < sweep->now)
+        post_groups(sweep, message);
     return true;
 }
 
@@ -158,32 +228,16 @@ static void look(struct work *work)
     struct sweep *sweep = container_of(work, struct sweep, work);
 
     look_for_late(sweep);
-    /* The oldest first, so that nobody is told that a message is late and then that it is lost. */
-    for (int i = THRESHOLD_ALL; i >= THRESHOLD_WARN; i--) {
-        sweep->current = (enum threshold)i;
-        if (sweep->ages[i] == 0)
-            continue;
-        struct err e = queue_scan(sweep->owner->queue, sweep->cursor[i], visit, sweep);
+    /* In their order, so that nobody is told that a message is late and then that it is lost. */
+    for (unsigned i = 0; !sweep->is_first && i < sweep->threshold_count; i++) {
+        sweep->current = &sweep->thresholds[i];
+        struct err e = queue_scan(sweep->owner->queue, sweep->current->cursor, visit, sweep);
         if (err_is(e))
             log_failure(LOG_WARN, "sweep-failed", e, NULL, NULL);
     }
 }
 
 static void on_timer(struct timer *timer);
-
-static uint64_t interval(const struct conf *conf)
-{
-    uint64_t shortest = conf->expire_after;
-
-    if (conf->bounce_expire_after < shortest)
-        shortest = conf->bounce_expire_after;
-    if (conf->delay_warning_after > 0 && conf->delay_warning_after < shortest)
-        shortest = conf->delay_warning_after;
-    shortest /= 10;
-    if (shortest < SWEEP_SHORTEST_MS)
-        shortest = SWEEP_SHORTEST_MS;
-    return shortest < SWEEP_LONGEST_MS ? shortest : SWEEP_LONGEST_MS;
-}
 
 static void on_looked(struct call *call)
 {
@@ -208,7 +262,7 @@ static uint64_t until(uint64_t deadline)
 /* How long to wait for the next go. */
 static uint64_t pause(struct sweep *sweep, bool was_busy)
 {
-    uint64_t delay = interval(sweep->owner->conf);
+    uint64_t delay = sweep->interval;
     uint64_t next = sweep->found < sweep->noted ? sweep->found : sweep->noted;
 
     if (was_busy)
@@ -282,15 +336,15 @@ static void on_timer(struct timer *timer)
     struct scheduler *s = container_of(timer, struct scheduler, sweep_timer);
     struct sweep *sweep = s->sweep;
 
-    if (loop_now(s->loop) - sweep->began > SWEEP_ANEW * interval(s->conf)) {
-        memset(sweep->cursor, 0, sizeof sweep->cursor);
+    sweep->is_first = false;
+    read_thresholds(sweep);
+    if (loop_now(s->loop) - sweep->began > SWEEP_ANEW * sweep->interval) {
+        for (unsigned i = 0; i < sweep->threshold_count; i++)
+            sweep->thresholds[i].cursor = 0;
         sweep->seen = (struct queue_deadline){0};
         sweep->began = loop_now(s->loop);
         sweep->is_full = true;
     }
-    sweep->ages[THRESHOLD_WARN] = s->conf->delay_warning_after;
-    sweep->ages[THRESHOLD_BOUNCES] = s->conf->bounce_expire_after;
-    sweep->ages[THRESHOLD_ALL] = s->conf->expire_after;
     begin(sweep);
 }
 
@@ -300,10 +354,21 @@ static void on_start(struct timer *timer)
     begin(container_of(timer, struct scheduler, sweep_timer)->sweep);
 }
 
+void sweep_free(struct scheduler *s)
+{
+    if (s->sweep == NULL)
+        return;
+    conf_unref(s->sweep->conf);
+    free(s->sweep->thresholds);
+    free(s->sweep);
+}
+
 void schedule_start_sweep(struct scheduler *s)
 {
     s->sweep = mem_zalloc(sizeof *s->sweep);
     s->sweep->owner = s;
+    s->sweep->is_first = true;
+    read_thresholds(s->sweep);
     s->sweep->work.run = look;
     s->sweep->work.call.done = on_looked;
     list_init(&s->sweep->work.call.link);

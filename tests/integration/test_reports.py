@@ -2,6 +2,7 @@
 import email
 import email.policy
 import email.utils
+import json
 
 import pytest
 from support import content, report
@@ -156,6 +157,35 @@ def test_expiry(is_up, start, sink):
     relay.wait_empty()
     relay.stop()
     assert len(sink.messages()) == 1
+
+
+def test_expiry_of_a_destination(start, sink):
+    """Its own age counts, also for what waits when a reload brings it."""
+    relay, _ = start(*LATER, retry_max="300ms")
+    submit(relay, MESSAGE, "later@example.test")
+    relay.wait_log("deferred", to="later@example.test", count=2)
+    assert len(relay.queue()) == 1
+    relay.sections["destination"] = {"127.0.0.1": {"expire_after": "500ms"}}
+    relay.write_conf()
+    assert relay.reload()["event"] == "reloaded"
+    told = report.parse(sink.wait(1)[0])
+    assert told.recipients["later@example.test"]["Action"] == "failed"
+    relay.wait_empty()
+
+
+def test_delay_warning_of_a_destination(start, sink):
+    relay, _ = start(*LATER, destinations={"127.0.0.1": {"delay_warning_after": "300ms",
+                                                         "expire_after": "2d"}})
+    submit(relay, MESSAGE, "later@example.test")
+    told = report.parse(sink.wait(1)[0])
+    fields = told.recipients["later@example.test"]
+    assert fields["Action"] == "delayed"
+    until = email.utils.parsedate_to_datetime(fields["Will-Retry-Until"])
+    arrival = email.utils.parsedate_to_datetime(told.message["Arrival-Date"])
+    assert (until - arrival).total_seconds() == 2 * 86400
+    [listed] = relay.queue()
+    explained = json.loads(relay.ctl("queue", "explain", listed["id"], "--json").stdout)
+    assert explained["expires"] == explained["arrival"] + 2 * 86400 * 1000
 
 
 def test_expiry_of_null_sender(start, sink):

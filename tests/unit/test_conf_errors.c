@@ -238,6 +238,8 @@ static const struct bad_case cross_cases[] = {
     {"delimiter", NAMED "\nrecipient_delimiter = \"+.\"\n",
      "relay.conf:4: recipient_delimiter: \".\" cannot part an address; expected one of "
      "!#$%&'*+-/=?^_`{|}~\n"},
+    {"retries of a destination", NAMED "destination \"a.test\" { retry_first = 2h }\n",
+     "relay.conf:3: destination \"a.test\": retry_first is longer than retry_max\n"},
     {"retries", NAMED "retry_max = 30s\n", "relay.conf:3: retry_first is longer than retry_max\n"},
     {"greylisting", NAMED "greylist_window = 5m\n",
      "relay.conf:3: greylist_delay is not shorter than greylist_window\n"},

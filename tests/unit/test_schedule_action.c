@@ -187,6 +187,86 @@ static void test_too_old_when_it_is_deferred(void **state)
     schedule_rig_close(&rig);
 }
 
+static uint64_t add_old(struct schedule_rig *rig, const char *next_hop, uint64_t age)
+{
+    struct queue_message *m = schedule_rig_message(rig, next_hop, 1);
+
+    m->arrival -= age;
+    return schedule_rig_add(rig, m, false);
+}
+
+/* Mail for a destination with ages of its own is told of, and ended, by these; also after a reload
+ * that has brought them. */
+static void test_ages_of_a_destination(void **state)
+{
+    enum { MINUTE = 60000, HOUR = 60 * MINUTE };
+    static const char common[] = "retry_first = 40ms\ndelay_warning_after = 2s\n"
+                                 "route \"sender.test\" { hold = \"for the test\" }\n";
+    static const char own[] = "destination \"127.0.0.1\" { expire_after = 1h }\n"
+                              "destination \"quiet.test\" { delay_warning_after = 30m }\n";
+    struct schedule_rig rig;
+    char text[1024];
+
+    (void)state;
+    schedule_rig_open(&rig, "");
+    dns_server_set_zone(rig.dns, "other.test * !servfail\nquiet.test * !servfail\n");
+    uint64_t ended = add_old(&rig, schedule_rig_peer_hop(&rig), 2ULL * HOUR);
+    uint64_t younger = add_old(&rig, schedule_rig_peer_hop(&rig), 40ULL * MINUTE);
+    uint64_t other = add_old(&rig, schedule_rig_mx_hop(&rig, "other.test"), 2ULL * HOUR);
+    uint64_t told = add_old(&rig, schedule_rig_mx_hop(&rig, "quiet.test"), 40ULL * MINUTE);
+    uint64_t quiet = add_old(&rig, schedule_rig_mx_hop(&rig, "quiet.test"), 20ULL * MINUTE);
+    snprintf(text, sizeof text, "%s%s", common, own);
+    struct conf *next = conf_from_text(text);
+    schedule_configure(rig.scheduler, next);
+    conf_unref(next);
+    schedule_start_sweep(rig.scheduler);
+    TURN_UNTIL(rig.loop, schedule_rig_is_gone(&rig, ended));
+    TURN_UNTIL(rig.loop, schedule_rig_group(&rig, other)->delay_warned);
+    TURN_UNTIL(rig.loop, schedule_rig_group(&rig, younger)->delay_warned);
+    TURN_UNTIL(rig.loop, schedule_rig_group(&rig, told)->delay_warned);
+    const struct schedule_counters *counters = schedule_counters(rig.scheduler);
+    TURN_UNTIL(rig.loop, schedule_rig_counted(&counters->swept) != 0);
+    assert_false(schedule_rig_group(&rig, quiet)->delay_warned);
+    next = conf_from_text(common);
+    schedule_configure(rig.scheduler, next);
+    conf_unref(next);
+    TURN_UNTIL(rig.loop, schedule_rig_group(&rig, quiet)->delay_warned);
+    assert_false(schedule_rig_is_gone(&rig, younger));
+    assert_false(schedule_rig_is_gone(&rig, other));
+    schedule_rig_operate(&rig, SCHEDULE_REMOVE, 0);
+    schedule_rig_close(&rig);
+}
+
+static void test_too_old_for_its_destination(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open_listening(&rig, "destination \"127.0.0.1\" { expire_after = 1h }\n");
+    rig.peer.final = "451 4.3.0 later";
+    struct queue_message *m = schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1);
+    m->arrival -= 2ULL * 3600000;
+    uint64_t id = schedule_rig_add(&rig, m, true);
+    TURN_UNTIL(rig.loop, schedule_rig_is_gone(&rig, id));
+    schedule_rig_assert_only_a_dsn(&rig, id);
+    schedule_rig_close(&rig);
+}
+
+/* Its hosts cannot be found: its own schedule holds all the same. */
+static void test_own_waits_without_hosts(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open(&rig, "destination \"lost.test\" { retry_first = 1h retry_max = 2h }\n");
+    dns_server_set_zone(rig.dns, "lost.test * !servfail\n");
+    schedule_rig_send(&rig, schedule_rig_mx_hop(&rig, "lost.test"), 1);
+    TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).records == 1);
+    uint64_t now = clock_steady_ms();
+    assert_in_range(schedule_rig_back_off(&rig).until, now + 3500000, now + 3600000 * 11 / 10);
+    schedule_rig_close(&rig);
+}
+
 /* ---- stopping ----------------------------------------------------------------------------- */
 
 static void test_stop_while_busy(void **state)
@@ -252,6 +332,9 @@ int main(void)
         cmocka_unit_test(test_expiry),
         cmocka_unit_test(test_a_warning_once),
         cmocka_unit_test(test_too_old_when_it_is_deferred),
+        cmocka_unit_test(test_ages_of_a_destination),
+        cmocka_unit_test(test_too_old_for_its_destination),
+        cmocka_unit_test(test_own_waits_without_hosts),
         cmocka_unit_test(test_stop_while_busy),
         cmocka_unit_test(test_stop_with_idle_connections),
         cmocka_unit_test(test_stop_while_it_resolves_and_backs_off),

@@ -64,7 +64,7 @@ class Relay:
     """
 
     def __init__(self, routes=None, listeners=None, certificate=None, certificates=None,
-                 credentials=None, sources=None, environment=None, **keys):
+                 credentials=None, sources=None, destinations=None, environment=None, **keys):
         # Not pytest's folder: the path of a socket may have 107 bytes only.
         self.folder = Path(tempfile.mkdtemp(prefix="smarthop-"))
         self.keys = {**DEFAULTS, **keys}
@@ -72,7 +72,8 @@ class Relay:
         self.sections = {"listener": listeners or {"smtp": listener}, "route": routes or {},
                          "certificate": {name: {"certificate": pair.certificate, "key": pair.key}
                                          for name, pair in (certificates or {}).items()},
-                         "credentials": credentials or {}, "source": sources or {}}
+                         "credentials": credentials or {}, "source": sources or {},
+                         "destination": destinations or {}}
         if certificate is not None:
             self.keys |= {"tls_certificate": certificate.certificate, "tls_key": certificate.key}
         self.environment = environment or {}
