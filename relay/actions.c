@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "proto/ip.h"
+#include "route/route.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ static void tell_end(const struct conf *conf, struct control_explanation *out)
     uint64_t age = UINT64_MAX;
 
     for (unsigned i = 0; i < message->group_count; i++) {
-        uint64_t one = schedule_expire_after(conf, message, &message->groups[i]);
+        uint64_t one = route_expire_after(conf, message->reverse_path, message->groups[i].next_hop);
         age = one < age ? one : age;
     }
     out->expires = queue_message_start(message) + age;

@@ -6,6 +6,7 @@
 #include "queue/ctl/client.h"
 #include "queue/ctl/output.h"
 #include "queue/ctl/view.h"
+#include "route/route.h"
 
 enum { LABEL_WIDTH = 13 };
 
@@ -71,14 +72,18 @@ static void add_group(json_t *list, const struct backoffs *backoffs,
 static json_t *describe(const struct conf *conf, const struct backoffs *backoffs,
                         const struct queue_message *message, uint64_t now)
 {
-    uint64_t age = message->reverse_path.len ? conf->expire_after : conf->bounce_expire_after;
-    uint64_t end = queue_message_start(message) + age;
-    bool by_deadline = message->by == ESMTP_BY_RETURN && message->deliver_by < end;
+    uint64_t age = UINT64_MAX;
     json_t *list = json_array();
     char id[ID_TEXT_SIZE];
 
-    for (unsigned i = 0; i < message->group_count; i++)
-        add_group(list, backoffs, &message->groups[i], now);
+    for (unsigned i = 0; i < message->group_count; i++) {
+        const struct queue_group *group = &message->groups[i];
+        uint64_t one = route_expire_after(conf, message->reverse_path, group->next_hop);
+        age = one < age ? one : age;
+        add_group(list, backoffs, group, now);
+    }
+    uint64_t end = queue_message_start(message) + age;
+    bool by_deadline = message->by == ESMTP_BY_RETURN && message->deliver_by < end;
     return json_pack("{s:b, s:b, s:s, s:o, s:I, s:I, s:I, s:s, s:o}", "ok", 1, "down", 1, "id",
                      id_format(message->id, id), "sender", text_of(message->reverse_path),
                      "arrival", (json_int_t)message->arrival, "now", (json_int_t)now, "expires",

@@ -74,6 +74,11 @@ bool route_next_hop_parse(struct span text, struct route_next_hop *out);
 /* Whether an operator's pattern (conf/pattern.h) holds for its domain or its first host. "*" holds
  * for any text. */
 bool route_next_hop_matches(struct span text, struct span pattern);
+/* The age in ms at which mail from that reverse-path to that next hop (text form) is given up. */
+uint64_t route_expire_after(const struct conf *conf, struct span reverse_path,
+                            struct span next_hop);
+/* The age at which its sender is told that it is late; 0 = never. */
+uint64_t route_warning_after(const struct conf *conf, struct span next_hop);
 struct span route_next_hop_format(struct arena *arena, const struct route_next_hop *hop);
 /* The key of what waits for a next hop on behalf of a tenant: "NEXTHOP;tenant=NAME", so that each
  * tenant has a line of its own. Where either is too long its beginning with a hash of all of it. */

@@ -6,7 +6,8 @@
 static bool is_expired(const struct job *job)
 {
     uint64_t now = clock_steady_ms(), start = queue_message_start(job->message);
-    uint64_t most = schedule_expire_after(job->owner->conf, job->message, job->group);
+    uint64_t most =
+        route_expire_after(job->owner->conf, job->message->reverse_path, job->group->next_hop);
 
     return now > start && now - start > most;
 }

@@ -341,10 +341,6 @@ void shape_of(struct shape *shape, const struct destination *d);
 /* The title of the section that it comes from, "" for none. */
 struct span shape_name(const struct conf *conf, struct span host, struct span domain);
 
-/* patience.c */
-/* The age at which the sender is told that the group is late; 0 = never. */
-uint64_t patience_warning(const struct conf *conf, const struct queue_group *group);
-
 /* destination.c */
 /* Goes on with it: loads, offers what is ready to its site, waits, or lets it go. */
 void destination_run(struct destination *d);

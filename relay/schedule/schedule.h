@@ -131,10 +131,6 @@ struct schedule_inquiry {
 void schedule_explain(const struct schedule_set *set, struct queue *queue,
                       struct schedule_inquiry *inquiry);
 
-/* The age at which the group is given up; any thread. */
-uint64_t schedule_expire_after(const struct conf *conf, const struct queue_message *message,
-                               const struct queue_group *group);
-
 /* Records a suspension, or with `until` 0 its end (ERR_NOT_FOUND: there is none of that pattern),
  * and has every scheduler heed it: what goes to a next hop that it names is not tried and costs no
  * try; what is being sent is finished. On any loop; completes there. */

@@ -185,8 +185,8 @@ static void on_reported(struct call *call)
 static uint64_t retry_until(const struct settling *st)
 {
     const struct queue_message *message = st->job->message;
-    uint64_t until =
-        queue_message_start(message) + schedule_expire_after(st->conf, message, st->job->group);
+    uint64_t until = queue_message_start(message) +
+                     route_expire_after(st->conf, message->reverse_path, st->job->group->next_hop);
 
     return message->by == ESMTP_BY_RETURN && message->deliver_by < until ? message->deliver_by
                                                                          : until;

@@ -119,12 +119,13 @@ static bool concerns(const struct sweep *sweep, const struct queue_message *mess
     case KIND_BOUNCE:
         return is_bounce;
     case KIND_EXPIRE:
-        return !is_bounce && schedule_expire_after(sweep->conf, message, group) == threshold->age;
+        return !is_bounce && route_expire_after(sweep->conf, message->reverse_path,
+                                                group->next_hop) == threshold->age;
     case KIND_WARN:
         break;
     }
     return !is_bounce && !group->delay_warned && group->state != QUEUE_GROUP_HELD &&
-           patience_warning(sweep->conf, group) == threshold->age;
+           route_warning_after(sweep->conf, group->next_hop) == threshold->age;
 }
 
 /* ---- a go --------------------------------------------------------------------------------- */

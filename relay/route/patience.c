@@ -3,32 +3,30 @@
  * of a route's first host, or of the domain whose MX it is for. The names of MX hosts do not count
  * here, since mail may wait just because they cannot be found.
  */
-#include "schedule/private.h"
+#include "route/route.h"
 
-static const struct conf_destination *section_of(const struct conf *conf,
-                                                 const struct queue_group *group)
+static const struct conf_destination *section_of(const struct conf *conf, struct span next_hop)
 {
     static const struct conf_destination nothing;
     struct route_next_hop hop;
 
-    if (conf->destination_count == 0 || !route_next_hop_parse(group->next_hop, &hop))
+    if (conf->destination_count == 0 || !route_next_hop_parse(next_hop, &hop))
         return &nothing;
     const struct conf_destination *section = conf_destination_find(conf, hop.hosts[0].name);
     return section != NULL ? section : &nothing;
 }
 
-uint64_t schedule_expire_after(const struct conf *conf, const struct queue_message *message,
-                               const struct queue_group *group)
+uint64_t route_expire_after(const struct conf *conf, struct span reverse_path, struct span next_hop)
 {
-    if (message->reverse_path.len == 0)
+    if (reverse_path.len == 0)
         return conf->bounce_expire_after;
-    uint64_t own = section_of(conf, group)->expire_after;
+    uint64_t own = section_of(conf, next_hop)->expire_after;
     return own != 0 ? own : conf->expire_after;
 }
 
-uint64_t patience_warning(const struct conf *conf, const struct queue_group *group)
+uint64_t route_warning_after(const struct conf *conf, struct span next_hop)
 {
-    uint64_t own = section_of(conf, group)->delay_warning_after;
+    uint64_t own = section_of(conf, next_hop)->delay_warning_after;
 
     return own != 0 ? own : conf->delay_warning_after;
 }
