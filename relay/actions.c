@@ -21,6 +21,7 @@ static void on_operated(struct call *call)
 
     outer->affected = op->inner.affected;
     outer->busy = op->inner.busy;
+    outer->moot = op->inner.moot;
     outer->result = op->inner.result;
     free(op);
     outer->call.done(&outer->call);

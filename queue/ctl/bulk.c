@@ -21,6 +21,7 @@ struct bulk {
     uint64_t total; /* groups, counted before, where somebody is told */
     uint64_t messages, groups;
     uint64_t affected, busy;
+    uint64_t moot; /* had gone when it was their turn, or were so already */
     enum ctl_exit result;
 };
 
@@ -103,6 +104,7 @@ static bool send_batch(struct bulk *bulk)
         return false;
     bulk->affected += (uint64_t)json_integer_value(json_object_get(answer, "affected"));
     bulk->busy += (uint64_t)json_integer_value(json_object_get(answer, "busy"));
+    bulk->moot += (uint64_t)json_integer_value(json_object_get(answer, "moot"));
     json_decref(answer);
     show_progress(bulk);
     return true;
@@ -180,6 +182,7 @@ static void print_result(const struct bulk *bulk, bool dry_run)
         json_number("groups", bulk->groups);
         json_number("messages", bulk->messages);
         json_number("busy", bulk->busy);
+        json_number("moot", bulk->moot);
         json_bool("dry_run", dry_run);
         json_close('}');
         json_end_line();
@@ -191,10 +194,6 @@ static void print_result(const struct bulk *bulk, bool dry_run)
                dry_run ? "would be " : "", bulk->verb->done, count, count == 1 ? "" : "s",
                bulk->messages, bulk->messages == 1 ? "" : "s");
     }
-    if (bulk->busy > 0)
-        ctl_complain("%" PRIu64 " group%s left as they were: they were being delivered at that"
-                     " moment, or gone",
-                     bulk->busy, bulk->busy == 1 ? " was" : "s were");
 }
 
 /* True without asking where nobody could answer. */
@@ -244,7 +243,7 @@ static enum ctl_exit run(struct bulk *bulk)
         print_result(bulk, false);
     else if (bulk->affected > 0)
         ctl_complain("by then %" PRIu64 " groups had been changed", bulk->affected);
-    return result == CTL_OK && bulk->busy > 0 ? CTL_PARTLY : result;
+    return result == CTL_OK && bulk->busy > 0 ? change_left_busy(bulk->busy) : result;
 }
 
 enum ctl_exit bulk_change(struct ctl *ctl, const struct change_verb *verb)

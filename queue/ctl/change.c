@@ -5,6 +5,7 @@
 #include "queue/ctl/client.h"
 #include "queue/ctl/json.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 static const struct change_verb verbs[] = {
@@ -54,6 +55,14 @@ enum ctl_exit change_needs_daemon(void)
     return CTL_NO_DAEMON;
 }
 
+enum ctl_exit change_left_busy(uint64_t groups)
+{
+    ctl_complain("%" PRIu64 " group%s left as they were: they are still being delivered, or have"
+                 " changed meanwhile",
+                 groups, groups == 1 ? " was" : "s were");
+    return CTL_PARTLY;
+}
+
 static enum ctl_exit change_in_store(struct change_run *run, uint64_t id, const char *about)
 {
     uint64_t affected;
@@ -86,11 +95,14 @@ static enum ctl_exit change(struct change_run *run, uint64_t id)
         return change_in_store(run, id, about);
     if (asked != CTL_OK)
         return asked;
+    uint64_t busy = (uint64_t)json_integer_value(json_object_get(answer, "busy"));
     if (json_is_true(json_object_get(answer, "ok")))
         print_done(run, about, (uint64_t)json_integer_value(json_object_get(answer, "affected")));
     else
         asked = client_refused(answer, about);
     json_decref(answer);
+    if (asked == CTL_OK && busy > 0)
+        return change_left_busy(busy);
     return asked;
 }
 

@@ -15,6 +15,8 @@ struct change_verb {
 
 /* Complains that only the daemon can do it. */
 enum ctl_exit change_needs_daemon(void);
+/* Complains of groups that were left as they are. */
+enum ctl_exit change_left_busy(uint64_t groups);
 /* All that the filter lets pass; with CTL_DRY_RUN it is only counted. Memory and what is under way
  * at a time are bounded; the daemon delivers meanwhile. */
 enum ctl_exit bulk_change(struct ctl *ctl, const struct change_verb *verb);

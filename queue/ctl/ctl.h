@@ -15,7 +15,7 @@ enum ctl_exit {
     CTL_FAILED = 1, /* also: no such message */
     CTL_USAGE = 2,
     CTL_NO_DAEMON = 3, /* it is not running, and the command needs it */
-    CTL_PARTLY = 4,    /* done, but for groups that were being delivered at that moment */
+    CTL_PARTLY = 4,    /* done, but for groups that were being delivered, for too long to wait */
 };
 
 enum ctl_option {

@@ -168,7 +168,7 @@ static enum ctl_exit run_help(struct ctl *ctl)
          "A PATTERN is a host or domain of next hops, .DOMAIN, or * for all; a TIME as in\n"
          "2026-07-01T08:00 (local) or 2026-07-01T06:00Z.\n"
          "Exit status: 0 done, 1 failed or not found, 2 wrong usage, 3 the daemon is not running,\n"
-         "4 done, but for mail that was being delivered.\n"
+         "4 done, but for mail that was being delivered for too long.\n"
          "smarthopctl(1) tells more.");
     return CTL_OK;
 }

@@ -369,6 +369,7 @@ struct conf {
     unsigned connections_max;        /* outgoing, of the whole process */
     unsigned window_per_destination; /* messages held in memory */
     unsigned queue_jobs_max;         /* the same of all destinations together */
+    uint64_t queue_command_wait;     /* of an operator's word for mail that is being delivered */
     uint64_t bulk_size;              /* larger messages let smaller ones pass */
     uint64_t
         queue_memory_max; /* bodies that wait in memory for their delivery, all workers together */

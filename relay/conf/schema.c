@@ -391,6 +391,11 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, queue_jobs_max), .type = CONF_NUMBER, .unit = "messages", .standard = "20000",
      .min = 100, .max = 100 * MILLION, .reloadable = true,
      .help = "The same for all destinations together; beyond it each keeps just enough to go on."},
+    {FIELD(conf, queue_command_wait), .type = CONF_DURATION, .standard = "30s",
+     .max = 300 * SECONDS, .reloadable = true,
+     .help =
+         "How long a command on mail that is being delivered waits for the end of that attempt, "
+         "to be carried out then; behind it the mail is left as it is. 0: not at all."},
     {FIELD(conf, bulk_size), .type = CONF_SIZE, .standard = "256KiB", .min = KIB, .max = TIB,
      .reloadable = true,
      .help = "Messages larger than this let smaller ones for the same destination pass, but for "

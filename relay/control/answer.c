@@ -51,7 +51,10 @@ json_t *answer_operation(const struct control_operation *operation)
     case ERR_NONE:
         break;
     case ERR_NOT_FOUND:
-        return answer_error("there is no such message in the queue");
+        return answer_error(
+            operation->moot > 0
+                ? "there is nothing left to change: it has gone meanwhile, or is so already"
+                : "there is no such message in the queue");
     case ERR_CONFLICT:
         return answer_error("it is being delivered at this moment; try again when that is over");
     default:
@@ -59,8 +62,8 @@ json_t *answer_operation(const struct control_operation *operation)
     }
     json_t *answer = answer_ok();
     set_integer(answer, "affected", operation->affected);
-    if (operation->groups != NULL)
-        set_integer(answer, "busy", operation->busy);
+    set_integer(answer, "busy", operation->busy);
+    set_integer(answer, "moot", operation->moot);
     return answer;
 }
 

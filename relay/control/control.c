@@ -54,17 +54,12 @@ static void on_operated(struct call *call)
     free(request);
 }
 
-/* Either an id or, said in so many words, all: a forgotten id must not mean the whole queue. */
 static const char *read_id(const json_t *command, uint64_t *id_out)
 {
-    json_t *id = json_object_get(command, "id");
-    json_t *all = json_object_get(command, "all");
+    const json_t *id = json_object_get(command, "id");
 
-    *id_out = 0;
-    if (id == NULL && json_is_true(all))
-        return NULL;
-    if (id == NULL || all != NULL)
-        return "either \"id\" or \"all\": true is needed";
+    if (id == NULL)
+        return "an \"id\" or \"groups\" are needed";
     if (!json_is_string(id) ||
         !id_parse(span_of(json_string_value(id), json_string_length(id)), id_out) || *id_out == 0)
         return "that is not a message id";
@@ -79,7 +74,7 @@ static const char *read_targets(const json_t *command, struct request *request)
 
     if (names == NULL)
         return read_id(command, &operation->id);
-    if (json_object_get(command, "id") != NULL || json_object_get(command, "all") != NULL)
+    if (json_object_get(command, "id") != NULL)
         return "\"groups\" go alone";
     request->groups = control_read_groups(names, &operation->group_count);
     operation->groups = request->groups;

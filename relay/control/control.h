@@ -2,8 +2,9 @@
  * control: the socket that smarthopctl speaks to. One JSON object a line in each direction:
  * {"command":"status"} -> {"ok":true,...}. Mode 0600: whoever may open it may command.
  *
- * An operation has an "id", or "all": true, or "groups": ["ID/NUMBER", ...], which is how many
- * messages are changed in steps.
+ * An operation has an "id", or "groups": ["ID/NUMBER", ...], which is how many messages are changed
+ * in steps. Its answer tells how many groups were "affected", how many are still being delivered
+ * ("busy"), and for how many there was nothing to do ("moot"): they have gone, or are so already.
  *
  * "sessions" is answered by as many lines as are needed, of which all but the last have
  * "more": true. "trace" is answered by {"ok":true}, once every worker looks, and then by lines of
@@ -33,8 +34,8 @@ enum control_verb {
 
 enum { CONTROL_GROUPS_MAX = 1000 };
 
-/* One operation on the groups that are named, or without any on one message, or (id 0) on all.
- * Completed by main's action on `home`. */
+/* One operation on the groups that are named, or without any on one message. Completed by main's
+ * action on `home`. */
 struct control_operation {
     struct call call;
     struct loop *home;
@@ -43,7 +44,8 @@ struct control_operation {
     const struct queue_group_name *groups; /* until the completion; NULL = by `id` */
     unsigned group_count;
     uint64_t affected; /* out: groups changed */
-    uint64_t busy;     /* out: with `groups`: being delivered at this moment, or changed since */
+    uint64_t busy;     /* out: still being delivered, or changed since they were read */
+    uint64_t moot;     /* out: have gone, or are so already */
     struct err result; /* ERR_NOT_FOUND, ERR_CONFLICT: being delivered at this moment */
 };
 

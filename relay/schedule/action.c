@@ -3,45 +3,16 @@
 
 #include <stdlib.h>
 
-/* One operator's word. */
-struct operation_run {
-    struct schedule_batch batch;
-    struct schedule_operation *operation;
-    const struct schedule_set *set;
-    struct queue *queue;
-    struct work work; /* the reading, on the pool */
-};
-
 struct action {
     struct call call;
+    struct list link;      /* in job->waiting */
+    struct timer deadline; /* of its wait there */
     struct schedule_batch *batch;
     enum schedule_verb verb;
     struct scheduler *owner;
     struct queue_message *message;
     uint32_t group;
 };
-
-void batch_begin(struct schedule_batch *batch, struct loop *home, void (*ended)(struct call *call))
-{
-    batch->home = home;
-    list_init(&batch->end.link);
-    batch->end.done = ended;
-    atomic_init(&batch->untold, 1);
-    atomic_init(&batch->affected, 0);
-    atomic_init(&batch->busy, 0);
-}
-
-void batch_release(struct schedule_batch *batch)
-{
-    if (atomic_fetch_sub(&batch->untold, 1) == 1)
-        loop_post(batch->home, &batch->end);
-}
-
-void batch_told(struct schedule_batch *batch, bool done)
-{
-    atomic_fetch_add(done ? &batch->affected : &batch->busy, 1);
-    batch_release(batch);
-}
 
 /* ---- on the owner's loop ------------------------------------------------------------------ */
 
@@ -144,7 +115,7 @@ static void act(struct job *job, enum schedule_verb verb, struct schedule_batch 
     }
 }
 
-static bool applies(const struct queue_group *group, enum schedule_verb verb)
+bool action_applies(const struct queue_group *group, enum schedule_verb verb)
 {
     bool held = group->state == QUEUE_GROUP_HELD;
 
@@ -166,22 +137,6 @@ static bool applies(const struct queue_group *group, enum schedule_verb verb)
     return true;
 }
 
-/* The job that is in memory, out of its line; or one made for the purpose. NULL: it is busy. */
-static struct job *take_job(struct action *action, struct queue_group *group)
-{
-    struct scheduler *s = action->owner;
-    struct job *job = scheduler_find_job(s, action->message->id, group->number);
-
-    if (job == NULL) {
-        job = job_create(s, action->message, group);
-        job_enlist(job, scheduler_destination(s, group->destination));
-    }
-    if (job->state != JOB_READY)
-        return NULL;
-    job_unline(job);
-    return job;
-}
-
 static struct queue_group *find_group(struct queue_message *message, uint32_t number)
 {
     for (unsigned i = 0; i < message->group_count; i++)
@@ -190,26 +145,133 @@ static struct queue_group *find_group(struct queue_message *message, uint32_t nu
     return NULL;
 }
 
+static void action_free(struct action *action)
+{
+    queue_message_unref(action->message);
+    free(action);
+}
+
+static void give_up(struct action *action, bool is_moot)
+{
+    if (is_moot)
+        batch_told_moot(action->batch);
+    else
+        batch_told(action->batch, false);
+    action_free(action);
+}
+
+/* To a job that is in no line. */
+static void perform(struct action *action, struct job *job)
+{
+    act(job, action->verb, action->batch);
+    action_free(action);
+}
+
+/* ---- waiting for what is under way -------------------------------------------------------- */
+
+static struct action *take_waiting(struct job *job)
+{
+    struct action *action = container_of(list_pop(&job->waiting), struct action, link);
+
+    timer_stop(action->owner->loop, &action->deadline);
+    return action;
+}
+
+static void on_deadline(struct timer *timer)
+{
+    struct action *action = container_of(timer, struct action, deadline);
+
+    list_remove(&action->link);
+    give_up(action, false);
+}
+
+static void wait_for(struct job *job, struct action *action)
+{
+    uint64_t most = job->owner->conf->queue_command_wait;
+
+    if (!action->batch->is_patient || most == 0) {
+        give_up(action, false);
+        return;
+    }
+    list_append(&job->waiting, &action->link);
+    timer_start(action->owner->loop, &action->deadline, most, on_deadline);
+}
+
+void actions_give_up(struct job *job, bool has_gone)
+{
+    while (!list_is_empty(&job->waiting))
+        give_up(take_waiting(job), has_gone);
+}
+
+/* Nobody wants it any more: as if it had been settled as it is. */
+static void let_go(struct job *job)
+{
+    bool is_held = job->group->state == QUEUE_GROUP_HELD;
+
+    actions_give_up(job, false);
+    job_leave(job, is_held ? UINT64_MAX : job->group->due);
+}
+
+/* Those that come first may have nothing left to do. */
+static void on_turn(struct call *call)
+{
+    struct job *job = container_of(call, struct job, call);
+    struct scheduler *s = job->owner;
+
+    s->working--;
+    while (!s->is_stopping && !list_is_empty(&job->waiting) && job->state == JOB_CLAIMED) {
+        struct action *action = take_waiting(job);
+        if (action->verb == SCHEDULE_RETRY)
+            destination_lift_back_off(job->destination);
+        if (action_applies(job->group, action->verb))
+            perform(action, job);
+        else
+            give_up(action, true);
+    }
+    if (job->state == JOB_CLAIMED)
+        let_go(job);
+    scheduler_check_stopped(s);
+}
+
+/* It comes by a call of its own: what calls here has more to do. */
+bool actions_claim(struct job *job)
+{
+    if (list_is_empty(&job->waiting))
+        return false;
+    job->state = JOB_CLAIMED;
+    job->owner->working++;
+    list_init(&job->call.link);
+    job->call.done = on_turn;
+    loop_post(job->owner->loop, &job->call);
+    return true;
+}
+
+/* ---- coming to the owner ------------------------------------------------------------------ */
+
 static void on_action(struct call *call)
 {
     struct action *action = container_of(call, struct action, call);
+    struct scheduler *s = action->owner;
     struct queue_group *group = find_group(action->message, action->group);
-    struct job *known = scheduler_find_job(action->owner, action->message->id, action->group);
+    struct job *job = scheduler_find_job(s, action->message->id, action->group);
 
-    if (action->verb == SCHEDULE_RETRY && !action->owner->is_stopping)
-        destination_lift_back_off(scheduler_destination(action->owner, group->destination));
+    if (action->verb == SCHEDULE_RETRY && !s->is_stopping)
+        destination_lift_back_off(scheduler_destination(s, group->destination));
     /* A scheduler that is stopping may have told so already: it begins nothing any more. */
-    if (action->owner->is_stopping || (known == NULL && !applies(group, action->verb))) {
-        batch_told(action->batch, false);
-    } else {
-        struct job *job = take_job(action, group);
-        if (job == NULL)
-            batch_told(action->batch, false);
-        else
-            act(job, action->verb, action->batch);
+    if (s->is_stopping || (job == NULL && !action_applies(group, action->verb))) {
+        give_up(action, false);
+        return;
     }
-    queue_message_unref(action->message);
-    free(action);
+    if (job == NULL) {
+        job = job_create(s, action->message, group);
+        job_enlist(job, scheduler_destination(s, group->destination));
+    }
+    if (job->state != JOB_READY) {
+        wait_for(job, action);
+    } else {
+        job_unline(job);
+        perform(action, job);
+    }
 }
 
 void action_post(const struct schedule_set *set, struct schedule_batch *batch,
@@ -220,6 +282,7 @@ void action_post(const struct schedule_set *set, struct schedule_batch *batch,
 
     atomic_fetch_add(&batch->untold, 1);
     list_init(&action->call.link);
+    list_init(&action->link);
     action->call.done = on_action;
     action->batch = batch;
     action->verb = verb;
@@ -227,98 +290,4 @@ void action_post(const struct schedule_set *set, struct schedule_batch *batch,
     action->message = queue_message_ref(message);
     action->group = group->number;
     loop_post(action->owner->loop, &action->call);
-}
-
-/* ---- operations --------------------------------------------------------------------------- */
-
-static void on_operated(struct call *call)
-{
-    struct schedule_batch *batch = container_of(call, struct schedule_batch, end);
-    struct operation_run *run = container_of(batch, struct operation_run, batch);
-    struct schedule_operation *operation = run->operation;
-
-    operation->affected = atomic_load(&batch->affected);
-    operation->busy = atomic_load(&batch->busy);
-    if (!err_is(operation->result) && operation->groups == NULL && operation->id != 0 &&
-        operation->affected == 0)
-        operation->result = err_make(operation->busy ? ERR_CONFLICT : ERR_NOT_FOUND, "message");
-    free(run);
-    operation->call.done(&operation->call);
-}
-
-static bool post_groups(void *context, struct queue_message *message)
-{
-    struct operation_run *run = context;
-    enum schedule_verb verb = run->operation->verb;
-    bool retries_all =
-        verb == SCHEDULE_RETRY && run->operation->id == 0 && run->operation->groups == NULL;
-
-    for (unsigned i = 0; i < message->group_count; i++) {
-        const struct queue_group *group = &message->groups[i];
-        /* "All" does not mean what its sender wants to go later. */
-        bool too_early = retries_all && queue_group_is_early(group, clock_steady_ms());
-        if (!too_early && applies(group, verb))
-            action_post(run->set, &run->batch, verb, message, group);
-    }
-    return true;
-}
-
-static struct err post_named(struct operation_run *run)
-{
-    const struct schedule_operation *operation = run->operation;
-    struct queue_message *message;
-    struct err first = ERR_OK;
-
-    for (unsigned i = 0; i < operation->group_count; i++) {
-        const struct queue_group_name *name = &operation->groups[i];
-        struct err e = queue_load(run->queue, name->id, name->group, &message);
-        if (!err_is(e))
-            post_groups(run, message);
-        else if (e.kind != ERR_NOT_FOUND && !err_is(first))
-            first = e;
-        queue_message_unref(message);
-    }
-    return first;
-}
-
-static void read_and_post(struct work *work)
-{
-    struct operation_run *run = container_of(work, struct operation_run, work);
-    struct schedule_operation *operation = run->operation;
-    struct queue_message *message;
-
-    if (operation->groups != NULL) {
-        operation->result = post_named(run);
-        return;
-    }
-    if (operation->id == 0) {
-        operation->result = queue_scan(run->queue, 0, post_groups, run);
-        return;
-    }
-    operation->result = queue_load(run->queue, operation->id, QUEUE_ALL_GROUPS, &message);
-    if (err_is(operation->result))
-        return;
-    post_groups(run, message);
-    queue_message_unref(message);
-}
-
-static void on_posted(struct call *call)
-{
-    batch_release(&container_of(call, struct operation_run, work.call)->batch);
-}
-
-void schedule_operate(const struct schedule_set *set, struct queue *queue,
-                      struct schedule_operation *operation)
-{
-    struct operation_run *run = mem_zalloc(sizeof *run);
-
-    operation->result = ERR_OK;
-    batch_begin(&run->batch, operation->home, on_operated);
-    run->operation = operation;
-    run->set = set;
-    run->queue = queue;
-    list_init(&run->work.call.link);
-    run->work.run = read_and_post;
-    run->work.call.done = on_posted;
-    loop_work(operation->home, &run->work);
 }

@@ -29,10 +29,12 @@ void job_requeue(struct job *job)
 {
     struct destination *d = job->destination;
 
-    job->state = JOB_READY;
-    line_prepend(&d->ready, job);
-    if (heap_is_linked(&d->turn))
-        d->site->ready_count++;
+    if (!actions_claim(job)) {
+        job->state = JOB_READY;
+        line_prepend(&d->ready, job);
+        if (heap_is_linked(&d->turn))
+            d->site->ready_count++;
+    }
     budget_refund(job->site->budget);
     site_job_over(job);
     destination_run(d);

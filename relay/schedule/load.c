@@ -120,7 +120,7 @@ static void take(struct load *load, unsigned i)
     if (message->groups[0].state != QUEUE_GROUP_HELD && !is_gone(load, item) &&
         scheduler_find_job(s, item->id, item->group) == NULL && !s->is_stopping) {
         struct job *job = job_create(s, message, &message->groups[0]);
-        job->loaded = true;
+        job->fresh = message->groups[0].tries == 0;
         job_enlist(job, load->destination);
     }
     queue_message_unref(message);

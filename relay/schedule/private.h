@@ -23,6 +23,7 @@ enum job_state {
     JOB_READY,    /* in its destination's line */
     JOB_ATTEMPT,  /* a connection has it */
     JOB_SETTLING, /* what became of it is being recorded */
+    JOB_CLAIMED,  /* out of its line: an action that has waited for it comes next */
 };
 
 struct load;
@@ -40,7 +41,7 @@ struct job {
     struct queue_message *message;
     struct queue_group *group; /* in message; ours to change */
     enum job_state state;
-    bool loaded;       /* read from the store; the worker that took it in may be bringing it too */
+    bool fresh;        /* read from the store, never tried: who took it in may be bringing it too */
     unsigned requeues; /* times that a lost connection put it back unharmed */
 
     /* The attempt. */
@@ -50,8 +51,7 @@ struct job {
     struct status *statuses; /* theirs */
     struct detour *detour;   /* hosts that could not take it; NULL = none, in arena */
 
-    /* The settling; see settle.c. */
-    struct settling *settling;
+    struct list waiting; /* actions, for the end of what is under way */
 };
 
 /* One host address of a site. */
@@ -496,23 +496,36 @@ void sweep_free(struct scheduler *s);
 /* A message has come that is to be delivered by then. On any loop. */
 void sweep_note_deadline(const struct schedule_set *set, uint64_t deliver_by);
 
-/* action.c */
+/* batch.c */
 /* Actions that are waited for together. */
 struct schedule_batch {
     struct loop *home;
     struct call end; /* on `home`, when all have been told and whoever posts has let go */
+    bool is_patient; /* its actions wait for attempts that are under way (queue_command_wait) */
     atomic_uint untold;
     _Atomic uint64_t affected;
     _Atomic uint64_t busy;
+    _Atomic uint64_t moot;
 };
 /* Held by whoever is going to post, until batch_release. */
 void batch_begin(struct schedule_batch *batch, struct loop *home, void (*ended)(struct call *call));
 void batch_release(struct schedule_batch *batch);
+/* One action of the batch is recorded (or could not be). */
+void batch_told(struct schedule_batch *batch, bool done);
+/* One action had nothing to do: the group has gone meanwhile, or was so already. */
+void batch_told_moot(struct schedule_batch *batch);
+
+/* action.c */
+/* Whether the verb means anything for a group in that state. */
+bool action_applies(const struct queue_group *group, enum schedule_verb verb);
 /* Does the verb to one group, on its owner's loop, and tells the batch. */
 void action_post(const struct schedule_set *set, struct schedule_batch *batch,
                  enum schedule_verb verb, struct queue_message *message,
                  const struct queue_group *group);
-/* One action of the batch is recorded (or could not be). */
-void batch_told(struct schedule_batch *batch, bool done);
+/* What the job had under way is over, its group is in memory as the store has it, and it is in no
+ * line. True where an action has waited for that: the job is its from now on. */
+bool actions_claim(struct job *job);
+/* The group has gone, or what became of it is not known: for those that still wait. */
+void actions_give_up(struct job *job, bool has_gone);
 
 #endif

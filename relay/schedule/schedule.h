@@ -70,8 +70,9 @@ enum schedule_verb {
     SCHEDULE_LATE, /* the sweep's: its time by DELIVERBY has passed; returned, or its sender told */
 };
 
-/* An operator's word on the groups that are named (those that are gone are passed over), or without
- * any on one message, or (id 0) on all. On any loop; completes there. */
+/* An operator's word on the groups that are named, or without any on one message. For a group that
+ * is being delivered it is carried out as soon as that attempt has ended and is recorded, unless
+ * that takes longer than queue_command_wait. On any loop; completes there. */
 struct schedule_operation {
     struct call call;
     struct loop *home;
@@ -80,7 +81,8 @@ struct schedule_operation {
     const struct queue_group_name *groups; /* until the completion; NULL = by `id` */
     unsigned group_count;
     uint64_t affected; /* out: groups */
-    uint64_t busy;     /* out: groups that were being delivered at that moment */
+    uint64_t busy;     /* out: groups that were being delivered, and still are */
+    uint64_t moot;     /* out: groups with nothing to do: they have gone, or are so already */
     struct err result;
 };
 void schedule_operate(const struct schedule_set *set, struct queue *queue,

@@ -137,6 +137,7 @@ struct job *job_create(struct scheduler *owner, struct queue_message *message,
 
     list_init(&job->call.link);
     list_init(&job->line);
+    list_init(&job->waiting);
     arena_init(&job->arena);
     job->owner = owner;
     job->message = queue_message_ref(message);
@@ -256,7 +257,7 @@ static void on_visit(struct call *call)
  * passes through all loops comes back behind the arrival. */
 void job_leave(struct job *job, uint64_t due)
 {
-    if (!job->loaded || job->group->tries > 0) {
+    if (!job->fresh) {
         depart(job, due);
         return;
     }

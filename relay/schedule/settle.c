@@ -54,25 +54,48 @@ static void on_retry(struct timer *timer)
     submit(container_of(timer, struct settling, retry));
 }
 
-static void finish(struct settling *st, bool recorded)
+/* The job's group becomes what has been recorded of it. */
+static void keep_remaining(struct settling *st)
+{
+    struct queue_group *group = st->job->group;
+    struct queue_recipient *recipients = group->recipients;
+
+    memcpy(recipients, st->recipients, st->remaining.recipient_count * sizeof *recipients);
+    *group = st->remaining;
+    group->recipients = recipients;
+}
+
+static void leave(struct settling *st, bool recorded)
 {
     struct job *job = st->job;
-    struct scheduler *s = job->owner;
-    bool stays =
-        recorded && st->remaining.recipient_count > 0 && st->remaining.state == QUEUE_GROUP_WAITING;
+    bool is_left = recorded && st->remaining.recipient_count > 0;
+    bool is_tried = is_left && st->remaining.state == QUEUE_GROUP_WAITING;
+
+    if (is_left && !list_is_empty(&job->waiting)) {
+        keep_remaining(st);
+        actions_claim(job);
+        site_job_over(job);
+        return;
+    }
+    actions_give_up(job, recorded);
+    job_leave(job, is_tried ? st->remaining.due : UINT64_MAX);
+}
+
+static void finish(struct settling *st, bool recorded)
+{
+    struct scheduler *s = st->job->owner;
 
     if (st->batch != NULL)
         batch_told(st->batch, recorded);
-    uint64_t due = stays ? st->remaining.due : UINT64_MAX;
     if (recorded && st->dsn != NULL) {
-        event_notified(job, st->dsn);
+        event_notified(st->job, st->dsn);
         schedule_submit(s->set, st->dsn);
     }
     queue_message_unref(st->dsn);
     conf_unref(st->conf);
+    leave(st, recorded);
     free(st);
     s->settling--;
-    job_leave(job, due);
     scheduler_check_stopped(s);
 }
 

@@ -144,7 +144,7 @@ def test_dry_run(site, verb):
     before = site.json("queue", "list")
     done = site.json("queue", verb, "--domain", "site1.example.net", "--dry-run")
     assert done == {"ok": True, "id": "matching", "affected": 0, "groups": 2, "messages": 2,
-                    "busy": 0, "dry_run": True}  # fmt: skip
+                    "busy": 0, "moot": 0, "dry_run": True}  # fmt: skip
     assert "would be" in site.good("queue", verb, "--id", ids[0], "--dry-run")
     assert site.json("queue", "list") == before
 

@@ -35,6 +35,7 @@ static struct {
     struct control *control;
     struct call close;
     bool closing;
+    uint64_t moot;
     struct control_operation *held; /* an operation that the test completes */
     sem_t operation_came;
     bool hold;
@@ -66,6 +67,7 @@ static inline void operate(void *context, struct control_operation *operation)
         daemon_side.groups[i] = operation->groups[i];
     operation->affected = 3;
     operation->busy = 1;
+    operation->moot = daemon_side.moot;
     operation->result = daemon_side.result;
     daemon_side.held = operation;
     if (!daemon_side.hold)

@@ -333,15 +333,22 @@ static inline void schedule_rig_on_operated(struct call *call)
     container_of(call, struct schedule_rig_operation, operation.call)->done = true;
 }
 
+/* `op` has its operation filled in. */
+static inline void schedule_rig_begin(struct schedule_rig *rig, struct schedule_rig_operation *op)
+{
+    op->done = false;
+    op->operation.home = rig->loop;
+    list_init(&op->operation.call.link);
+    op->operation.call.done = schedule_rig_on_operated;
+    schedule_operate(&rig->set, rig->queue, &op->operation);
+}
+
 static inline struct schedule_operation schedule_rig_run(struct schedule_rig *rig,
                                                          const struct schedule_operation *operation)
 {
     struct schedule_rig_operation op = {.operation = *operation};
 
-    op.operation.home = rig->loop;
-    list_init(&op.operation.call.link);
-    op.operation.call.done = schedule_rig_on_operated;
-    schedule_operate(&rig->set, rig->queue, &op.operation);
+    schedule_rig_begin(rig, &op);
     TURN_UNTIL(rig->loop, op.done);
     return op.operation;
 }

@@ -22,14 +22,14 @@ static void test_operations(void **state)
     } cases[] = {
         {"{\"command\":\"retry\",\"id\":\"000000000000A\"}\n", CONTROL_RETRY, 10},
         {"{\"command\":\"remove\",\"id\":\"000000000000b\"}\r\n", CONTROL_REMOVE, 11},
-        {"{\"command\":\"hold\",\"all\":true}\n", CONTROL_HOLD, 0},
-        {"{\"command\":\"release\",\"all\":true}\n", CONTROL_RELEASE, 0},
+        {"{\"command\":\"hold\",\"id\":\"000000000000A\"}\n", CONTROL_HOLD, 10},
+        {"{\"command\":\"release\",\"id\":\"000000000000A\"}\n", CONTROL_RELEASE, 10},
         {"{\"command\":\"bounce\",\"id\":\"000000000000C\"}\n", CONTROL_BOUNCE, 12},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        exchange(cases[i].command, "{\"ok\":true,\"affected\":3}");
+        exchange(cases[i].command, "{\"ok\":true,\"affected\":3,\"busy\":1,\"moot\":0}");
         assert_int_equal(daemon_side.verb, cases[i].verb);
         assert_int_equal(daemon_side.id, cases[i].id);
     }
@@ -57,7 +57,7 @@ static void test_operations_on_groups(void **state)
     (void)state;
     exchange(
         "{\"command\":\"hold\",\"groups\":[\"000000000000A/0\",\"000000000000B/4294967294\"]}\n",
-        "{\"ok\":true,\"affected\":3,\"busy\":1}");
+        "{\"ok\":true,\"affected\":3,\"busy\":1,\"moot\":0}");
     assert_int_equal(daemon_side.verb, CONTROL_HOLD);
     assert_int_equal(daemon_side.group_count, 2);
     assert_int_equal(daemon_side.groups[0].id, 10);
@@ -70,7 +70,7 @@ static void test_operations_on_groups(void **state)
         snprintf(command, sizeof command, "{\"command\":\"hold\",\"groups\":%s}\n", bad[i]);
         exchange(command, wrong);
     }
-    exchange("{\"command\":\"hold\",\"all\":true,\"groups\":[\"000000000000A/0\"]}\n",
+    exchange("{\"command\":\"hold\",\"id\":\"000000000000A\",\"groups\":[\"000000000000A/0\"]}\n",
              "{\"ok\":false,\"error\":\"\\\"groups\\\" go alone\"}");
     assert_int_equal(sem_trywait(&daemon_side.operation_came), -1);
 }
@@ -98,6 +98,9 @@ static void test_operation_failures(void **state)
     (void)state;
     daemon_side.result = err_make(ERR_NOT_FOUND, "group");
     exchange(command, "{\"ok\":false,\"error\":\"there is no such message in the queue\"}");
+    daemon_side.moot = 1;
+    exchange(command, "{\"ok\":false,\"error\":\"there is nothing left to change: it has gone "
+                      "meanwhile, or is so already\"}");
     daemon_side.result = err_make(ERR_CONFLICT, "group");
     exchange(command, "{\"ok\":false,\"error\":\"it is being delivered at this moment; try again "
                       "when that is over\"}");
@@ -116,11 +119,9 @@ static void test_bad_commands(void **state)
         {"{\"command\":7}\n",
          "{\"ok\":false,\"error\":\"an object with a \\\"command\\\" is needed\"}"},
         {"{\"command\":\"remove\"}\n",
-         "{\"ok\":false,\"error\":\"either \\\"id\\\" or \\\"all\\\": true is needed\"}"},
-        {"{\"command\":\"remove\",\"all\":false}\n",
-         "{\"ok\":false,\"error\":\"either \\\"id\\\" or \\\"all\\\": true is needed\"}"},
-        {"{\"command\":\"remove\",\"all\":true,\"id\":\"000000000000A\"}\n",
-         "{\"ok\":false,\"error\":\"either \\\"id\\\" or \\\"all\\\": true is needed\"}"},
+         "{\"ok\":false,\"error\":\"an \\\"id\\\" or \\\"groups\\\" are needed\"}"},
+        {"{\"command\":\"remove\",\"all\":true}\n",
+         "{\"ok\":false,\"error\":\"an \\\"id\\\" or \\\"groups\\\" are needed\"}"},
         {"{\"command\":\"remove\",\"id\":\"x\"}\n",
          "{\"ok\":false,\"error\":\"that is not a message id\"}"},
         {"{\"command\":\"remove\",\"id\":\"0000000000000\"}\n",
@@ -192,8 +193,9 @@ static void test_status(void **state)
 
 static void test_split_and_joined_lines(void **state)
 {
-    static const char line[] = "{\"command\":\"ping\"}\n{\"command\":\"ping\"}\n"
-                               "{\"command\":\"hold\",\"all\":true}\n{\"command\":\"ping\"}\n";
+    static const char line[] =
+        "{\"command\":\"ping\"}\n{\"command\":\"ping\"}\n"
+        "{\"command\":\"hold\",\"id\":\"000000000000A\"}\n{\"command\":\"ping\"}\n";
 
     (void)state;
     for (size_t split = 0; split < sizeof line; split++) {
@@ -202,7 +204,7 @@ static void test_split_and_joined_lines(void **state)
         client_send(fd, span_of(line + split, sizeof line - 1 - split));
         expect_line(fd, "{\"ok\":true}");
         expect_line(fd, "{\"ok\":true}");
-        expect_line(fd, "{\"ok\":true,\"affected\":3}");
+        expect_line(fd, "{\"ok\":true,\"affected\":3,\"busy\":1,\"moot\":0}");
         expect_line(fd, "{\"ok\":true}");
         shutdown(fd, SHUT_WR);
         expect_end(fd);
@@ -259,7 +261,7 @@ static void complete_held(void)
 static void hold_an_operation(int fd)
 {
     daemon_side.hold = true;
-    client_send(fd, SPAN("{\"command\":\"hold\",\"all\":true}\n"));
+    client_send(fd, SPAN("{\"command\":\"hold\",\"id\":\"000000000000A\"}\n"));
     sem_wait(&daemon_side.operation_came);
 }
 
@@ -271,7 +273,7 @@ static void test_others_go_on_while_one_waits(void **state)
     hold_an_operation(fd);
     exchange("{\"command\":\"ping\"}\n", "{\"ok\":true}");
     complete_held();
-    expect_line(fd, "{\"ok\":true,\"affected\":3}");
+    expect_line(fd, "{\"ok\":true,\"affected\":3,\"busy\":1,\"moot\":0}");
     close(fd);
 }
 

@@ -371,7 +371,7 @@ static void test_a_store_that_will_not_settle(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    schedule_rig_open_listening(&rig, "");
+    schedule_rig_open_listening(&rig, "queue_command_wait = 0\n");
     rig.peer.final = "";
     uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
     TURN_UNTIL(rig.loop, rig.peer.transactions == 1);

@@ -18,7 +18,7 @@ static void test_hold_and_release(void **state)
     smtp_peer_listen(&rig.peer);
     turn_for(rig.loop, 150);
     assert_int_equal(rig.peer.connections, 0);
-    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_RELEASE, 0).affected, 1);
+    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_RELEASE, id).affected, 1);
     TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     schedule_rig_close(&rig);
 }
@@ -61,29 +61,202 @@ static void test_named_groups(void **state)
     struct schedule_operation op = schedule_rig_run(&rig, &hold);
     assert_false(err_is(op.result));
     assert_int_equal(op.affected, 2);
+    assert_int_equal(op.moot, 2);
     assert_int_equal(schedule_rig_group(&rig, ids[0])->state, QUEUE_GROUP_HELD);
     assert_int_equal(schedule_rig_group(&rig, ids[1])->state, QUEUE_GROUP_WAITING);
     assert_int_equal(schedule_rig_group(&rig, ids[2])->state, QUEUE_GROUP_HELD);
     op = schedule_rig_run(&rig, &hold); /* nothing is left to do: that is no error */
     assert_false(err_is(op.result));
     assert_int_equal(op.affected, 0);
+    assert_int_equal(op.moot, 4);
     schedule_rig_close(&rig);
 }
 
-static void test_busy(void **state)
+/* ---- what is being delivered -------------------------------------------------------------- */
+
+/* One message whose next hop has not answered to its content yet. */
+static uint64_t open_stalled(struct schedule_rig *rig, const char *conf)
+{
+    schedule_rig_open_listening(rig, conf);
+    rig->peer.final = "";
+    uint64_t id = schedule_rig_send(rig, schedule_rig_peer_hop(rig), 1);
+    TURN_UNTIL(rig->loop, rig->peer.transactions == 1);
+    return id;
+}
+
+/* Begun, and as far as it comes while the attempt lasts. */
+static void begin(struct schedule_rig *rig, struct schedule_rig_operation *op,
+                  enum schedule_verb verb, uint64_t id)
+{
+    struct job *job = scheduler_find_job(rig->scheduler, id, 0);
+    const struct list *before = job->waiting.prev;
+
+    op->operation = (struct schedule_operation){.verb = verb, .id = id};
+    schedule_rig_begin(rig, op);
+    TURN_UNTIL(rig->loop, job->waiting.prev != before);
+    assert_false(op->done);
+}
+
+static void test_an_operator_does_not_wait(void **state)
 {
     struct schedule_rig rig;
 
     (void)state;
-    schedule_rig_open_listening(&rig, "");
-    rig.peer.final = "";
-    uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
-    TURN_UNTIL(rig.loop, rig.peer.transactions == 1);
+    uint64_t id = open_stalled(&rig, "queue_command_wait = 0\n");
     struct schedule_operation op = schedule_rig_operate(&rig, SCHEDULE_REMOVE, id);
     assert_int_equal(op.busy, 1);
     assert_int_equal(op.result.kind, ERR_CONFLICT);
     smtp_peer_answer(&rig.peer, "250 ok");
     TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+    schedule_rig_close(&rig);
+}
+
+static void test_an_operator_waits_long_enough(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    uint64_t id = open_stalled(&rig, "queue_command_wait = 50ms\n");
+    struct schedule_operation op = schedule_rig_operate(&rig, SCHEDULE_HOLD, id);
+    assert_int_equal(op.busy, 1);
+    assert_int_equal(op.result.kind, ERR_CONFLICT);
+    smtp_peer_answer(&rig.peer, "250 ok");
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig)); /* and nothing is held */
+    schedule_rig_close(&rig);
+}
+
+static void test_hold_after_the_attempt(void **state)
+{
+    struct schedule_rig_operation op;
+    struct schedule_rig rig;
+
+    (void)state;
+    uint64_t id = open_stalled(&rig, "");
+    begin(&rig, &op, SCHEDULE_HOLD, id);
+    smtp_peer_answer(&rig.peer, "451 4.3.0 later");
+    TURN_UNTIL(rig.loop, op.done);
+    assert_false(err_is(op.operation.result));
+    assert_int_equal(op.operation.affected, 1);
+    assert_int_equal(op.operation.busy, 0);
+    assert_int_equal(schedule_rig_group(&rig, id)->state, QUEUE_GROUP_HELD);
+    assert_int_equal(schedule_rig_group(&rig, id)->tries, 1);
+    assert_int_equal(schedule_rig_group(&rig, id)->recipients[0].last.code, 451);
+    schedule_rig_close(&rig);
+}
+
+static void test_what_the_attempt_has_delivered_is_gone(void **state)
+{
+    struct schedule_rig_operation op;
+    struct schedule_rig rig;
+
+    (void)state;
+    uint64_t id = open_stalled(&rig, "");
+    begin(&rig, &op, SCHEDULE_REMOVE, id);
+    smtp_peer_answer(&rig.peer, "250 ok");
+    TURN_UNTIL(rig.loop, op.done);
+    assert_int_equal(op.operation.result.kind, ERR_NOT_FOUND);
+    assert_int_equal(op.operation.moot, 1);
+    assert_int_equal(op.operation.busy, 0);
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+    schedule_rig_close(&rig);
+}
+
+static const char *defer_the_second(struct smtp_peer *peer, struct span address)
+{
+    (void)peer;
+    return span_starts_nocase(address, SPAN("r1@")) ? "451 4.2.0 busy" : "250 ok";
+}
+
+/* Only those that are left: what was delivered in the same attempt is neither returned nor lost. */
+static void test_bounce_of_the_rest(void **state)
+{
+    struct schedule_rig_operation op;
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open_listening(&rig, "");
+    rig.peer.final = "";
+    rig.peer.judge = defer_the_second;
+    uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 3);
+    TURN_UNTIL(rig.loop, rig.peer.transactions == 1);
+    begin(&rig, &op, SCHEDULE_BOUNCE, id);
+    smtp_peer_answer(&rig.peer, "250 ok");
+    TURN_UNTIL(rig.loop, op.done);
+    assert_int_equal(op.operation.affected, 1);
+    schedule_rig_assert_only_a_dsn(&rig, id);
+    schedule_rig_assert_dsn(&rig, "r1@rcpt.test");
+    schedule_rig_close(&rig);
+}
+
+static bool is_under_way(struct schedule_rig *rig, uint64_t id)
+{
+    const struct job *job = scheduler_find_job(rig->scheduler, id, 0);
+
+    return job != NULL && job->state == JOB_ATTEMPT;
+}
+
+/* The attempt proves nothing about the message, which would be tried again. */
+static void test_hold_after_a_lost_connection(void **state)
+{
+    struct schedule_rig_operation op;
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open_listening(&rig, "connection_idle_timeout = 1m\n");
+    schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+    rig.peer.data = "";
+    uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    TURN_UNTIL(rig.loop, is_under_way(&rig, id));
+    begin(&rig, &op, SCHEDULE_HOLD, id);
+    smtp_peer_cut(&rig.peer);
+    TURN_UNTIL(rig.loop, op.done);
+    assert_int_equal(schedule_rig_group(&rig, id)->tries, 0);
+    assert_int_equal(op.operation.affected, 1);
+    assert_int_equal(schedule_rig_group(&rig, id)->state, QUEUE_GROUP_HELD);
+    rig.peer.data = "354 go";
+    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_RELEASE, id).affected, 1);
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+    schedule_rig_close(&rig);
+}
+
+/* One after the other, in the order in which they came. */
+static void test_several_wait(void **state)
+{
+    static const enum schedule_verb verbs[] = {SCHEDULE_HOLD, SCHEDULE_RETRY, SCHEDULE_REMOVE,
+                                               SCHEDULE_BOUNCE};
+    struct schedule_rig_operation ops[4];
+    struct schedule_rig rig;
+
+    (void)state;
+    uint64_t id = open_stalled(&rig, "");
+    for (int i = 0; i < 4; i++)
+        begin(&rig, &ops[i], verbs[i], id);
+    smtp_peer_answer(&rig.peer, "451 4.3.0 later");
+    for (int i = 0; i < 4; i++)
+        TURN_UNTIL(rig.loop, ops[i].done);
+    assert_int_equal(ops[0].operation.affected, 1);
+    assert_int_equal(ops[1].operation.moot, 1); /* what is held is not tried */
+    assert_int_equal(ops[2].operation.affected, 1);
+    assert_int_equal(ops[3].operation.moot, 1);
+    assert_int_equal(queue_memory_rows(rig.queue), 0);
+    schedule_rig_close(&rig);
+}
+
+static void test_stop_while_an_operator_waits(void **state)
+{
+    struct schedule_rig_operation op;
+    struct schedule_rig rig;
+
+    (void)state;
+    uint64_t id = open_stalled(&rig, "");
+    begin(&rig, &op, SCHEDULE_HOLD, id);
+    schedule_rig_stop(&rig);
+    smtp_peer_answer(&rig.peer, "451 4.3.0 later");
+    TURN_UNTIL(rig.loop, rig.has_stopped);
+    TURN_UNTIL(rig.loop, op.done);
+    assert_int_equal(op.operation.busy, 1);
+    assert_int_equal(schedule_rig_group(&rig, id)->state, QUEUE_GROUP_WAITING);
     schedule_rig_close(&rig);
 }
 
@@ -326,7 +499,14 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hold_and_release),
         cmocka_unit_test(test_remove_and_bounce),
-        cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_an_operator_does_not_wait),
+        cmocka_unit_test(test_an_operator_waits_long_enough),
+        cmocka_unit_test(test_hold_after_the_attempt),
+        cmocka_unit_test(test_what_the_attempt_has_delivered_is_gone),
+        cmocka_unit_test(test_bounce_of_the_rest),
+        cmocka_unit_test(test_hold_after_a_lost_connection),
+        cmocka_unit_test(test_several_wait),
+        cmocka_unit_test(test_stop_while_an_operator_waits),
         cmocka_unit_test(test_named_groups),
         cmocka_unit_test(test_an_action_that_comes_late),
         cmocka_unit_test(test_expiry),

@@ -96,6 +96,16 @@ static void run_one(struct schedule_rig *rig, unsigned notify, enum outcome outc
     }
 }
 
+static void remove_all(struct schedule_rig *rig)
+{
+    while (!schedule_rig_is_empty(rig)) {
+        struct queue_message *newest = NULL;
+        assert_false(err_is(queue_scan(rig->queue, 0, schedule_rig_keep_message, &newest)));
+        schedule_rig_operate(rig, SCHEDULE_REMOVE, newest->id);
+        queue_message_unref(newest);
+    }
+}
+
 static void test_notify(void **state)
 {
     enum { S = ESMTP_NOTIFY_SUCCESS, F = ESMTP_NOTIFY_FAILURE, D = ESMTP_NOTIFY_DELAY };
@@ -122,7 +132,7 @@ static void test_notify(void **state)
             bool told = notify == 0 ? cases[i].unless_said : (notify & cases[i].bit) != 0;
             run_one(&rig, notify, cases[i].outcome);
             assert_told(&rig, told ? cases[i].told : "");
-            schedule_rig_operate(&rig, SCHEDULE_REMOVE, 0);
+            remove_all(&rig);
         }
         schedule_rig_close(&rig);
     }

@@ -6,7 +6,7 @@ from .wait import PATIENCE_S
 
 
 class Control:
-    """One connection; `ask` sends a command, `line` takes the next line of its answer."""
+    """One connection; `ask` sends a command, or `send` it; `line` takes the next line of its answer."""
 
     def __init__(self, relay):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -26,8 +26,11 @@ class Control:
         raw = self._input.readline()
         return json.loads(raw) if raw else None
 
-    def ask(self, command, **values):
+    def send(self, command, **values):
         self.socket.sendall(json.dumps({"command": command, **values}).encode() + b"\n")
+
+    def ask(self, command, **values):
+        self.send(command, **values)
         return self.line()
 
 
