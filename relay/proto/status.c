@@ -11,6 +11,17 @@ struct status status_dup(struct arena *a, const struct status *s)
     return copy;
 }
 
+void status_keep(struct arena *own, struct status *kept, const struct status *s)
+{
+    struct arena arena;
+
+    arena_init(&arena);
+    struct status copy = status_dup(&arena, s);
+    arena_fini(own);
+    *own = arena;
+    *kept = copy;
+}
+
 /* RFC 3463 2: subject and detail are one to three digits; RFC 2034 4 wants no leading zeros.
  * Returns the digits taken, or 0. */
 static size_t take_number(struct span s, uint16_t *out)

@@ -45,6 +45,9 @@ static inline bool status_is_permanent(const struct status *s)
 }
 
 struct status status_dup(struct arena *a, const struct status *s);
+/* Keeps a copy in an arena of its own, in place of what it held until now, where the texts of `s`
+ * may lie. */
+void status_keep(struct arena *own, struct status *kept, const struct status *s);
 
 /* A status said by ourselves: STATUS(451, 4, 3, 0, "text"). */
 #define STATUS(code_, klass_, subject_, detail_, text_)                                            \

@@ -217,23 +217,12 @@ static void record_back_off(struct destination *d, uint64_t until, uint32_t fail
     queue_destination_update(d->owner->queue, &record->update);
 }
 
-static void keep_failure(struct destination *d, const struct status *why)
-{
-    struct arena arena;
-
-    arena_init(&arena);
-    struct status copy = status_dup(&arena, why); /* `why` may lie in the arena that goes */
-    arena_fini(&d->failure_arena);
-    d->failure_arena = arena;
-    d->failure = copy;
-}
-
 void destination_leave(struct destination *d, uint64_t until, uint32_t failures,
                        const struct status *why)
 {
     uint64_t now = loop_now(d->owner->loop);
 
-    keep_failure(d, why);
+    status_keep(&d->failure_arena, &d->failure, why);
     d->back_off_until = until;
     record_back_off(d, clock_steady_ms() + (until > now ? until - now : 0), failures);
     drop_ready(d);
@@ -294,7 +283,7 @@ void destination_restore(struct destination *d, const struct queue_destination *
             d, &(struct queue_due){.due = stored->first_due, .is_future = stored->first_is_future});
     d->failures = stored->failures;
     d->recorded = stored->until != 0;
-    keep_failure(d, &stored->status);
+    status_keep(&d->failure_arena, &d->failure, &stored->status);
     /* A clock that was set back must not make it wait longer than it ever would. */
     if (stored->until > wall) {
         uint64_t left = stored->until - wall;

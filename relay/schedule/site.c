@@ -92,18 +92,22 @@ static bool is_needed(const struct site *site)
     return site->destinations > 0 || site->connections > 0 || site->under_way > 0 || site->waiting;
 }
 
+static uint64_t linger_ms(const struct site *site)
+{
+    const uint64_t *rates = site->shape.limits.rates;
+
+    if (rates[BUDGET_DAY] || origins_are_bounded(site))
+        return DAY_MS;
+    return rates[BUDGET_HOUR] ? HOUR_MS : LINGER_MS;
+}
+
 /* Nobody needs it now; what is known of it still counts for a while. */
 static void linger(struct site *site)
 {
-    const uint64_t *rates = site->shape.limits.rates;
-    bool daily = rates[BUDGET_DAY] || origins_are_bounded(site);
-    uint64_t most = daily ? DAY_MS : rates[BUDGET_HOUR] ? HOUR_MS : LINGER_MS;
-
     if (site->destinations == 0 && site->waiting && budget_wait_cancel(site->budget, &site->waiter))
         site->waiting = false;
-    if (is_needed(site))
-        return;
-    timer_start(site->owner->loop, &site->wake, most, on_wake);
+    if (!is_needed(site))
+        timer_start(site->owner->loop, &site->wake, linger_ms(site), on_wake);
 }
 
 static void on_wake(struct timer *timer)
@@ -245,12 +249,6 @@ static void give(struct site *site, struct connection *c)
         connection_use(c, job);
     }
     destination_refill(d);
-}
-
-static void keep_failure(struct site *site, const struct status *why)
-{
-    arena_fini(&site->failure_arena);
-    site->failure = status_dup(&site->failure_arena, why);
 }
 
 static void leave_all(struct site *site, uint64_t until, uint32_t failures)
@@ -399,7 +397,7 @@ static void open_connections(struct site *site)
         struct target *target = balance_choose(site);
         if (target == NULL) {
             if (is_cut_off(site))
-                keep_failure(site, &no_address);
+                status_keep(&site->failure_arena, &site->failure, &no_address);
             if (site->connections == 0)
                 back_off(site);
             return;
@@ -483,7 +481,7 @@ void site_leave(struct site *site, struct destination *d, uint64_t ms, const str
     struct budget_state state;
     uint64_t until;
 
-    keep_failure(site, why);
+    status_keep(&site->failure_arena, &site->failure, why);
     bool is_new = budget_leave(site->budget, loop_now(site->owner->loop), ms, &until);
     budget_state(site->budget, &state);
     if (is_new)
@@ -523,7 +521,7 @@ void site_failed(struct site *site, const struct sockaddr_storage *address,
     }
     if (target != NULL)
         balance_failed(site, target, why);
-    keep_failure(site, why);
+    status_keep(&site->failure_arena, &site->failure, why);
     if (site->target_count > 1 && balance_choose(site) != NULL)
         return;
     budget_state(site->budget, &state);

@@ -84,6 +84,22 @@ static void copies_a_status(void **state)
     arena_fini(&arena);
 }
 
+static void keeps_a_status_in_place_of_another(void **state)
+{
+    struct status kept = {0}, part;
+    struct arena own;
+
+    (void)state;
+    arena_init(&own);
+    status_keep(&own, &kept, &STATUS(451, 4, 3, 0, "long, and of which a part is kept"));
+    part = kept;
+    part.text = span_from(kept.text, 6);
+    status_keep(&own, &kept, &part); /* lies in what is given up */
+    CHECK_SPAN("keep", kept.text, SPAN("and of which a part is kept"));
+    assert_int_equal(kept.code, 451);
+    arena_fini(&own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +107,7 @@ int main(void)
         cmocka_unit_test(formats_enhanced_codes),
         cmocka_unit_test(names_the_generic_code),
         cmocka_unit_test(copies_a_status),
+        cmocka_unit_test(keeps_a_status_in_place_of_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
