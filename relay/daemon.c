@@ -589,7 +589,8 @@ int daemon_run(struct conf *conf)
     struct daemon d = {.conf = conf, .actions.started = clock_wall_ms()};
 
     umask(077);
-    process_raise_descriptors();
+    unsigned descriptors = process_raise_descriptors();
+    d.set.connections_most = descriptors - descriptors / 4;
     clock_steady_ms(); /* fixes its base */
     bool started = start(&d);
     if (started)

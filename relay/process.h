@@ -4,8 +4,8 @@
 
 #include "base/err.h"
 
-/* As many descriptors as it may have. */
-void process_raise_descriptors(void);
+/* As many descriptors as it may have; returns how many, 0 where that is not known. */
+unsigned process_raise_descriptors(void);
 /* After the listeners are bound, before anything of the store is made: its files belong to the
  * user that the daemon runs as. Nothing where `user` is NULL or the process is not root's;
  * ERR_NOT_FOUND: there is no such user. */

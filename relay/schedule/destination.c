@@ -5,7 +5,7 @@
 
 enum {
     WAKE_MOST_MS = 3600000,
-    FEED_LEAST = 4,      /* groups that each may hold whatever the others do */
+    FEED_LEAST = 2,      /* groups that each may hold whatever the others do */
     APPETITE_LEAST = 16, /* groups of a load */
     HUNGRY_MS = 2000,    /* a load that is used up sooner was too small, */
     SATED_MS = 30000,    /* and one that lasts longer too large */

@@ -17,6 +17,12 @@ struct gone {
     uint32_t group;
 };
 
+/* What became of a wanted one. */
+struct loaded {
+    struct queue_message *message;
+    struct err error;
+};
+
 struct load {
     struct work work;
     struct scheduler *owner;
@@ -29,8 +35,7 @@ struct load {
     unsigned wanted;
     struct queue_due next; /* of those listed, the first that is not wanted */
     struct buf gone;       /* struct gone, one behind the other */
-    struct queue_message *messages[LOAD_MOST];
-    struct err errors[LOAD_MOST];
+    struct loaded *loaded; /* of the wanted ones; as many are allowed as wanted_most says */
 };
 
 static void finish(struct load *load)
@@ -45,6 +50,7 @@ static void finish(struct load *load)
     s->loading -= load->wanted_most;
     buf_fini(&load->gone);
     free(load->items);
+    free(load->loaded);
     free(load);
     destination_run(d);
     scheduler_check_stopped(s);
@@ -110,11 +116,11 @@ static void skip_unreadable(struct load *load, const struct queue_due *item, str
 static void take(struct load *load, unsigned i)
 {
     struct scheduler *s = load->owner;
-    struct queue_message *message = load->messages[i];
+    struct queue_message *message = load->loaded[i].message;
     const struct queue_due *item = &load->items[i];
 
-    if (err_is(load->errors[i])) {
-        skip_unreadable(load, item, load->errors[i]);
+    if (err_is(load->loaded[i].error)) {
+        skip_unreadable(load, item, load->loaded[i].error);
         return;
     }
     if (message->groups[0].state != QUEUE_GROUP_HELD && !is_gone(load, item) &&
@@ -142,8 +148,8 @@ static void read_messages(struct work *work)
     struct load *load = container_of(work, struct load, work);
 
     for (unsigned i = 0; i < load->wanted; i++)
-        load->errors[i] = queue_load(load->owner->queue, load->items[i].id, load->items[i].group,
-                                     &load->messages[i]);
+        load->loaded[i].error = queue_load(load->owner->queue, load->items[i].id,
+                                           load->items[i].group, &load->loaded[i].message);
 }
 
 static void choose(struct load *load)
@@ -223,6 +229,7 @@ void load_start(struct destination *d, unsigned room)
     /* Those in memory are listed too, and may all come first. */
     load->room = d->job_count + s->quarantined_count + load->wanted_most + 1;
     load->items = mem_alloc(load->room * sizeof *load->items);
+    load->loaded = mem_zalloc(load->wanted_most * sizeof *load->loaded);
     load->work.run = list_due;
     load->work.call.done = on_listed;
     list_init(&load->work.call.link);

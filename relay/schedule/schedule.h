@@ -26,6 +26,8 @@ struct events;
 /* All schedulers of the process; made before the loops run, constant afterwards. */
 struct schedule_set {
     unsigned count;
+    unsigned connections_most; /* that there are descriptors for, apart from what clients and the
+                                  store need; 0 = any number */
     struct scheduler **members;
     struct budgets *budgets;     /* what each site takes of all of them together */
     struct events *events;       /* the event log; NULL = there is none */

@@ -21,7 +21,7 @@ struct settling {
 
     /* The notification. */
     struct work work;
-    struct report_recipient reported[QUEUE_GROUP_MAX];
+    struct report_recipient *reported; /* room for all of the group; NULL = none yet */
     unsigned reported_count;
     bool untold; /* what failed was a notification itself */
     struct conf *conf;
@@ -94,6 +94,7 @@ static void finish(struct settling *st, bool recorded)
     queue_message_unref(st->dsn);
     conf_unref(st->conf);
     leave(st, recorded);
+    free(st->reported);
     free(st);
     s->settling--;
     scheduler_check_stopped(s);
@@ -263,6 +264,14 @@ static bool is_wanted(const struct queue_message *message, const struct queue_re
     return (notify & asked_by[action]) != 0;
 }
 
+/* Most settlings tell nobody, and need no room for it. */
+static void add_reported(struct settling *st, const struct report_recipient *told)
+{
+    if (st->reported == NULL)
+        st->reported = mem_alloc(st->job->group->recipient_count * sizeof *st->reported);
+    st->reported[st->reported_count++] = *told;
+}
+
 /* RFC 5321 6.1: the null reverse-path is told nothing. */
 static void tell(struct settling *st, const struct report_recipient *told)
 {
@@ -271,7 +280,7 @@ static void tell(struct settling *st, const struct report_recipient *told)
     if (message->reverse_path.len == 0)
         st->untold = st->untold || told->action == REPORT_FAILED;
     else if (is_wanted(message, told->recipient, told->action))
-        st->reported[st->reported_count++] = *told;
+        add_reported(st, told);
 }
 
 /* RFC 3461 5.2.3: a next hop that knows DSN goes on telling, but not of the relaying itself. */

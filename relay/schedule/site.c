@@ -340,9 +340,11 @@ static bool has_rate(const struct site *site)
 static bool has_room(const struct site *site)
 {
     const struct scheduler *s = site->owner;
+    unsigned most = s->conf->connections_max;
 
-    return atomic_load(&s->counters.connections) <
-           (s->conf->connections_max + s->set->count - 1) / s->set->count;
+    if (s->set->connections_most > 0 && s->set->connections_most < most)
+        most = s->set->connections_most;
+    return atomic_load(&s->counters.connections) < (most + s->set->count - 1) / s->set->count;
 }
 
 /* One more connection, where the budget has one. */

@@ -1,9 +1,11 @@
 /*
  * queue_fill STORE COUNT DESTINATIONS [held] [tried] [backoff] [hostile] [two-groups] [dsn]
- *            [size=BYTES]
+ *            [size=BYTES] [loopback=PORT] [quiet]
  *
  * Puts COUNT synthetic messages for so many destinations into a store, through queue.h alone, and
- * prints their ids. The words describe every message of this run.
+ * prints their ids (but for `quiet`). The words describe every message of this run. With `loopback`
+ * a daemon can deliver them: to that port of addresses from 127.1.0.1 on, and they have numbers as
+ * those of smtp_load have.
  */
 #include "base/clock.h"
 #include "proto/base32.h"
@@ -13,14 +15,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IN_FLIGHT = 512, TEN_MINUTES = 600000 };
+enum { IN_FLIGHT = 4096, TEN_MINUTES = 600000 };
 
 struct fill {
     struct queue *queue;
     uint64_t now;
     unsigned destinations;
-    bool held, tried, backoff, hostile, two_groups, dsn;
+    bool held, tried, backoff, hostile, two_groups, dsn, quiet;
     uint64_t size;
+    unsigned port; /* of the next hops; 0 = these are only to be looked at */
     sem_t room;
 };
 
@@ -58,6 +61,21 @@ static struct status make_status(const struct fill *fill)
     return status;
 }
 
+/* The scheduler's key for it is the next hop with the tenant: see route.h. */
+static void fill_next_hop(const struct fill *fill, struct queue_message *message,
+                          struct queue_group *g, unsigned destination)
+{
+    if (fill->port == 0) {
+        g->destination = arena_printf(&message->arena, "site%u.example.net", destination);
+        g->next_hop = SPAN("opaque");
+        return;
+    }
+    g->next_hop = arena_printf(&message->arena, "hosts:[127.1.%u.%u]:%u;tls=none",
+                               destination / 250, destination % 250 + 1, fill->port);
+    g->destination = arena_printf(&message->arena, "%.*s;tenant=%.*s", SPAN_ARG(g->next_hop),
+                                  SPAN_ARG(message->tenant));
+}
+
 static void fill_group(const struct fill *fill, struct queue_message *message, unsigned group,
                        unsigned number)
 {
@@ -67,15 +85,14 @@ static void fill_group(const struct fill *fill, struct queue_message *message, u
     g->state = fill->held ? QUEUE_GROUP_HELD : QUEUE_GROUP_WAITING;
     g->due = fill->tried ? fill->now + TEN_MINUTES : fill->now;
     g->tries = fill->tried ? 3 : 0;
-    g->destination =
-        arena_printf(&message->arena, "site%u.example.net", (number + group) % fill->destinations);
-    g->next_hop = SPAN("opaque");
+    unsigned destination = (number + group) % fill->destinations;
+    fill_next_hop(fill, message, g, destination);
     g->recipient_count = 1 + number % 2;
     g->recipients = arena_alloc(&message->arena, g->recipient_count * sizeof *g->recipients);
     for (unsigned i = 0; i < g->recipient_count; i++) {
         g->recipients[i].index = group * 2 + i;
         g->recipients[i].address =
-            arena_printf(&message->arena, "user%u@%.*s", i, SPAN_ARG(g->destination));
+            arena_printf(&message->arena, "user%u@site%u.example.net", i, destination);
         if (fill->tried)
             g->recipients[i].last = make_status(fill);
         if (fill->dsn) {
@@ -85,10 +102,12 @@ static void fill_group(const struct fill *fill, struct queue_message *message, u
     }
 }
 
-static void fill_body(const struct fill *fill, struct queue_message *message)
+static void fill_body(const struct fill *fill, struct queue_message *message, unsigned number)
 {
     static const char line[] = "A line of text that is stored and shown again as it came in.\r\n";
 
+    if (fill->port != 0)
+        buf_addf(&message->body, "Received: by client\r\nX-Load-Id: %016u\r\n", number + 1);
     buf_addf(&message->body, "Subject: %.*s\r\n\r\n",
              SPAN_ARG(fill->hostile ? SPAN("coloured") : message->subject));
     while (buf_len(&message->body) < fill->size)
@@ -119,7 +138,7 @@ static struct queue_message *make_message(const struct fill *fill, unsigned numb
     message->groups = arena_alloc(&message->arena, message->group_count * sizeof *message->groups);
     for (unsigned i = 0; i < message->group_count; i++)
         fill_group(fill, message, i, number);
-    fill_body(fill, message);
+    fill_body(fill, message, number);
     return message;
 }
 
@@ -136,7 +155,8 @@ static void insert_messages(struct fill *fill, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         struct insertion *insertion = mem_zalloc(sizeof *insertion);
         struct queue_message *message = make_message(fill, i);
-        puts(id_format(message->id, id));
+        if (!fill->quiet)
+            puts(id_format(message->id, id));
         insertion->fill = fill;
         insertion->insert.message = message;
         insertion->insert.op.call.done = on_inserted;
@@ -188,6 +208,9 @@ static void take_word(struct fill *fill, const char *word)
     fill->hostile |= strcmp(word, "hostile") == 0;
     fill->two_groups |= strcmp(word, "two-groups") == 0;
     fill->dsn |= strcmp(word, "dsn") == 0;
+    fill->quiet |= strcmp(word, "quiet") == 0;
+    if (strncmp(word, "loopback=", 9) == 0)
+        fill->port = (unsigned)strtoul(word + 9, NULL, 10);
     if (strncmp(word, "size=", 5) == 0)
         fill->size = strtoull(word + 5, NULL, 10);
 }
@@ -195,7 +218,7 @@ static void take_word(struct fill *fill, const char *word)
 int main(int argc, char **argv)
 {
     struct fill fill = {.now = clock_wall_ms()};
-    struct queue_options options = {.map_size = 4ull << 30};
+    struct queue_options options = {.map_size = 16ull << 30};
 
     if (argc < 4) {
         fprintf(stderr, "usage: queue_fill STORE COUNT DESTINATIONS [WORD...]\n");
