@@ -162,6 +162,8 @@ static struct err apply_settle(struct kv_op *op, struct kv_txn *txn)
         e = put_split(settle, txn);
     if (!err_is(e) && settle->dsn != NULL)
         e = rows_put_message(queue, txn, settle->dsn, 0);
+    if (!err_is(e) && settle->dsn_copy != NULL)
+        e = rows_put_message(queue, txn, settle->dsn_copy, 0);
     if (!err_is(e) && settle->remaining == NULL && settle->split == NULL)
         e = delete_message_if_done(settle, txn);
     return e;
@@ -170,19 +172,26 @@ static struct err apply_settle(struct kv_op *op, struct kv_txn *txn)
 static void on_settled(struct call *call)
 {
     struct queue_settle *settle = container_of(call, struct queue_settle, op.call);
-    struct queue_message *dsn = settle->dsn;
+    struct queue_message *dsn = settle->dsn, *copy = settle->dsn_copy;
 
     call->done = settle->own.done;
     call->done(call);
     queue_message_unref(dsn);
+    queue_message_unref(copy);
+}
+
+static void take_notification(struct queue_message *dsn)
+{
+    if (dsn == NULL)
+        return;
+    queue_message_ref(dsn);
+    message_count_chunks(dsn, 0);
 }
 
 void queue_settle(struct queue *queue, struct queue_settle *settle)
 {
-    if (settle->dsn != NULL) {
-        queue_message_ref(settle->dsn);
-        message_count_chunks(settle->dsn, 0);
-    }
+    take_notification(settle->dsn);
+    take_notification(settle->dsn_copy);
     settle->own.done = settle->op.call.done;
     settle->op.call.done = on_settled;
     submit(queue, &settle->op, &settle->own, KV_SHRINK, apply_settle);

@@ -86,6 +86,8 @@ struct err message_check_settle(const struct queue_settle *settle)
         e = check_group(settle->split);
     if (!err_is(e) && settle->dsn != NULL)
         e = message_check(settle->dsn);
+    if (!err_is(e) && settle->dsn_copy != NULL)
+        e = message_check(settle->dsn_copy);
     return e;
 }
 

@@ -202,9 +202,9 @@ void queue_insert(struct queue *queue, struct queue_insert *insert);
  * Records what became of one group, all in one transaction: the old record and due row go; if
  * `remaining` is not NULL it is stored in its place (fewer recipients, new state, due time, tries,
  * statuses, maybe another destination); `split`, if not NULL, is stored as a further group (its
- * number is given by the queue); `dsn`, if not NULL, is inserted. When the message has no group
- * left its row and body go too. ERR_NOT_FOUND: the group's record is not there any more.
- * ERR_CONFLICT: it is there, but not with that destination and due time.
+ * number is given by the queue); `dsn` and `dsn_copy`, if not NULL, are inserted. When the message
+ * has no group left its row and body go too. ERR_NOT_FOUND: the group's record is not there any
+ * more. ERR_CONFLICT: it is there, but not with that destination and due time.
  */
 struct queue_settle {
     struct kv_op op;
@@ -216,8 +216,9 @@ struct queue_settle {
     uint64_t deliver_by; /* the message's */
     const struct queue_group *remaining;
     struct queue_group *split;
-    struct queue_message *dsn; /* referenced until the completion; its body is in memory */
-    bool message_gone;         /* out: that was the last group */
+    struct queue_message *dsn;      /* referenced until the completion; its body is in memory */
+    struct queue_message *dsn_copy; /* likewise */
+    bool message_gone;              /* out: that was the last group */
 };
 void queue_settle(struct queue *queue, struct queue_settle *settle);
 

@@ -291,6 +291,8 @@ static struct err apply_settle(struct queue *queue, struct kv_op *op)
         delete_message(queue, settle->id);
     if (settle->dsn != NULL)
         put_message(queue, settle->dsn, 0);
+    if (settle->dsn_copy != NULL)
+        put_message(queue, settle->dsn_copy, 0);
     return ERR_OK;
 }
 
@@ -298,6 +300,8 @@ void queue_settle(struct queue *queue, struct queue_settle *settle)
 {
     if (settle->dsn != NULL)
         message_count_chunks(settle->dsn, 0);
+    if (settle->dsn_copy != NULL)
+        message_count_chunks(settle->dsn_copy, 0);
     submit(queue, &settle->op, KV_SHRINK, apply_settle);
 }
 

@@ -71,6 +71,11 @@ static void check_recipients(struct conf_loading *loading)
                             "postmaster_address: \"%.100s\" is not an address; expected one like "
                             "admin@example.org",
                             conf->postmaster_address);
+    if (conf->dsn_postmaster_copy != NULL && !is_mailbox(span_cstr(conf->dsn_postmaster_copy)))
+        conf_source_problem(source, line_of(loading, "dsn_postmaster_copy"),
+                            "dsn_postmaster_copy: \"%.100s\" is not an address; expected one like "
+                            "admin@example.org",
+                            conf->dsn_postmaster_copy);
     for (const char *c = conf->recipient_delimiter; c != NULL && *c != '\0'; c++) {
         if (!is_mark(*c))
             conf_source_problem(source, line_of(loading, "recipient_delimiter"),

@@ -384,6 +384,7 @@ struct conf {
     uint64_t delay_warning_after; /* 0 = none */
     uint64_t dsn_return_max;      /* bytes of the message returned in a DSN */
     bool dsn_return_headers_only;
+    char *dsn_postmaster_copy; /* an address; NULL = no copies */
 };
 
 /* Reads and checks `file`. On failure *out is NULL and `messages` has one line a problem:

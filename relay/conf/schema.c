@@ -440,6 +440,10 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, dsn_return_headers_only), .type = CONF_BOOL, .standard = "no", .reloadable = true,
      .help = "Whether delivery reports hold no more than the header, unless the sender asked for "
              "all of the message (RET=FULL)."},
+    {FIELD(conf, dsn_postmaster_copy), .type = CONF_STRING, .standard = "", .max = ADDRESS_MAX,
+     .example = "postmaster@example.org", .reloadable = true,
+     .help = "An address that gets a copy of each delivery report that tells a sender of a "
+             "failure, with the header of the message only. Empty: there are no copies."},
 };
 
 const struct conf_section conf_globals = {

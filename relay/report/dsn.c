@@ -14,6 +14,12 @@ struct dsn_header {
     struct span message_id;
 };
 
+/* Whom it goes to. */
+static struct span addressee(const struct report_options *options)
+{
+    return options->copy_for.len > 0 ? options->copy_for : options->message->reverse_path;
+}
+
 /* A Message-ID fit to be quoted: one, whole, and ASCII (ours is no SMTPUTF8 message for its sake).
  */
 static bool is_message_id(struct span id)
@@ -47,6 +53,8 @@ static void choose_boundary(const struct dsn *dsn, char boundary[BOUNDARY_MAX])
 
 static struct span choose_subject(const struct dsn *dsn)
 {
+    if (dsn->options->copy_for.len > 0)
+        return SPAN("Copy for the postmaster: a message could not be delivered");
     if (dsn->counts[REPORT_FAILED] == dsn->options->recipient_count)
         return SPAN("Your message could not be delivered");
     if (dsn->counts[REPORT_FAILED] > 0)
@@ -72,7 +80,7 @@ static void write_header(struct dsn *dsn, const struct dsn_header *header, const
                          bool is_8bit, struct buf *out)
 {
     const struct queue_message *message = dsn->options->message;
-    struct span to = text_clean(&dsn->scratch, message->reverse_path, true);
+    struct span to = text_clean(&dsn->scratch, addressee(dsn->options), true);
 
     text_field(out, "Date", text_date(&dsn->scratch, dsn->options->now));
     text_field(out, "From", header->from);
@@ -168,7 +176,7 @@ struct queue_message *report_dsn(const struct report_options *options)
     fill_envelope(options, &header, out);
     if (is_8bit)
         out->flags |= QUEUE_BODY_8BIT;
-    if (!utf8_is_ascii(options->message->reverse_path)) /* it stands in the header */
+    if (!utf8_is_ascii(addressee(options))) /* it stands in the header */
         out->flags |= QUEUE_SMTPUTF8;
     buf_fini(&dsn.returned.bytes);
     buf_fini(&dsn.machine);

@@ -176,6 +176,16 @@ static void write_closing(struct dsn *dsn)
                            options->conf->hostname, id_format(options->message->id, id)));
 }
 
+static void write_copy_note(struct dsn *dsn)
+{
+    struct span sender = text_clean(&dsn->scratch, dsn->options->message->reverse_path, true);
+
+    write_paragraph(&dsn->human,
+                    arena_printf(&dsn->scratch,
+                                 "This is a copy for the postmaster of what <%.*s> is told:",
+                                 SPAN_ARG(sender)));
+}
+
 static void write_recipients(struct dsn *dsn, enum report_action action)
 {
     const struct report_options *options = dsn->options;
@@ -196,6 +206,8 @@ void dsn_write_human(struct dsn *dsn)
 
     write_paragraph(&dsn->human, arena_printf(&dsn->scratch, "This is the mail system at %s.",
                                               dsn->options->conf->hostname));
+    if (dsn->options->copy_for.len > 0)
+        write_copy_note(dsn);
     for (enum report_action action = 0; action < REPORT_ACTION_COUNT; action++) {
         if (dsn->counts[action] == 0)
             continue;

@@ -11,6 +11,14 @@
 
 enum { RETRY_MS = 1000 }; /* after the store has refused */
 
+/* A notification, on its way into the store. */
+struct notice {
+    struct span to;
+    struct queue_message *message; /* NULL = there is none */
+};
+
+enum { NOTICE, NOTICE_COPY, NOTICES }; /* the sender's, the postmaster's */
+
 struct settling {
     struct job *job;
     struct queue_settle op;
@@ -25,7 +33,8 @@ struct settling {
     unsigned reported_count;
     bool untold; /* what failed was a notification itself */
     struct conf *conf;
-    struct queue_message *dsn;
+    struct notice notices[NOTICES];
+    unsigned routing; /* the one whose route is looked for */
     struct route_query route;
 
     struct queue_recipient recipients[]; /* of `remaining` */
@@ -45,7 +54,8 @@ static void submit(struct settling *st)
     st->op.old_due = job->group->due;
     st->op.deliver_by = job->message->deliver_by;
     st->op.remaining = st->remaining.recipient_count > 0 ? &st->remaining : NULL;
-    st->op.dsn = st->dsn;
+    st->op.dsn = st->notices[NOTICE].message;
+    st->op.dsn_copy = st->notices[NOTICE_COPY].message;
     queue_settle(job->owner->queue, &st->op);
 }
 
@@ -87,11 +97,14 @@ static void finish(struct settling *st, bool recorded)
 
     if (st->batch != NULL)
         batch_told(st->batch, recorded);
-    if (recorded && st->dsn != NULL) {
-        event_notified(st->job, st->dsn);
-        schedule_submit(s->set, st->dsn);
+    for (unsigned i = 0; i < NOTICES; i++) {
+        struct queue_message *notice = st->notices[i].message;
+        if (recorded && notice != NULL) {
+            event_notified(st->job, notice);
+            schedule_submit(s->set, notice);
+        }
+        queue_message_unref(notice);
     }
-    queue_message_unref(st->dsn);
     conf_unref(st->conf);
     leave(st, recorded);
     free(st->reported);
@@ -131,24 +144,22 @@ static void on_settled(struct call *call)
 
 /* ---- the notification --------------------------------------------------------------------- */
 
-static void drop_dsn(struct settling *st, const char *why)
+static void log_dropped(const struct settling *st, struct span to, const char *why)
 {
     struct log_line line;
     char id[ID_TEXT_SIZE];
 
     if (log_begin(&line, LOG_WARN, "notification-dropped")) {
         log_text(&line, "id", id_format(st->job->message->id, id));
-        log_span(&line, "to", st->job->message->reverse_path);
+        log_span(&line, "to", to);
         log_text(&line, "text", why);
         log_end(&line);
     }
-    queue_message_unref(st->dsn);
-    st->dsn = NULL;
 }
 
-static void address_dsn(struct settling *st)
+static void address_notice(struct settling *st)
 {
-    struct queue_message *dsn = st->dsn;
+    struct queue_message *dsn = st->notices[st->routing].message;
     struct queue_group *group = arena_alloc(&dsn->arena, sizeof *group);
     struct queue_recipient *recipient = arena_alloc(&dsn->arena, sizeof *recipient);
 
@@ -165,29 +176,34 @@ static void address_dsn(struct settling *st)
     dsn->group_count = 1;
 }
 
+static void route_next(struct settling *st);
+
 static void on_routed(struct call *call)
 {
     struct settling *st = container_of(call, struct settling, route.call);
+    struct notice *notice = &st->notices[st->routing];
 
     switch (st->route.verdict) {
     case ROUTE_SEND:
     case ROUTE_HOLD:
-        address_dsn(st);
+        address_notice(st);
         break;
     case ROUTE_DEFER:
     case ROUTE_REJECT:
     case ROUTE_DISCARD:
-        drop_dsn(st, "its sender's address has no route");
+        log_dropped(st, notice->to, "the address that it is for has no route");
+        queue_message_unref(notice->message);
+        notice->message = NULL;
         break;
     }
-    submit(st);
+    st->routing++;
+    route_next(st);
 }
 
-static void on_reported(struct call *call)
+static void route_notice(struct settling *st)
 {
-    struct settling *st = container_of(call, struct settling, work.call);
-    struct queue_message *dsn = st->dsn;
-    struct span path = st->job->message->reverse_path;
+    struct queue_message *dsn = st->notices[st->routing].message;
+    struct span path = st->notices[st->routing].to;
     size_t at = span_rindex(path, '@');
     struct span domain = span_from(path, at + 1), ascii = domain;
 
@@ -205,6 +221,22 @@ static void on_reported(struct call *call)
     route_recipient(st->job->owner->loop, &st->route);
 }
 
+/* One after the other; then they are stored with the outcome. */
+static void route_next(struct settling *st)
+{
+    while (st->routing < NOTICES && st->notices[st->routing].message == NULL)
+        st->routing++;
+    if (st->routing < NOTICES)
+        route_notice(st);
+    else
+        submit(st);
+}
+
+static void on_reported(struct call *call)
+{
+    route_next(container_of(call, struct settling, work.call));
+}
+
 /* Until when those that stay are tried. */
 static uint64_t retry_until(const struct settling *st)
 {
@@ -214,6 +246,19 @@ static uint64_t retry_until(const struct settling *st)
 
     return message->by == ESMTP_BY_RETURN && message->deliver_by < until ? message->deliver_by
                                                                          : until;
+}
+
+/* Failures alone are copied, and not to somebody who is told of them anyway. */
+static bool is_copied(const struct settling *st)
+{
+    const char *to = st->conf->dsn_postmaster_copy;
+
+    if (to == NULL || span_equal_nocase(span_cstr(to), st->job->message->reverse_path))
+        return false;
+    for (unsigned i = 0; i < st->reported_count; i++)
+        if (st->reported[i].action == REPORT_FAILED)
+            return true;
+    return false;
 }
 
 /* On a pool thread; the job and its message stay as they are meanwhile. */
@@ -231,7 +276,14 @@ static void report(struct work *work)
         .retry_until = retry_until(st),
     };
 
-    st->dsn = report_dsn(&options);
+    st->notices[NOTICE] =
+        (struct notice){.to = options.message->reverse_path, .message = report_dsn(&options)};
+    if (!is_copied(st))
+        return;
+    options.id = queue_new_id(options.queue);
+    options.copy_for = span_cstr(st->conf->dsn_postmaster_copy);
+    st->notices[NOTICE_COPY] =
+        (struct notice){.to = options.copy_for, .message = report_dsn(&options)};
 }
 
 static void start_report(struct settling *st)
@@ -356,7 +408,7 @@ void settle_start(struct job *job, const struct settle_plan *plan)
     st->remaining.recipient_count = 0;
     sort_recipients(st, plan);
     if (st->untold)
-        drop_dsn(st, "what failed was a notification itself");
+        log_dropped(st, SPAN_NONE, "what failed was a notification itself");
     if (st->reported_count > 0)
         start_report(st);
     else

@@ -49,6 +49,21 @@ def submit_each_choice(relay):
         submit(relay, (f"to{number}@example.test", f"NOTIFY={notify}" if notify else ""))
 
 
+def test_postmaster_copy(start, sink):
+    """Of a failure alone, with the header only; its own failure is told to nobody."""
+    relay, _ = start("--no-dsn", "--reply-rcpt", "no@*=550 5.1.1 nobody",
+                     dsn_postmaster_copy="boss@client.test")
+    submit(relay, ("no@example.test", ""), ("yes@example.test", "NOTIFY=SUCCESS"), mail="RET=FULL")
+    received = {tuple(message.recipients): report.parse(message) for message in sink.wait(2)}
+    own, copy = received[(SENDER,)], received[("boss@client.test",)]
+    assert own.returned_type == "message/rfc822"
+    assert copy.returned_type == "text/rfc822-headers"
+    assert f"<{SENDER}>" in copy.text
+    assert copy.recipients["no@example.test"]["Action"] == "failed"
+    assert {message.sender for message in sink.messages()} == {""}
+    relay.wait_empty()
+
+
 @pytest.mark.parametrize("options, keys, event, action", OUTCOMES.values(), ids=OUTCOMES)
 def test_notify(options, keys, event, action, start, sink):
     relay, _ = start(*options, **keys)

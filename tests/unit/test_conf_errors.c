@@ -232,6 +232,9 @@ static const struct bad_case cross_cases[] = {
      "relay.conf:3: listener \"a\" is for submission, where only users may send; relay_networks "
      "and "
      "relay_domains mean nothing there\n"},
+    {"postmaster's copy", NAMED "dsn_postmaster_copy = nobody\n",
+     "relay.conf:3: dsn_postmaster_copy: \"nobody\" is not an address; expected one like "
+     "admin@example.org\n"},
     {"postmaster", NAMED "\npostmaster_address = \"admin\"\n",
      "relay.conf:4: postmaster_address: \"admin\" is not an address; expected one like "
      "admin@example.org\n"},

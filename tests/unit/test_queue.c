@@ -371,9 +371,13 @@ static void test_bounce_replaces_the_message(void **state)
 {
     struct queue_message *message = rig_make_message(f.queue, 1, three, 10);
     struct queue_message *dsn = rig_make_message(f.queue, 1, three + 1, 6000);
-    uint64_t dsn_id = dsn->id;
-    struct queue_settle settle = {
-        .id = message->id, .old_destination = SPAN("a.example"), .old_due = RIG_DUE, .dsn = dsn};
+    struct queue_message *copy = rig_make_message(f.queue, 1, three + 1, 5000);
+    uint64_t dsn_id = dsn->id, copy_id = copy->id;
+    struct queue_settle settle = {.id = message->id,
+                                  .old_destination = SPAN("a.example"),
+                                  .old_due = RIG_DUE,
+                                  .dsn = dsn,
+                                  .dsn_copy = copy};
 
     (void)state;
     dsn->flags = QUEUE_DSN;
@@ -381,11 +385,14 @@ static void test_bounce_replaces_the_message(void **state)
     rig_prepare_op(&settle.op);
     queue_settle(f.queue, &settle);
     queue_message_unref(dsn);
+    queue_message_unref(copy);
     rig_wait(1);
     assert_true(!err_is(settle.op.result) && settle.message_gone);
     assert_int_equal(rig_load(f.queue, message->id), ERR_NOT_FOUND);
     assert_int_equal(rig_load(f.queue, dsn_id), ERR_NONE);
     assert_true(rig_body_is(f.queue, dsn_id, 6000));
+    assert_int_equal(rig_load(f.queue, copy_id), ERR_NONE);
+    assert_true(rig_body_is(f.queue, copy_id, 5000));
     queue_message_unref(message);
 }
 
@@ -402,6 +409,9 @@ static void test_failed_settle_changes_nothing(void **state)
         .id = message->id, .old_destination = SPAN("a.example"), .old_due = RIG_DUE, .dsn = dsn};
     assert_int_equal(rig_settle(f.queue, &settle), ERR_INVALID);
     settle.dsn = NULL;
+    settle.dsn_copy = dsn;
+    assert_int_equal(rig_settle(f.queue, &settle), ERR_INVALID);
+    settle.dsn_copy = NULL;
     settle.old_due++;
     assert_int_equal(rig_settle(f.queue, &settle), ERR_CONFLICT);
     settle.old_due = RIG_DUE;

@@ -406,7 +406,6 @@ static void test_ages_of_a_destination(void **state)
     TURN_UNTIL(rig.loop, schedule_rig_group(&rig, quiet)->delay_warned);
     assert_false(schedule_rig_is_gone(&rig, younger));
     assert_false(schedule_rig_is_gone(&rig, other));
-    schedule_rig_operate(&rig, SCHEDULE_REMOVE, 0);
     schedule_rig_close(&rig);
 }
 

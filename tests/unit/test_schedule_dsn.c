@@ -78,12 +78,9 @@ static void prepare_peer(struct schedule_rig *rig, enum outcome outcome)
     smtp_peer_listen(&rig->peer);
 }
 
-/* One message with one recipient, until it has had its outcome. */
-static void run_one(struct schedule_rig *rig, unsigned notify, enum outcome outcome)
+/* Until it has had its outcome. */
+static void run_message(struct schedule_rig *rig, struct queue_message *m, enum outcome outcome)
 {
-    struct queue_message *m = schedule_rig_message(rig, schedule_rig_peer_hop(rig), 1);
-
-    m->groups[0].recipients[0].notify = notify;
     if (outcome == EXPIRED)
         m->arrival -= rig->conf->expire_after + 1;
     uint64_t id = schedule_rig_add(rig, m, true);
@@ -104,6 +101,15 @@ static void remove_all(struct schedule_rig *rig)
         schedule_rig_operate(rig, SCHEDULE_REMOVE, newest->id);
         queue_message_unref(newest);
     }
+}
+
+/* One message with one recipient. */
+static void run_one(struct schedule_rig *rig, unsigned notify, enum outcome outcome)
+{
+    struct queue_message *m = schedule_rig_message(rig, schedule_rig_peer_hop(rig), 1);
+
+    m->groups[0].recipients[0].notify = notify;
+    run_message(rig, m, outcome);
 }
 
 static void test_notify(void **state)
@@ -186,12 +192,98 @@ static void test_null_sender(void **state)
     }
 }
 
+struct found {
+    struct queue_message *own, *copy;
+    unsigned count;
+};
+
+static bool sort_notice(void *context, struct queue_message *message)
+{
+    struct found *found = context;
+    struct span to = message->groups[0].recipients[0].address;
+
+    if ((message->flags & QUEUE_DSN) == 0)
+        return true;
+    found->count++;
+    if (span_equal(to, SPAN("a@sender.test")))
+        found->own = queue_message_ref(message);
+    else if (span_equal(to, SPAN("boss@sender.test")))
+        found->copy = queue_message_ref(message);
+    return true;
+}
+
+#define COPIES "dsn_postmaster_copy = \"boss@sender.test\"\n"
+
+/* What a sender is told of a failure the postmaster is told too: in the same transaction, with the
+ * header alone. */
+static void test_copies(void **state)
+{
+    struct schedule_rig rig;
+    struct found found = {0};
+    struct buf text;
+
+    (void)state;
+    schedule_rig_open(&rig, COPIES);
+    prepare_peer(&rig, REFUSED);
+    run_one(&rig, 0, REFUSED);
+    assert_false(err_is(queue_scan(rig.queue, 0, sort_notice, &found)));
+    assert_int_equal(found.count, 2);
+    assert_non_null(found.own);
+    assert_non_null(found.copy);
+    assert_int_equal(found.copy->reverse_path.len, 0);
+    buf_init(&text, 0);
+    assert_false(err_is(queue_read_body(rig.queue, found.copy->id, 0, UINT32_MAX, &text)));
+    buf_add(&text, span_of("", 1));
+    assert_non_null(strstr(buf_span(&text).ptr, "\r\nTo: <boss@sender.test>\r\n"));
+    assert_non_null(strstr(buf_span(&text).ptr, "what <a@sender.test> is"));
+    assert_non_null(strstr(buf_span(&text).ptr, "\r\nContent-Type: text/rfc822-headers\r\n"));
+    assert_null(strstr(buf_span(&text).ptr, "\r\nbody\r\n"));
+    buf_fini(&text);
+    queue_message_unref(found.own);
+    queue_message_unref(found.copy);
+    schedule_rig_close(&rig);
+}
+
+/* Not of what else is told, of what nobody is told of, and not to somebody who is told anyway. */
+static void test_no_copies(void **state)
+{
+    static const struct {
+        const char *sender;
+        unsigned notify;
+        enum outcome outcome;
+        unsigned notices;
+    } cases[] = {
+        {"a@sender.test", 0, WARNED, 1},
+        {"a@sender.test", ESMTP_NOTIFY_SUCCESS, TAKEN, 1},
+        {"a@sender.test", ESMTP_NOTIFY_NEVER, REFUSED, 0},
+        {"BOSS@sender.test", 0, REFUSED, 1},
+        {"", 0, REFUSED, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct schedule_rig rig;
+        struct found found = {0};
+        schedule_rig_open(&rig, COPIES);
+        prepare_peer(&rig, cases[i].outcome);
+        struct queue_message *m = schedule_rig_message(&rig, schedule_rig_peer_hop(&rig), 1);
+        m->reverse_path = span_cstr(cases[i].sender);
+        m->groups[0].recipients[0].notify = cases[i].notify;
+        run_message(&rig, m, cases[i].outcome);
+        assert_false(err_is(queue_scan(rig.queue, 0, sort_notice, &found)));
+        assert_int_equal(found.count, cases[i].notices);
+        queue_message_unref(found.own);
+        queue_message_unref(found.copy);
+        schedule_rig_close(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_notify),
-        cmocka_unit_test(test_mixed),
-        cmocka_unit_test(test_null_sender),
+        cmocka_unit_test(test_notify),      cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_null_sender), cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_no_copies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
