@@ -237,6 +237,38 @@ struct conf_tenant {
     unsigned weight;
 };
 
+/* A key of a plugin's own, as written; what it means the plugin's schema says. */
+struct conf_option {
+    char *name;
+    char **values;
+    unsigned *lines; /* of each value */
+    unsigned count;
+};
+
+enum conf_plugin_fail {
+    CONF_PLUGIN_FAIL_DEFAULT, /* as the plugin declares it */
+    CONF_PLUGIN_FAIL_OPEN,
+    CONF_PLUGIN_FAIL_DEFER,
+};
+
+/* plugin "NAME" { }: asked in the order of the file. */
+struct conf_plugin {
+    char *name;
+    char *file;   /* NULL = NAME.so in plugin_path */
+    bool process; /* in a process of its own */
+    char *user;   /* of that process; NULL = as the daemon */
+    bool shadow;  /* asked, but without effect */
+    enum conf_plugin_fail fail;
+    uint64_t timeout;    /* milliseconds, of a pending answer */
+    uint64_t budget;     /* milliseconds, of one call on a thread that serves mail */
+    unsigned strikes;    /* answers over either in a row, until it is bypassed */
+    uint64_t rest;       /* milliseconds for which it is bypassed then */
+    uint64_t store_max;  /* bytes */
+    uint64_t memory_max; /* bytes, of its own process */
+    struct conf_option *options;
+    unsigned option_count;
+};
+
 struct conf {
     atomic_uint references;
     char *file; /* where it was read from */
@@ -344,6 +376,11 @@ struct conf {
     struct conf_tenant *tenants;
     unsigned tenant_count;
 
+    char *plugin_path;       /* folder of plugins */
+    char *plugin_store_path; /* folder of their stores */
+    struct conf_plugin *plugins;
+    unsigned plugin_count;
+
     struct conf_address *dns_servers; /* none = those of resolv.conf */
     unsigned dns_server_count;
     uint64_t dns_timeout;
@@ -402,6 +439,8 @@ void conf_restart_needed(const struct conf *now, const struct conf *next, struct
 /* Every key with its effective value, as a relay.conf that would be read back the same, but for
  * passwords: they are shown as "***". */
 void conf_print(const struct conf *conf, struct buf *out);
+/* The section of a plugin, likewise. */
+void conf_print_plugin(const struct conf *conf, unsigned index, struct buf *out);
 /* The KEYS section of relay.conf(5), in roff. */
 void conf_print_manual(struct buf *out);
 /* relay.conf.sample's key reference: every key commented out with its default and help. */

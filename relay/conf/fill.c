@@ -24,7 +24,7 @@ struct filling {
     const struct conf_key *choice;
 };
 
-enum { OPTIONS_MAX = CONF_KEYS_MAX + CONF_SECTIONS + 2 };
+enum { OPTIONS_MAX = CONF_KEYS_MAX + CONF_SECTIONS + CONF_EXTRA_MAX + 2 };
 
 static int take_value(cfg_t *cfg, cfg_opt_t *option, const char *value, void *result)
 {
@@ -59,26 +59,32 @@ static void take_error(cfg_t *cfg, const char *format, va_list args)
     free(text);
 }
 
+static cfg_opt_t value_option(const char *name)
+{
+    return (cfg_opt_t)CFG_PTR_LIST_CB(name, NULL, CFGF_NODEFAULT, take_value, free);
+}
+
 static unsigned add_options(cfg_opt_t *options, const struct conf_section *section,
-                            struct conf_source *source)
+                            struct conf_loading *loading)
 {
     unsigned count = 0;
 
-    options[count++] = context_option(source);
+    options[count++] = context_option(&loading->source);
     for (unsigned i = 0; i < section->key_count; i++)
-        options[count++] = (cfg_opt_t)CFG_PTR_LIST_CB(section->keys[i].name, NULL, CFGF_NODEFAULT,
-                                                      take_value, free);
+        options[count++] = value_option(section->keys[i].name);
+    for (unsigned i = 0; section->is_open && i < loading->places.extra_count; i++)
+        options[count++] = value_option(loading->places.extra[i]);
     return count;
 }
 
-static cfg_t *make_parser(struct conf_source *source)
+static cfg_t *make_parser(struct conf_loading *loading)
 {
     cfg_opt_t globals[OPTIONS_MAX];
     cfg_opt_t inner[CONF_SECTIONS][OPTIONS_MAX];
-    unsigned count = add_options(globals, &conf_globals, source);
+    unsigned count = add_options(globals, &conf_globals, loading);
 
     for (unsigned i = 0; i < CONF_SECTIONS; i++) {
-        unsigned end = add_options(inner[i], &conf_sections[i], source);
+        unsigned end = add_options(inner[i], &conf_sections[i], loading);
         inner[i][end] = (cfg_opt_t)CFG_END();
         globals[count++] = (cfg_opt_t)CFG_SEC(conf_sections[i].name, inner[i],
                                               CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
@@ -165,10 +171,40 @@ static void require_choice(const struct filling *f)
     buf_fini(&names);
 }
 
+static void fill_option(cfg_opt_t *given, const char *name, struct conf_option *out)
+{
+    out->name = mem_strdup(name);
+    out->count = cfg_opt_size(given);
+    out->values = mem_zalloc((out->count + 1) * sizeof *out->values);
+    out->lines = mem_zalloc((out->count + 1) * sizeof *out->lines);
+    for (unsigned i = 0; i < out->count; i++) {
+        const struct raw *raw = cfg_opt_getnptr(given, i);
+        out->values[i] = mem_strdup(raw->text);
+        out->lines[i] = raw->line;
+    }
+}
+
+/* The keys that only the section's owner knows. */
+static void fill_options(struct filling *f)
+{
+    const struct conf_places *places = &f->loading->places;
+    struct conf_option **options = conf_item_options(f->section, f->item);
+    unsigned *count = conf_item_option_count(f->section, f->item);
+
+    *options = mem_zalloc((places->extra_count + 1) * sizeof **options);
+    for (unsigned i = 0; i < places->extra_count; i++) {
+        cfg_opt_t *given = cfg_getopt(f->cfg, places->extra[i]);
+        if (given->flags & CFGF_MODIFIED)
+            fill_option(given, places->extra[i], &(*options)[(*count)++]);
+    }
+}
+
 static void fill_item(struct filling *f)
 {
     for (unsigned i = 0; i < f->section->key_count; i++)
         fill_key(f, &f->section->keys[i]);
+    if (f->section->is_open)
+        fill_options(f);
     require_choice(f);
 }
 
@@ -206,7 +242,7 @@ static bool sections_agree(const struct conf_places *places, cfg_t *cfg)
 bool conf_fill(struct conf_loading *loading)
 {
     struct conf_source *source = &loading->source;
-    cfg_t *cfg = make_parser(source);
+    cfg_t *cfg = make_parser(loading);
     unsigned problems = source->problem_count;
 
     buf_add(&source->text, span_of("", 1));

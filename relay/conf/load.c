@@ -6,10 +6,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static void free_options(struct conf_option *options, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned k = 0; k < options[i].count; k++)
+            free(options[i].values[k]);
+        free(options[i].name);
+        free(options[i].values);
+        free(options[i].lines);
+    }
+    free(options);
+}
+
 static void free_item(const struct conf_section *section, void *item)
 {
     for (unsigned i = 0; i < section->key_count; i++)
         conf_value_free(&section->keys[i], item);
+    if (section->is_open)
+        free_options(*conf_item_options(section, item), *conf_item_option_count(section, item));
 }
 
 static void free_conf(struct conf *conf)

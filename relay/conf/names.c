@@ -19,6 +19,7 @@ struct names {
     unsigned section_line;
     unsigned seen[CONF_KEYS_MAX]; /* the line of each key of that table */
     unsigned seen_globals[CONF_KEYS_MAX];
+    unsigned seen_extra[CONF_EXTRA_MAX]; /* likewise of places->extra, in the present section */
 };
 
 static void advance(struct names *n)
@@ -162,6 +163,54 @@ static void check_known(struct names *n, const struct conf_key *key, const struc
         *first = name->line;
 }
 
+static bool is_option_name(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (!(c >= 'a' && c <= 'z') && !(i > 0 && ascii_is_digit(c)) && c != '_')
+            return false;
+    }
+    return name.len > 0 && name.len <= NAME_MAX_LENGTH;
+}
+
+static char *dup_span(struct span text)
+{
+    char *copy = mem_alloc(text.len + 1);
+
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    return copy;
+}
+
+/* Where `name` is among the extra ones, which it joins; CONF_EXTRA_MAX = there is no room. */
+static unsigned place_of_extra(struct conf_places *places, struct span name)
+{
+    for (unsigned i = 0; i < places->extra_count; i++) {
+        if (span_equal(span_cstr(places->extra[i]), name))
+            return i;
+    }
+    if (places->extra_count < CONF_EXTRA_MAX)
+        places->extra[places->extra_count++] = dup_span(name);
+    return places->extra_count == CONF_EXTRA_MAX ? CONF_EXTRA_MAX : places->extra_count - 1;
+}
+
+/* In an open section; false where it cannot be kept, which has been told. */
+static bool check_extra(struct names *n, const struct conf_token *name)
+{
+    unsigned place = CONF_EXTRA_MAX;
+
+    if (is_option_name(name->text))
+        place = place_of_extra(n->places, name->text);
+    if (place == CONF_EXTRA_MAX) {
+        report_unknown(n, name);
+        return false;
+    }
+    if (n->seen_extra[place] != 0)
+        report_second(n, name->line, n->seen_extra[place], n->places->extra[place], SPAN_NONE);
+    n->seen_extra[place] = name->line;
+    return true;
+}
+
 /* `name` is followed by = or +=. */
 static void check_assignment(struct names *n, const struct conf_token *name)
 {
@@ -172,7 +221,9 @@ static void check_assignment(struct names *n, const struct conf_token *name)
         conf_source_problem(n->source, n->at.token.line,
                             "+= is not allowed; write the whole list with =");
     advance(n);
-    if (key == NULL) {
+    if (key == NULL && n->section->is_open) {
+        known = check_extra(n, name);
+    } else if (key == NULL) {
         report_unknown(n, name);
     } else {
         check_known(n, key, name);
@@ -225,6 +276,7 @@ static void enter_section(struct names *n, const struct conf_section *section,
     add_place(n->places, type, (struct conf_place){name->line, inner});
     memcpy(n->seen_globals, n->seen, sizeof n->seen);
     memset(n->seen, 0, sizeof n->seen);
+    memset(n->seen_extra, 0, sizeof n->seen_extra);
     n->section = section;
     n->section_line = name->line;
     advance(n);
@@ -308,4 +360,6 @@ void conf_places_fini(struct conf_places *places)
 {
     for (unsigned i = 0; i < CONF_SECTIONS; i++)
         free(places->items[i]);
+    for (unsigned i = 0; i < places->extra_count; i++)
+        free(places->extra[i]);
 }

@@ -9,6 +9,8 @@
 #include "conf/schema.h"
 #include "conf/source.h"
 
+enum { CONF_EXTRA_MAX = 256 };
+
 struct conf_place {
     unsigned line;
     struct span title; /* without its quotes, escapes as written; as long as the source's text */
@@ -18,6 +20,9 @@ struct conf_place {
 struct conf_places {
     struct conf_place *items[CONF_SECTIONS];
     unsigned count[CONF_SECTIONS];
+    /* Names in open sections that the table does not have, each once. */
+    char *extra[CONF_EXTRA_MAX];
+    unsigned extra_count;
 };
 
 void conf_names_check(struct conf_source *source, struct conf_places *places_out);

@@ -32,9 +32,32 @@ static void print_item(const struct conf_section *section, const void *item, con
     }
 }
 
+static void print_options(const struct conf_section *section, void *item, struct buf *out)
+{
+    const struct conf_option *options = *conf_item_options(section, item);
+
+    for (unsigned i = 0; i < *conf_item_option_count(section, item); i++) {
+        buf_addf(out, "    %s = {", options[i].name);
+        for (unsigned k = 0; k < options[i].count; k++) {
+            buf_addf(out, "%s", k > 0 ? ", " : "");
+            conf_print_quoted(options[i].values[k], out);
+        }
+        buf_addf(out, "}\n");
+    }
+}
+
 static const char *title_of(const struct conf_section *section, const void *item)
 {
     return *(char *const *)(const void *)((const char *)item + section->title_offset);
+}
+
+static void print_section(const struct conf_section *section, void *item, struct buf *out)
+{
+    buf_addf(out, "\n%s \"%s\" {\n", section->name, title_of(section, item));
+    print_item(section, item, "    ", out);
+    if (section->is_open)
+        print_options(section, item, out);
+    buf_addf(out, "}\n");
 }
 
 void conf_print(const struct conf *conf, struct buf *out)
@@ -42,13 +65,16 @@ void conf_print(const struct conf *conf, struct buf *out)
     print_item(&conf_globals, conf, "", out);
     for (unsigned type = 0; type < CONF_SECTIONS; type++) {
         const struct conf_section *section = &conf_sections[type];
-        for (unsigned i = 0; i < conf_section_count(conf, section); i++) {
-            const void *item = conf_section_item(conf, section, i);
-            buf_addf(out, "\n%s \"%s\" {\n", section->name, title_of(section, item));
-            print_item(section, item, "    ", out);
-            buf_addf(out, "}\n");
-        }
+        for (unsigned i = 0; i < conf_section_count(conf, section); i++)
+            print_section(section, conf_section_item(conf, section, i), out);
     }
+}
+
+void conf_print_plugin(const struct conf *conf, unsigned index, struct buf *out)
+{
+    const struct conf_section *section = &conf_sections[CONF_PLUGIN];
+
+    print_section(section, conf_section_item(conf, section, index), out);
 }
 
 /* The default, or an example where there is none. */
@@ -61,6 +87,7 @@ static void print_suggestion(const struct conf_key *key, struct buf *out)
         struct conf_credentials credentials;
         struct conf_origin origin;
         struct conf_route route;
+        struct conf_plugin plugin;
     } item;
 
     if (key->example != NULL && conf_key_is_list(key)) {

@@ -264,6 +264,13 @@ static const struct conf_key global_keys[] = {
      .help = "How long a session that has done nothing yet must have waited to be ended where a "
              "new one finds no place."},
 
+    {FIELD(conf, plugin_path), .type = CONF_PATH, .standard = "", .example = "/usr/lib/smarthop",
+     .max = PATH_LENGTH_MAX, .reloadable = true,
+     .help = "The folder of plugins that are named without a file. Empty: lib/smarthop beside the "
+             "folder of the program."},
+    {FIELD(conf, plugin_store_path), .type = CONF_PATH, .standard = "var/plugins", .min = 1,
+     .max = PATH_LENGTH_MAX,
+     .help = "The folder of what plugins keep over restarts; made only where one of them does."},
     {FIELD(conf, guard_path), .type = CONF_PATH, .standard = "var/guard", .min = 1,
      .max = PATH_LENGTH_MAX,
      .help = "The folder in which the rates and the greylisting below are kept over restarts; made "

@@ -61,6 +61,9 @@ struct conf_section {
     size_t title_offset; /* of char * in the item */
     size_t items_offset; /* in struct conf */
     size_t count_offset;
+    size_t options_offset;      /* where `is_open`: of a struct conf_option *, ... */
+    size_t option_count_offset; /* ... and of their number, in the item */
+    bool is_open;               /* other keys than those of the table are kept as options */
 };
 
 enum { CONF_KEYS_MAX = 192 }; /* of one table */
@@ -76,6 +79,7 @@ enum {
     CONF_ROUTE,
     CONF_DESTINATION,
     CONF_TENANT,
+    CONF_PLUGIN,
     CONF_SECTIONS
 };
 extern const struct conf_section conf_sections[CONF_SECTIONS];
@@ -103,5 +107,16 @@ const struct conf_section *conf_section_find(struct span name);
 
 unsigned conf_section_count(const struct conf *conf, const struct conf_section *section);
 void *conf_section_item(const struct conf *conf, const struct conf_section *section, unsigned i);
+
+/* For a section that is open; the other returns the number of them. */
+static inline struct conf_option **conf_item_options(const struct conf_section *section, void *item)
+{
+    return (struct conf_option **)(void *)((char *)item + section->options_offset);
+}
+
+static inline unsigned *conf_item_option_count(const struct conf_section *section, void *item)
+{
+    return (unsigned *)(void *)((char *)item + section->option_count_offset);
+}
 
 #endif

@@ -251,6 +251,42 @@ static const struct conf_key origin_keys[] = {
              "that are new to their receivers. 0: as many as there are."},
 };
 
+static const char *const plugin_fail[] = {"default", "open", "defer", NULL};
+
+static const struct conf_key plugin_keys[] = {
+    {FIELD(conf_plugin, file), .type = CONF_PATH, .standard = "", .example = "table.so",
+     .max = PATH_LENGTH_MAX, .reloadable = true,
+     .help = "The plugin. Not given: NAME.so in plugin_path."},
+    {FIELD(conf_plugin, process), .type = CONF_BOOL, .standard = "no", .reloadable = true,
+     .help =
+         "Run it in a process of its own, without rights: what it does there harms only what it "
+         "was asked at that moment."},
+    {FIELD(conf_plugin, user), .type = CONF_STRING, .standard = "", .example = "nobody", .max = 64,
+     .reloadable = true, .help = "The user of that process. Empty: the daemon's own."},
+    {FIELD(conf_plugin, memory_max), .type = CONF_SIZE, .standard = "512MiB", .min = 16 * MIB,
+     .max = TIB, .reloadable = true, .help = "The most memory that process may have."},
+    {FIELD(conf_plugin, shadow), .type = CONF_BOOL, .standard = "no", .reloadable = true,
+     .help = "Ask it, but do without it: the log tells where it would have decided differently."},
+    {FIELD(conf_plugin, fail), .type = CONF_ENUM, .standard = "default", .words = plugin_fail,
+     .reloadable = true,
+     .help = "When it cannot answer. open: as if it had no opinion; defer: the client or the "
+             "message has to try again later; default: as the plugin itself declares."},
+    {FIELD(conf_plugin, timeout), .type = CONF_DURATION, .standard = "10s", .min = 10 * MS,
+     .max = 10 * MINUTES, .reloadable = true,
+     .help = "How long an answer that it has promised is waited for."},
+    {FIELD(conf_plugin, budget), .type = CONF_DURATION, .standard = "100ms", .min = 1 * MS,
+     .max = 10 * SECONDS, .reloadable = true,
+     .help = "How long it may keep a thread that serves mail from doing so."},
+    {FIELD(conf_plugin, strikes), .type = CONF_NUMBER, .unit = "answers", .standard = "10",
+     .min = 1, .max = 1000, .reloadable = true,
+     .help = "After so many answers in a row that broke timeout or budget it is not asked for "
+             "`rest`; its fail mode holds meanwhile. Then it is asked once."},
+    {FIELD(conf_plugin, rest), .type = CONF_DURATION, .standard = "10s", .min = 10 * MS,
+     .max = 1 * DAYS, .reloadable = true, .help = "See strikes."},
+    {FIELD(conf_plugin, store_max), .type = CONF_SIZE, .standard = "16MiB", .min = 1 * MIB,
+     .max = TIB, .help = "The most that it may keep in its store."},
+};
+
 static const struct conf_key tenant_keys[] = {
     {FIELD(conf_tenant, weight), .type = CONF_NUMBER, .standard = "1", .min = 1, .max = 1000,
      .reloadable = true,
@@ -334,6 +370,20 @@ const struct conf_section conf_sections[CONF_SECTIONS] = {
                      .title_offset = offsetof(struct conf_tenant, name),
                      .items_offset = offsetof(struct conf, tenants),
                      .count_offset = offsetof(struct conf, tenant_count)},
+    [CONF_PLUGIN] = {.name = "plugin",
+                     .title = "name",
+                     .help = "A plugin that is asked where mail goes, and what becomes of it; see "
+                             "docs/PLUGINS.md. They are asked in the order of the file. Other keys "
+                             "than these are the plugin's own.",
+                     .keys = plugin_keys,
+                     .key_count = COUNT(plugin_keys),
+                     .item_size = sizeof(struct conf_plugin),
+                     .title_offset = offsetof(struct conf_plugin, name),
+                     .items_offset = offsetof(struct conf, plugins),
+                     .count_offset = offsetof(struct conf, plugin_count),
+                     .options_offset = offsetof(struct conf_plugin, options),
+                     .option_count_offset = offsetof(struct conf_plugin, option_count),
+                     .is_open = true},
 };
 
 const struct conf_key *conf_key_find(const struct conf_section *section, struct span name)

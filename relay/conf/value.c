@@ -441,7 +441,7 @@ void conf_value_free(const struct conf_key *key, void *item)
     }
 }
 
-static void print_quoted(const char *text, struct buf *out)
+void conf_print_quoted(const char *text, struct buf *out)
 {
     buf_addf(out, "\"");
     for (; text != NULL && *text != '\0'; text++)
@@ -510,7 +510,7 @@ void conf_value_print(const struct conf_key *key, const void *item, struct buf *
     case CONF_STRING:
     case CONF_DOMAIN:
     case CONF_PATH:
-        print_quoted(
+        conf_print_quoted(
             key->is_secret && *text_field(key, item) != NULL ? "***" : *text_field(key, item), out);
         break;
     case CONF_NETWORKS:

@@ -13,6 +13,8 @@ bool conf_value_add(const struct conf_key *key, void *item, struct span text, co
 void conf_value_set_default(const struct conf_key *key, void *item, const char *folder);
 void conf_value_free(const struct conf_key *key, void *item);
 
+/* A text in quotes. */
+void conf_print_quoted(const char *text, struct buf *out);
 /* As it is written in a file, with quotes and braces where the type has them. */
 void conf_value_print(const struct conf_key *key, const void *item, struct buf *out);
 /* "a duration from 10ms to 1d" */

@@ -381,7 +381,8 @@ static void test_round_trip(void **state)
                   "tls_certificate = c tls_key = k workers = 7 retry_first = 1500ms\n"
                   "extensions_off = {DSN, chunking}\n"
                   "listener tls { tls = implicit address = {\"[::]:465\", \"0.0.0.0:465\"} }\n"
-                  "certificate \"*.example\" { certificate = /c key = /k }\n");
+                  "certificate \"*.example\" { certificate = /c key = /k }\n"
+                  "plugin a { maps = {x, \"y z\"} shadow = yes }\n");
     struct conf *second = NULL;
     struct buf printed;
     struct buf again;
@@ -465,6 +466,33 @@ static void test_groups(void **state)
     assert_non_null(strstr(text, "addresses = {\"192.0.2.1*3\", \"2001:db8::1\"}\n"));
     assert_non_null(strstr(text, "balance = weighted\n"));
     buf_fini(&printed);
+    conf_unref(conf);
+}
+
+static void test_plugins(void **state)
+{
+    (void)state;
+    struct conf *conf = load_good(NAMED "plugin b {\n maps = {x, \"y \\\"z\"}\n strikes = 3\n}\n"
+                                        "plugin a {\n other = 1\n maps = q\n process = yes }\n");
+    struct buf text;
+
+    assert_int_equal(conf->plugin_count, 2);
+    const struct conf_plugin *first = &conf->plugins[0], *second = &conf->plugins[1];
+    assert_string_equal(first->name, "b"); /* as in the file */
+    assert_int_equal(first->strikes, 3);
+    assert_int_equal(first->option_count, 1);
+    assert_string_equal(first->options[0].name, "maps");
+    assert_int_equal(first->options[0].count, 2);
+    assert_string_equal(first->options[0].values[1], "y \"z");
+    assert_int_equal(first->options[0].lines[1], 4);
+    assert_true(second->process);
+    assert_int_equal(second->option_count, 2);
+
+    buf_init(&text, 0);
+    conf_print_plugin(conf, 0, &text);
+    buf_add(&text, span_of("", 1));
+    assert_non_null(strstr(buf_span(&text).ptr, "maps = {\"x\", \"y \\\"z\"}\n"));
+    buf_fini(&text);
     conf_unref(conf);
 }
 
@@ -569,25 +597,16 @@ static void test_reference_loads(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_defaults),
-        IN_FOLDER(test_own_hostname),
-        IN_FOLDER(test_notations),
-        IN_FOLDER(test_include),
-        IN_FOLDER(test_route_find),
-        IN_FOLDER(test_route_fields),
-        IN_FOLDER(test_networks),
-        IN_FOLDER(test_domains),
-        IN_FOLDER(test_inherited_lists),
-        IN_FOLDER(test_round_trip),
-        IN_FOLDER(test_restart_needed),
-        IN_FOLDER(test_manual),
-        IN_FOLDER(test_sample),
-        IN_FOLDER(test_reference_loads),
-        IN_FOLDER(test_block_lists),
-        IN_FOLDER(test_words),
-        IN_FOLDER(test_credentials),
-        IN_FOLDER(test_groups),
-        IN_FOLDER(test_client_certificates),
+        IN_FOLDER(test_defaults),        IN_FOLDER(test_own_hostname),
+        IN_FOLDER(test_notations),       IN_FOLDER(test_include),
+        IN_FOLDER(test_route_find),      IN_FOLDER(test_route_fields),
+        IN_FOLDER(test_networks),        IN_FOLDER(test_domains),
+        IN_FOLDER(test_inherited_lists), IN_FOLDER(test_round_trip),
+        IN_FOLDER(test_restart_needed),  IN_FOLDER(test_manual),
+        IN_FOLDER(test_sample),          IN_FOLDER(test_reference_loads),
+        IN_FOLDER(test_block_lists),     IN_FOLDER(test_words),
+        IN_FOLDER(test_credentials),     IN_FOLDER(test_groups),
+        IN_FOLDER(test_plugins),         IN_FOLDER(test_client_certificates),
     };
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

@@ -36,7 +36,7 @@ static const struct bad_case name_cases[] = {
      "hosts = a.example\nlistener b { address = \"[::1]:1\"\nworkers = 2 }\n",
      "relay.conf:1: hosts belongs in a route section\n"
      "relay.conf:3: workers does not belong in a listener section\n"},
-    {"two values", NAMED "log_target = my file\n", "relay.conf:3: unknown key file\n"},
+    {"two values", NAMED "log_target = my words\n", "relay.conf:3: unknown key words\n"},
     {"repeated key", "workers = 1\n" NAMED "workers = 1\n",
      "relay.conf:4: workers is given twice; first in relay.conf:1\n"},
     {"repeated key in a section", "listener a { tls = none\naddress = \"[::1]:1\"\ntls = none }\n",
@@ -46,6 +46,12 @@ static const struct bad_case name_cases[] = {
      "relay.conf:6: workers: \"x\" is not a number; expected a number from 0 to 256 (threads)\n"},
     {"repeated section, spelled otherwise", NAMED "listener \"\\x73mtp\" {\n}\n",
      "relay.conf:3: syntax error: found duplicate title 'smtp'\n"},
+    {"repeated option of a plugin", NAMED "plugin a {\n maps = b\n maps = {c}\n}\n",
+     "relay.conf:5: maps is given twice; first in relay.conf:4\n"},
+    {"no name for an option", NAMED "plugin a {\n Maps = b\n}\n",
+     "relay.conf:4: unknown key Maps in plugin\n"},
+    {"key of a plugin's own", NAMED "plugin a {\n budget = no\n maps = b\n}\n",
+     "relay.conf:4: budget: \"no\" is not a number; expected a duration from 1ms to 10s\n"},
     {"appending", NAMED "relay_networks += {\"::1\"}\n",
      "relay.conf:3: += is not allowed; write the whole list with =\n"},
 };

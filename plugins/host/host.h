@@ -1,0 +1,129 @@
+/*
+ * host: the plugins of a configuration, and how they are asked. Loads them, gives them their
+ * options and services, asks them one after the other, waits for what they promised, and goes on
+ * without those that break.
+ *
+ * A chain is an immutable, counted snapshot, as the configuration is; a plugin that both an old and
+ * a new chain have is shared by them. An asking keeps the chain that it began with. Each worker has
+ * a plugin_worker on its loop: what is pending, and what plugins asked to be done there.
+ */
+#ifndef SMARTHOP_PLUGINS_HOST_H
+#define SMARTHOP_PLUGINS_HOST_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/call.h"
+#include "base/loop.h"
+#include "conf/conf.h"
+#include "plugins/smarthop_plugin.h"
+
+struct plugin_home;   /* of the process: the workers, and what the plugins share */
+struct plugin_chain;  /* the plugins of one configuration, in order */
+struct plugin_worker; /* of one loop */
+
+/* ---- the process -------------------------------------------------------------------------- */
+
+/* Main thread, before the workers. Plugins that are not used any more are stopped on `main`. */
+struct plugin_home *plugin_home_create(struct loop *main, unsigned workers);
+/* After all loops have ended, while they are still there: stops all plugins. NULL is let be. */
+void plugin_home_stop(struct plugin_home *home);
+/* After the workers are freed. */
+void plugin_home_free(struct plugin_home *home);
+
+/*
+ * Main thread; blocks. The chain that `conf` asks for. A plugin whose file and section are as they
+ * were in `old` (NULL = none) goes on as it is, and is told to look at its files again; others are
+ * loaded, started and tested beside it. On failure *out is NULL, nothing has changed, and
+ * `messages` has a line for each problem.
+ */
+struct err plugin_chain_load(struct plugin_home *home, const struct conf *conf,
+                             struct plugin_chain *old, struct buf *messages,
+                             struct plugin_chain **out);
+/* Any thread; NULL is let be. With the last reference its plugins are stopped and unloaded. */
+struct plugin_chain *plugin_chain_ref(struct plugin_chain *chain);
+void plugin_chain_unref(struct plugin_chain *chain);
+
+/* ---- a worker ----------------------------------------------------------------------------- */
+
+/* Before its loop runs. */
+struct plugin_worker *plugin_worker_create(struct plugin_home *home, unsigned index,
+                                           struct loop *loop);
+/* On the loop, or before it runs. */
+void plugin_worker_configure(struct plugin_worker *worker, struct plugin_chain *chain);
+/* After the loop has ended. */
+void plugin_worker_free(struct plugin_worker *worker);
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+/* Whether any plugin is to be asked; costs nothing where none is. NULL = no plugins. */
+bool plugin_worker_wants(const struct plugin_worker *worker, enum smarthop_hook hook);
+
+/*
+ * One asking: embedded in its owner, which fills the upper part and sets call.done. All that
+ * `event` points to stays in place until the completion.
+ */
+struct plugin_run {
+    struct call call;
+    enum smarthop_hook hook;
+    struct smarthop_event event; /* session, message, recipient, attempt, targets */
+    struct arena *arena;         /* where the answer lies */
+    bool is_early;               /* ROUTE: the message is not there yet */
+
+    /* The answer. */
+    struct smarthop_verdict
+        verdict;       /* SMARTHOP_PASS = relay.conf decides; its spans lie in arena */
+    const char *by;    /* the plugin that decided; NULL = none. Lies in arena. */
+    bool is_postponed; /* is_early: a plugin has to see the message first */
+    bool is_cancelled;
+
+    /* The host's own. */
+    struct plugin_worker *worker;
+    struct plugin_chain *chain;
+    unsigned at; /* the plugin that is being asked */
+    unsigned slot;
+    struct span detail; /* what a shadow's answer is compared with; else empty */
+    bool is_pending;
+    uint64_t began; /* ns */
+    struct timer deadline;
+};
+
+/* On the worker's loop; completes there. */
+void plugin_ask(struct plugin_worker *worker, struct plugin_run *run);
+/* Nobody wants the answer any more. The completion still comes, soon, with is_cancelled. */
+void plugin_cancel(struct plugin_run *run);
+
+/* ---- looking at them ---------------------------------------------------------------------- */
+
+enum { PLUGIN_LATENCIES = 24 }; /* answers in less than 1, 2, 4, .. microseconds; the last: more */
+
+/* What a plugin has done since it was loaded. */
+struct plugin_view {
+    const char *name; /* these as long as the chain */
+    const char *version;
+    const char *summary;
+    const char *file;
+    bool is_shadow;
+    bool is_process;
+    bool is_bypassed;
+    enum smarthop_fail_mode fail_mode;
+    uint32_t hooks; /* bits 1 << enum smarthop_hook */
+    uint64_t asked;
+    uint64_t actions[SMARTHOP_ACTIONS];
+    uint64_t pending; /* promised; of them timed_out were not kept */
+    uint64_t timed_out;
+    uint64_t late;    /* completed when nobody waited any more */
+    uint64_t twice;   /* completed again */
+    uint64_t broken;  /* could not find out */
+    uint64_t invalid; /* answered what makes no sense */
+    uint64_t slow;    /* over its budget */
+    uint64_t bypassed;
+    uint64_t latencies[PLUGIN_LATENCIES];
+};
+
+/* Any thread. */
+unsigned plugin_chain_count(const struct plugin_chain *chain);
+void plugin_chain_view(const struct plugin_chain *chain, unsigned index, struct plugin_view *out);
+const char *plugin_action_name(enum smarthop_action action);
+const char *plugin_hook_name(enum smarthop_hook hook);
+
+#endif

@@ -1,0 +1,435 @@
+/* Loading plugins, and the chains that they make. */
+#include "plugins/host/private.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { FILE_MOST = 256 << 20, COPY_PIECE = 65536, PATH_ROOM = 4096 };
+
+/* ---- one plugin --------------------------------------------------------------------------- */
+
+struct smarthop_self *self_ref(struct smarthop_self *self)
+{
+    atomic_fetch_add_explicit(&self->references, 1, memory_order_relaxed);
+    return self;
+}
+
+static void self_free(struct smarthop_self *self)
+{
+    if (self->state != NULL && self->plugin.stop != NULL)
+        self->plugin.stop(self->state);
+    options_free(self);
+    if (self->library != NULL)
+        dlclose(self->library);
+    pthread_mutex_destroy(&self->serial);
+    free(self->tallies);
+    free(self->name);
+    free(self->file);
+    free(self->section);
+    free(self->conf_file);
+    free(self);
+}
+
+void self_unref(struct smarthop_self *self)
+{
+    if (atomic_fetch_sub_explicit(&self->references, 1, memory_order_acq_rel) == 1)
+        self_free(self);
+}
+
+static char *standard_folder(void)
+{
+    char program[PATH_ROOM];
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
+    char *folder;
+
+    program[len > 0 ? len : 0] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(program, '/');
+        if (slash != NULL)
+            *slash = '\0';
+    }
+    if (asprintf(&folder, "%s/lib/smarthop", program) < 0)
+        abort();
+    return folder;
+}
+
+static char *file_of(const struct conf *conf, const struct conf_plugin *section)
+{
+    char *file;
+
+    if (section->file != NULL)
+        return mem_strdup(section->file);
+    char *folder = conf->plugin_path != NULL ? mem_strdup(conf->plugin_path) : standard_folder();
+    if (asprintf(&file, "%s/%s.so", folder, section->name) < 0)
+        abort();
+    free(folder);
+    return file;
+}
+
+static bool copy_all(int from, int to)
+{
+    char *piece = mem_alloc(COPY_PIECE);
+    size_t len = 1;
+    bool good = true;
+
+    while (good && len > 0) {
+        good = !err_is(file_read(from, piece, COPY_PIECE, &len));
+        for (size_t done = 0; good && done < len;) {
+            ssize_t written = write(to, piece + done, len - done);
+            good = written > 0;
+            done += good ? (size_t)written : 0;
+        }
+    }
+    free(piece);
+    return good;
+}
+
+/* The library is a copy: whoever overwrites the file does not pull the code from under our feet,
+ * and a new file is never taken for the old one. */
+static bool open_library(struct smarthop_self *self, struct buf *messages)
+{
+    struct stat st;
+    char path[64];
+    int fd;
+
+    if (err_is(file_open(self->file, FILE_MOST, &fd, &st, messages)))
+        return false;
+    int copy = memfd_create(self->name, MFD_CLOEXEC);
+    if (copy < 0 || !copy_all(fd, copy)) {
+        buf_addf(messages, "%s: %s\n", self->file, strerror(errno));
+    } else {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", copy);
+        self->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        if (self->library == NULL)
+            buf_addf(messages, "%s: %s\n", self->file, dlerror());
+    }
+    if (copy >= 0)
+        close(copy);
+    close(fd);
+    self->device = st.st_dev;
+    self->inode = st.st_ino;
+    self->changed = st.st_mtim;
+    return self->library != NULL;
+}
+
+/* The least that version 1.0 has. */
+static const char *what_is_wrong(const struct smarthop_plugin *plugin, char *room, size_t size)
+{
+    if (plugin->magic != SMARTHOP_MAGIC)
+        return "its smarthop_plugin is no descriptor of a plugin";
+    if (plugin->abi_major != SMARTHOP_ABI_MAJOR || plugin->abi_minor > SMARTHOP_ABI_MINOR) {
+        snprintf(room, size,
+                 "it was built for version %u.%u of the plugin interface, this server has %d.%d; "
+                 "build it again with this server's smarthop_plugin.h",
+                 plugin->abi_major, plugin->abi_minor, SMARTHOP_ABI_MAJOR, SMARTHOP_ABI_MINOR);
+        return room;
+    }
+    if (plugin->size < sizeof *plugin)
+        return "its descriptor is shorter than that of version 1.0";
+    if (plugin->name == NULL || plugin->version == NULL || plugin->summary == NULL)
+        return "its descriptor has no name, version or summary";
+    if (plugin->start == NULL)
+        return "its descriptor has no start";
+    if (plugin->option_count > 0 &&
+        (plugin->options == NULL || plugin->option_size < sizeof *plugin->options))
+        return "its descriptor has options without a place or size";
+    return NULL;
+}
+
+static bool read_descriptor(struct smarthop_self *self, struct buf *messages)
+{
+    const struct smarthop_plugin *plugin = dlsym(self->library, "smarthop_plugin");
+    char room[256];
+
+    const char *wrong = plugin == NULL ? "it does not export smarthop_plugin"
+                                       : what_is_wrong(plugin, room, sizeof room);
+    if (wrong != NULL) {
+        buf_addf(messages, "%s: plugin \"%s\" cannot be used: %s\n", self->file, self->name, wrong);
+        return false;
+    }
+    self->plugin = *plugin;
+    return true;
+}
+
+static void configure(struct smarthop_self *self, const struct conf_plugin *section)
+{
+    self->fail_mode =
+        self->plugin.fail_mode == SMARTHOP_FAIL_OPEN ? SMARTHOP_FAIL_OPEN : SMARTHOP_FAIL_DEFER;
+    if (section->fail != CONF_PLUGIN_FAIL_DEFAULT)
+        self->fail_mode =
+            section->fail == CONF_PLUGIN_FAIL_OPEN ? SMARTHOP_FAIL_OPEN : SMARTHOP_FAIL_DEFER;
+    self->is_shadow = section->shadow;
+    self->timeout_ms = section->timeout;
+    self->budget_ns = section->budget * 1000000;
+    self->strikes_max = section->strikes;
+    self->rest_ms = section->rest;
+}
+
+static bool start(struct smarthop_self *self, struct buf *messages)
+{
+    size_t before = buf_len(messages);
+
+    self->problems = messages;
+    int rc = self->plugin.start(&host_services, self, &self->state);
+    if (rc == 0 && self->plugin.self_test != NULL && self->plugin.self_test(self->state) != 0) {
+        buf_addf(messages, "%s: plugin \"%s\" does not pass its own test\n", self->file,
+                 self->name);
+        rc = -1;
+    }
+    self->problems = NULL;
+    if (rc != 0 && buf_len(messages) == before)
+        buf_addf(messages, "%s: plugin \"%s\" does not start, and does not say why\n", self->file,
+                 self->name);
+    return rc == 0;
+}
+
+static char *section_text(const struct conf *conf, unsigned index)
+{
+    struct buf text;
+
+    buf_init(&text, 0);
+    conf_print_plugin(conf, index, &text);
+    buf_add(&text, span_of("", 1));
+    char *copy = mem_strdup(buf_span(&text).ptr);
+    buf_fini(&text);
+    return copy;
+}
+
+/* NULL: told in `messages`. */
+static struct smarthop_self *self_load(struct plugin_home *home, const struct conf *conf,
+                                       unsigned index, struct buf *messages)
+{
+    const struct conf_plugin *section = &conf->plugins[index];
+    struct smarthop_self *self = mem_zalloc(sizeof *self);
+
+    atomic_init(&self->references, 1);
+    pthread_mutex_init(&self->serial, NULL);
+    self->home = home;
+    self->name = mem_strdup(section->name);
+    self->file = file_of(conf, section);
+    self->section = section_text(conf, index);
+    self->conf_file = mem_strdup(conf->file);
+    self->tallies =
+        aligned_alloc(_Alignof(struct tally), home->worker_count * sizeof(struct tally));
+    if (self->tallies == NULL)
+        abort();
+    memset(self->tallies, 0, home->worker_count * sizeof(struct tally));
+    if (open_library(self, messages) && read_descriptor(self, messages)) {
+        configure(self, section);
+        if (options_load(self, section, messages) && start(self, messages))
+            return self;
+    }
+    self_unref(self);
+    return NULL;
+}
+
+/* ---- reload ------------------------------------------------------------------------------- */
+
+static bool is_same_file(const struct smarthop_self *self)
+{
+    struct stat st;
+
+    return stat(self->file, &st) == 0 && st.st_dev == self->device && st.st_ino == self->inode &&
+           st.st_mtim.tv_sec == self->changed.tv_sec && st.st_mtim.tv_nsec == self->changed.tv_nsec;
+}
+
+static struct smarthop_self *find(const struct plugin_chain *old, const char *name)
+{
+    for (unsigned i = 0; old != NULL && i < old->count; i++)
+        if (strcmp(old->plugins[i]->name, name) == 0)
+            return old->plugins[i];
+    return NULL;
+}
+
+/* The one of the old chain, where it still serves. */
+static struct smarthop_self *keep(const struct plugin_chain *old, const struct conf *conf,
+                                  unsigned index)
+{
+    struct smarthop_self *self = find(old, conf->plugins[index].name);
+
+    if (self == NULL)
+        return NULL;
+    char *file = file_of(conf, &conf->plugins[index]);
+    char *section = section_text(conf, index);
+    bool same =
+        strcmp(section, self->section) == 0 && strcmp(file, self->file) == 0 && is_same_file(self);
+    free(section);
+    free(file);
+    return same ? self_ref(self) : NULL;
+}
+
+/* Those that stay look at their files again; those that do not want the new ones say so in the log.
+ */
+static void refresh(const struct plugin_chain *chain, const struct plugin_chain *old)
+{
+    struct log_line line;
+
+    for (unsigned i = 0; i < chain->count; i++) {
+        struct smarthop_self *self = chain->plugins[i];
+        if (find(old, self->name) != self || self->plugin.reload == NULL ||
+            self->plugin.reload(self->state) == 0)
+            continue;
+        if (log_begin(&line, LOG_ERROR, "plugin-reload-refused")) {
+            log_text(&line, "plugin", self->name);
+            log_text(&line, "text", "it goes on with what it had");
+            log_end(&line);
+        }
+    }
+}
+
+static void tell_loaded(const struct plugin_chain *chain, const struct plugin_chain *old)
+{
+    struct log_line line;
+
+    for (unsigned i = 0; i < chain->count; i++) {
+        const struct smarthop_self *self = chain->plugins[i];
+        if (find(old, self->name) == self || !log_begin(&line, LOG_INFO, "plugin-loaded"))
+            continue;
+        log_text(&line, "plugin", self->name);
+        log_text(&line, "file", self->file);
+        log_text(&line, "version", self->plugin.version);
+        log_end(&line);
+    }
+}
+
+/* ---- chains ------------------------------------------------------------------------------- */
+
+static void link_hook(struct plugin_chain *chain, enum smarthop_hook hook)
+{
+    chain->links[hook] = mem_zalloc((chain->count + 1) * sizeof(struct link));
+    chain->shadows[hook] = mem_zalloc((chain->count + 1) * sizeof(struct link));
+    for (unsigned i = 0; i < chain->count; i++) {
+        struct smarthop_self *self = chain->plugins[i];
+        struct link link = {self, self->plugin.hooks[hook]};
+        if (link.ask == NULL)
+            continue;
+        if (self->is_shadow)
+            chain->shadows[hook][chain->shadow_count[hook]++] = link;
+        else
+            chain->links[hook][chain->link_count[hook]++] = link;
+    }
+}
+
+static void chain_free(struct plugin_chain *chain)
+{
+    pthread_mutex_lock(&chain->home->lock);
+    list_remove(&chain->among);
+    pthread_mutex_unlock(&chain->home->lock);
+    for (unsigned hook = 0; hook < SMARTHOP_HOOKS; hook++) {
+        free(chain->links[hook]);
+        free(chain->shadows[hook]);
+    }
+    for (unsigned i = 0; i < chain->count; i++)
+        self_unref(chain->plugins[i]);
+    free(chain->plugins);
+    free(chain);
+}
+
+static void on_dispose(struct call *call)
+{
+    chain_free(container_of(call, struct plugin_chain, dispose));
+}
+
+struct plugin_chain *plugin_chain_ref(struct plugin_chain *chain)
+{
+    if (chain != NULL)
+        atomic_fetch_add_explicit(&chain->references, 1, memory_order_relaxed);
+    return chain;
+}
+
+/* Stopping a plugin may block, so that is for the main thread. */
+void plugin_chain_unref(struct plugin_chain *chain)
+{
+    if (chain == NULL ||
+        atomic_fetch_sub_explicit(&chain->references, 1, memory_order_acq_rel) != 1)
+        return;
+    if (chain->home->main == NULL) {
+        chain_free(chain);
+        return;
+    }
+    list_init(&chain->dispose.link);
+    chain->dispose.done = on_dispose;
+    loop_post(chain->home->main, &chain->dispose);
+}
+
+static struct plugin_chain *chain_create(struct plugin_home *home, unsigned most)
+{
+    struct plugin_chain *chain = mem_zalloc(sizeof *chain);
+
+    atomic_init(&chain->references, 1);
+    chain->home = home;
+    chain->plugins = mem_zalloc((most + 1) * sizeof(struct smarthop_self *));
+    list_init(&chain->among);
+    pthread_mutex_lock(&home->lock);
+    list_append(&home->chains, &chain->among);
+    pthread_mutex_unlock(&home->lock);
+    return chain;
+}
+
+struct err plugin_chain_load(struct plugin_home *home, const struct conf *conf,
+                             struct plugin_chain *old, struct buf *messages,
+                             struct plugin_chain **out)
+{
+    struct plugin_chain *chain = chain_create(home, conf->plugin_count);
+    bool good = true;
+
+    for (unsigned i = 0; i < conf->plugin_count; i++) {
+        struct smarthop_self *self = keep(old, conf, i);
+        if (self == NULL)
+            self = self_load(home, conf, i, messages);
+        if (self != NULL)
+            chain->plugins[chain->count++] = self;
+        else
+            good = false;
+    }
+    *out = NULL;
+    if (!good) {
+        chain_free(chain);
+        return err_make(ERR_INVALID, "plugins");
+    }
+    for (unsigned hook = 0; hook < SMARTHOP_HOOKS; hook++)
+        link_hook(chain, hook);
+    refresh(chain, old);
+    tell_loaded(chain, old);
+    *out = chain;
+    return ERR_OK;
+}
+
+/* ---- the process -------------------------------------------------------------------------- */
+
+struct plugin_home *plugin_home_create(struct loop *main, unsigned workers)
+{
+    struct plugin_home *home = mem_zalloc(sizeof *home);
+
+    home->main = main;
+    home->worker_count = workers;
+    home->workers = mem_zalloc(workers * sizeof(struct plugin_worker *));
+    pthread_mutex_init(&home->lock, NULL);
+    list_init(&home->chains);
+    return home;
+}
+
+void plugin_home_stop(struct plugin_home *home)
+{
+    if (home == NULL)
+        return;
+    home->main = NULL;
+    while (!list_is_empty(&home->chains))
+        chain_free(container_of(home->chains.next, struct plugin_chain, among));
+}
+
+void plugin_home_free(struct plugin_home *home)
+{
+    if (home == NULL)
+        return;
+    pthread_mutex_destroy(&home->lock);
+    free(home->workers);
+    free(home);
+}

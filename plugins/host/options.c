@@ -1,0 +1,216 @@
+/* A plugin's options: its section of relay.conf, read by the plugin's own schema. */
+#include "plugins/host/private.h"
+
+#include "base/memory.h"
+#include "conf/schema.h"
+#include "conf/value.h"
+
+static const enum conf_type types[] = {
+    [SMARTHOP_OPTION_TEXT] = CONF_STRING,       [SMARTHOP_OPTION_PATH] = CONF_PATH,
+    [SMARTHOP_OPTION_NUMBER] = CONF_NUMBER,     [SMARTHOP_OPTION_SIZE] = CONF_SIZE,
+    [SMARTHOP_OPTION_DURATION] = CONF_DURATION, [SMARTHOP_OPTION_FLAG] = CONF_BOOL,
+};
+
+/* What conf's reader of values fills. */
+struct field {
+    char *text;
+    uint64_t number;
+    bool flag;
+};
+
+static struct conf_key key_of(const struct smarthop_option *schema)
+{
+    struct conf_key key = {
+        .name = schema->name,
+        .type = types[schema->type],
+        .min = schema->minimum,
+        .max = schema->maximum != 0 ? schema->maximum : UINT64_MAX,
+        .standard = "",
+    };
+
+    key.width = sizeof(uint64_t);
+    key.offset = offsetof(struct field, number);
+    if (key.type == CONF_STRING || key.type == CONF_PATH) {
+        key.offset = offsetof(struct field, text);
+        key.width = sizeof(char *);
+        if (schema->maximum == 0)
+            key.max = 4095;
+    }
+    if (key.type == CONF_BOOL) {
+        key.offset = offsetof(struct field, flag);
+        key.width = sizeof(bool);
+    }
+    return key;
+}
+
+static char *folder_of(const char *file)
+{
+    char *folder = mem_strdup(file);
+    char *slash = strrchr(folder, '/');
+
+    if (slash == NULL) {
+        free(folder);
+        return mem_strdup(".");
+    }
+    slash[slash == folder] = '\0';
+    return folder;
+}
+
+static bool read_value(const struct smarthop_self *self, const struct smarthop_option *schema,
+                       const char *text, unsigned line, struct option_value *out,
+                       struct buf *messages)
+{
+    struct conf_key key = key_of(schema);
+    struct field field = {0};
+    struct buf why;
+    char *folder = folder_of(self->conf_file);
+
+    buf_init(&why, 0);
+    bool good = conf_value_add(&key, &field, span_cstr(text), folder, &why);
+    free(folder);
+    if (good) {
+        out->text = field.text != NULL ? field.text : mem_strdup(text);
+        out->number = key.type == CONF_BOOL ? field.flag : field.number;
+        out->line = line;
+    } else if (line != 0) {
+        buf_addf(messages, "%s:%u: %s: \"%.100s\" %.*s\n", self->conf_file, line, schema->name,
+                 text, SPAN_ARG(buf_span(&why)));
+    } else {
+        buf_addf(messages, "plugin \"%s\": the default of %s, \"%.100s\", %.*s\n", self->name,
+                 schema->name, text, SPAN_ARG(buf_span(&why)));
+    }
+    buf_fini(&why);
+    return good;
+}
+
+static struct option *find(const struct smarthop_self *self, const char *name)
+{
+    for (unsigned i = 0; i < self->option_count; i++)
+        if (strcmp(self->options[i].schema->name, name) == 0)
+            return &self->options[i];
+    return NULL;
+}
+
+static bool take_given(struct smarthop_self *self, const struct conf_option *given,
+                       struct buf *messages)
+{
+    struct option *option = find(self, given->name);
+    unsigned line = given->count > 0 ? given->lines[0] : 0;
+    bool good = true;
+
+    if (option == NULL) {
+        buf_addf(messages,
+                 "%s:%u: unknown key %s in plugin \"%s\"; neither the server nor %s %s "
+                 "has it\n",
+                 self->conf_file, line, given->name, self->name, self->plugin.name,
+                 self->plugin.version);
+        return false;
+    }
+    if (!option->schema->list && given->count != 1) {
+        buf_addf(messages, "%s:%u: %s takes one value, not a list\n", self->conf_file, line,
+                 given->name);
+        return false;
+    }
+    option->values = mem_zalloc((given->count + 1) * sizeof *option->values);
+    for (unsigned i = 0; i < given->count; i++) {
+        good &= read_value(self, option->schema, given->values[i], given->lines[i],
+                           &option->values[option->count], messages);
+        option->count += option->values[option->count].text != NULL;
+    }
+    return good;
+}
+
+static bool take_default(struct smarthop_self *self, struct option *option, struct buf *messages)
+{
+    if (option->values != NULL || option->schema->otherwise == NULL)
+        return true;
+    option->values = mem_zalloc(sizeof *option->values);
+    if (!read_value(self, option->schema, option->schema->otherwise, 0, option->values, messages))
+        return false;
+    option->count = 1;
+    return true;
+}
+
+static bool is_sound(const struct smarthop_option *schema)
+{
+    return schema->name != NULL && schema->help != NULL && schema->type <= SMARTHOP_OPTION_FLAG;
+}
+
+bool options_load(struct smarthop_self *self, const struct conf_plugin *section,
+                  struct buf *messages)
+{
+    const struct smarthop_plugin *plugin = &self->plugin;
+    bool good = true;
+
+    self->options = mem_zalloc((plugin->option_count + 1) * sizeof *self->options);
+    for (unsigned i = 0; i < plugin->option_count; i++) {
+        self->options[i].schema =
+            (const void *)((const char *)plugin->options + i * plugin->option_size);
+        if (!is_sound(self->options[i].schema)) {
+            buf_addf(messages, "plugin \"%s\": its option %u has no name, type or help\n",
+                     self->name, i);
+            return false;
+        }
+        self->option_count++;
+    }
+    for (unsigned i = 0; i < section->option_count; i++)
+        good &= take_given(self, &section->options[i], messages);
+    for (unsigned i = 0; i < self->option_count; i++)
+        good &= take_default(self, &self->options[i], messages);
+    return good;
+}
+
+void options_free(struct smarthop_self *self)
+{
+    for (unsigned i = 0; i < self->option_count; i++) {
+        for (unsigned k = 0; k < self->options[i].count; k++)
+            free(self->options[i].values[k].text);
+        free(self->options[i].values);
+    }
+    free(self->options);
+}
+
+/* ---- as services -------------------------------------------------------------------------- */
+
+uint32_t service_option_count(struct smarthop_self *self, const char *name)
+{
+    const struct option *option = find(self, name);
+
+    return option != NULL ? option->count : 0;
+}
+
+static const struct option_value *value_of(struct smarthop_self *self, const char *name,
+                                           uint32_t index)
+{
+    const struct option *option = find(self, name);
+
+    return option != NULL && index < option->count ? &option->values[index] : NULL;
+}
+
+const char *service_option_text(struct smarthop_self *self, const char *name, uint32_t index)
+{
+    const struct option_value *value = value_of(self, name, index);
+
+    return value != NULL ? value->text : NULL;
+}
+
+uint64_t service_option_number(struct smarthop_self *self, const char *name, uint32_t index)
+{
+    const struct option_value *value = value_of(self, name, index);
+
+    return value != NULL ? value->number : 0;
+}
+
+void service_option_problem(struct smarthop_self *self, const char *name, uint32_t index,
+                            const char *text)
+{
+    const struct option_value *value = name != NULL ? value_of(self, name, index) : NULL;
+
+    if (self->problems == NULL)
+        return;
+    if (value != NULL && value->line != 0)
+        buf_addf(self->problems, "%s:%u: %s: %s\n", self->conf_file, value->line, name, text);
+    else
+        buf_addf(self->problems, "%s: plugin \"%s\"%s%s: %s\n", self->conf_file, self->name,
+                 name != NULL ? ": " : "", name != NULL ? name : "", text);
+}

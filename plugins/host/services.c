@@ -1,0 +1,84 @@
+/* The table of services that a plugin is given. */
+#include "plugins/host/private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <sys/random.h>
+
+/* On the event's own thread only, as the header asks: nobody else knows whether it is over. */
+static void *service_alloc(struct smarthop_self *self, uint64_t token, size_t size)
+{
+    struct plugin_worker *worker = token_worker(self->home, token);
+    struct slot *slot = worker != NULL ? token_slot(worker, token) : NULL;
+
+    if (slot == NULL || slot->is_over || slot->generation != token_generation(token))
+        return NULL;
+    return arena_alloc(slot->run->arena, size);
+}
+
+static void service_log(struct smarthop_self *self, uint64_t token, int level, const char *event,
+                        const char *text)
+{
+    static const enum log_level levels[] = {
+        [SMARTHOP_DEBUG] = LOG_DEBUG,
+        [SMARTHOP_INFO] = LOG_INFO,
+        [SMARTHOP_WARN] = LOG_WARN,
+        [SMARTHOP_ERROR] = LOG_ERROR,
+    };
+    struct log_line line;
+
+    if (level < SMARTHOP_DEBUG || level > SMARTHOP_ERROR ||
+        !log_begin(&line, levels[level], "plugin"))
+        return;
+    log_text(&line, "plugin", self->name);
+    log_text(&line, "what", event);
+    log_u64(&line, "token", token);
+    log_text(&line, "text", text);
+    log_end(&line);
+}
+
+static uint64_t service_now(struct smarthop_self *self)
+{
+    (void)self;
+    return clock_mono_ms();
+}
+
+static uint64_t service_wall_time(struct smarthop_self *self)
+{
+    (void)self;
+    return clock_wall_ms();
+}
+
+static void service_random(struct smarthop_self *self, void *bytes, size_t len)
+{
+    char *at = bytes;
+
+    (void)self;
+    while (len > 0) {
+        ssize_t got = getrandom(at, len, 0);
+        if (got > 0) {
+            at += got;
+            len -= (size_t)got;
+        }
+    }
+}
+
+const struct smarthop_host host_services = {
+    .size = sizeof host_services,
+    .abi_major = SMARTHOP_ABI_MAJOR,
+    .abi_minor = SMARTHOP_ABI_MINOR,
+    .version = SMARTHOP_VERSION,
+    .complete = service_complete,
+    .alloc = service_alloc,
+    .log = service_log,
+    .now = service_now,
+    .wall_time = service_wall_time,
+    .random = service_random,
+    .option_count = service_option_count,
+    .option_text = service_option_text,
+    .option_number = service_option_number,
+    .option_problem = service_option_problem,
+    .timer_start = service_timer_start,
+    .timer_stop = service_timer_stop,
+};
