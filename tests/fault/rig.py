@@ -26,10 +26,11 @@ def elapse(seconds):
 
 
 class FaultRelay(Relay):
-    """Sends everything to one next hop of this machine, which may be down."""
+    """Sends everything but what `routes` say to one next hop of this machine, which may be down."""
 
-    def __init__(self, hop_port, **keys):
-        super().__init__(routes={"*": {"hosts": f"[127.0.0.1]:{hop_port}", "tls": "none"}},
+    def __init__(self, hop_port, routes=None, **keys):
+        hop = {"hosts": f"[127.0.0.1]:{hop_port}", "tls": "none"}
+        super().__init__(routes={"*": hop, **(routes or {})},
                          **{"commands_without_mail_max": 1000000, "store_reserve": "1MiB", **keys})
         self.hop_port = hop_port
         self.start_seconds = None  # from the start of the process to its banner

@@ -88,6 +88,9 @@ class NextHop:
     def said(self, verb):
         return [line for line in list(self.commands) if line.split(" ")[0] == verb]
 
+    def session(self, client):
+        return Session(self, client)
+
     def _accept(self):
         while True:
             try:
@@ -101,7 +104,7 @@ class NextHop:
 
     def _serve(self, client):
         try:
-            Session(self, client).run()
+            self.session(client).run()
         except (Gone, OSError):
             pass
         client.close()
@@ -111,12 +114,15 @@ class Session:
     def __init__(self, server, client):
         self.server = server
         self.socket = client
-        self.input = client.makefile("rb")
+        self.input = self.reader()
         self.secured = False
         self.transaction = Transaction()
 
-    def run(self):
+    def greet(self):
         self.say("220 next-hop.test")
+
+    def run(self):
+        self.greet()
         while True:
             line = self.line()
             verb = VERB.match(line)[0].decode().upper()
@@ -126,6 +132,9 @@ class Session:
                 getattr(self, f"on_{verb.lower()}", self.on_other)(line.decode())
             else:
                 self.say(other)
+
+    def reader(self):
+        return self.socket.makefile("rb")
 
     def say(self, *lines):
         if lines == ("",):
@@ -156,7 +165,7 @@ class Session:
     def on_starttls(self, _):
         self.say("220 2.0.0 go")
         self.socket = self.server.context.wrap_socket(self.socket, server_side=True)
-        self.input = self.socket.makefile("rb")
+        self.input = self.reader()
         self.secured = True
 
     def on_mail(self, line):
