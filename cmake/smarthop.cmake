@@ -38,6 +38,30 @@ function(smarthop_library name)
     target_link_libraries(smarthop_${name} PUBLIC smarthop_flags ${ARG_LINKS})
 endfunction()
 
+# smarthop_plugin(NAME SOURCES a.c LINKS libraries): lib/smarthop/NAME.so, which includes
+# <smarthop_plugin.h> as plugins of others do, exports its descriptor alone, and asks the program
+# that loads it for no symbol.
+function(smarthop_plugin name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+    set(target smarthop_plugin_${name})
+    set(map ${PROJECT_SOURCE_DIR}/cmake/plugin.map)
+    add_library(${target} MODULE ${ARG_SOURCES})
+    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/plugins)
+    target_link_libraries(${target} PRIVATE smarthop_flags ${ARG_LINKS})
+    target_link_options(${target} PRIVATE -Wl,--version-script,${map})
+    if(NOT SMARTHOP_FUZZ) # there the sanitizers' own symbols are the program's
+        target_link_options(${target} PRIVATE -Wl,-z,defs)
+    endif()
+    set_target_properties(${target} PROPERTIES
+        OUTPUT_NAME ${name}
+        PREFIX ""
+        C_VISIBILITY_PRESET hidden
+        LINK_DEPENDS ${map}
+        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/smarthop)
+    install(TARGETS ${target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/smarthop)
+    set_property(GLOBAL APPEND PROPERTY SMARTHOP_PLUGINS ${target})
+endfunction()
+
 # smarthop_unit_test(NAME LINKS libraries): tests/unit/test_NAME.c, one CTest entry with a deadline
 function(smarthop_unit_test name)
     cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})

@@ -69,7 +69,8 @@ TABLE = (
     Row("plugins/host", (BASE, CONF, "plugins/smarthop_plugin.h"), (("dlfcn.h", "*"),)),
     # Final delivery is a server of its own.
     Row("plugins/drop", ("plugins/smarthop_plugin.h", BASE, PROTO, NET, AUTH), (("openssl/*", "*"),)),
-    Row("plugins", ("plugins/smarthop_plugin.h",)),
+    # They find the header as plugins of others do.
+    Row("plugins", ("plugins/smarthop_plugin.h",), (("smarthop_plugin.h", "*"),)),
 )
 
 LIBC_FOLDERS = ("arpa", "net", "netinet", "sys")
@@ -161,6 +162,8 @@ PLANTED = (
     ("relay/daemon.c", '"receive/receive.h"', True),
     ("queue/change.c", '"conf/conf.h"', False),
     ("queue/change.c", "<nowhere.h>", False),
+    ("plugins/example/example.c", "<smarthop_plugin.h>", True),
+    ("plugins/example/example.c", '"base/span.h"', False),
     ("queue/change.c", '"tests/support/rig.h"', False),
     ("elsewhere/x.c", "<stdio.h>", False),
 )
