@@ -98,6 +98,18 @@ void buf_add(struct buf *b, struct span s)
         abort();
 }
 
+void buf_add_text(struct buf *b, const char *text)
+{
+    buf_add(b, span_cstr(text));
+}
+
+void buf_add_u64(struct buf *b, uint64_t value)
+{
+    char digits[SPAN_U64_MAX];
+
+    buf_add(b, span_format_u64(value, digits));
+}
+
 void buf_addf(struct buf *b, const char *format, ...)
 {
     va_list args;
@@ -122,4 +134,12 @@ void buf_consume(struct buf *b, size_t len)
 void buf_clear(struct buf *b)
 {
     b->start = b->end = 0;
+}
+
+void buf_truncate(struct buf *b, size_t len)
+{
+    if (len == 0)
+        buf_fini(b);
+    else if (len < buf_len(b))
+        b->end = b->start + len;
 }

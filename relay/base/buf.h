@@ -39,6 +39,8 @@ __attribute__((warn_unused_result, format(printf, 2, 3))) bool buf_printf(struct
 
 /* For unbounded buffers (max 0), which cannot refuse. */
 void buf_add(struct buf *b, struct span s);
+void buf_add_text(struct buf *b, const char *text);
+void buf_add_u64(struct buf *b, uint64_t value); /* in decimal */
 __attribute__((format(printf, 2, 3))) void buf_addf(struct buf *b, const char *format, ...);
 
 /* Room for at least `len` bytes behind the end, to be filled by the caller and then committed.
@@ -49,5 +51,7 @@ void buf_commit(struct buf *b, size_t len);
 /* Forgets the first `len` bytes (at most all of them). */
 void buf_consume(struct buf *b, size_t len);
 void buf_clear(struct buf *b);
+/* Forgets what lies behind the first `len` bytes. */
+void buf_truncate(struct buf *b, size_t len);
 
 #endif

@@ -119,13 +119,18 @@ static void add_key(struct log_line *line, const char *key)
     add_bytes(line, "=", 1);
 }
 
+static char digit(uint64_t number)
+{
+    return (char)('0' + number % 10);
+}
+
 /* The second's part of the stamp changes seldom; each thread keeps the last one. */
 static void add_time(struct log_line *line)
 {
     static _Thread_local time_t second;
     static _Thread_local char stamp[32];
     uint64_t now = clock_wall_ms();
-    char millis[8];
+    char millis[] = {'.', digit(now / 100), digit(now / 10), digit(now), 'Z'};
 
     if ((time_t)(now / 1000) != second) {
         struct tm tm;
@@ -134,8 +139,7 @@ static void add_time(struct log_line *line)
         strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
     }
     add_bytes(line, stamp, strlen(stamp));
-    snprintf(millis, sizeof millis, ".%03uZ", (unsigned)(now % 1000));
-    add_bytes(line, millis, strlen(millis));
+    add_bytes(line, millis, sizeof millis);
 }
 
 bool log_begin(struct log_line *line, enum log_level level, const char *event)
@@ -192,10 +196,11 @@ void log_text(struct log_line *line, const char *key, const char *value)
 
 void log_u64(struct log_line *line, const char *key, uint64_t value)
 {
-    char digits[24];
+    char digits[SPAN_U64_MAX];
+    struct span text = span_format_u64(value, digits);
 
     add_key(line, key);
-    add_bytes(line, digits, (size_t)snprintf(digits, sizeof digits, "%lu", (unsigned long)value));
+    add_bytes(line, text.ptr, text.len);
 }
 
 void log_err(struct log_line *line, struct err e)

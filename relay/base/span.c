@@ -83,3 +83,14 @@ bool span_parse_u64(struct span s, uint64_t *value_out)
     *value_out = value;
     return true;
 }
+
+struct span span_format_u64(uint64_t value, char text[SPAN_U64_MAX])
+{
+    size_t at = SPAN_U64_MAX;
+
+    do {
+        text[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return span_of(text + at, SPAN_U64_MAX - at);
+}

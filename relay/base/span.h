@@ -85,6 +85,10 @@ uint64_t span_hash(struct span s);
 /* Unsigned decimal, all digits, no sign; false on overflow, on emptiness or on any other byte. */
 bool span_parse_u64(struct span s, uint64_t *value_out);
 
+enum { SPAN_U64_MAX = 20 };
+/* The other way. The digits lie in `text`; no NUL stands behind them. */
+struct span span_format_u64(uint64_t value, char text[SPAN_U64_MAX]);
+
 static inline char ascii_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;

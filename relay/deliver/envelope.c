@@ -10,8 +10,12 @@
 
 static void write_param(struct buf *out, const char *keyword, struct span value)
 {
-    if (value.len > 0)
-        buf_addf(out, " %s=%.*s", keyword, SPAN_ARG(value));
+    if (value.len == 0)
+        return;
+    buf_add(out, SPAN(" "));
+    buf_add_text(out, keyword);
+    buf_add(out, SPAN("="));
+    buf_add(out, value);
 }
 
 static struct span body_type(const struct deliver_session *s)
@@ -46,7 +50,7 @@ static void write_address(const struct deliver_session *s, const char *command, 
                           struct buf *out)
 {
     deliver_address(s, address, &address);
-    buf_addf(out, "%s:<", command);
+    buf_add_text(out, command);
     buf_add(out, address);
     buf_add(out, SPAN(">"));
 }
@@ -78,10 +82,12 @@ void deliver_write_mail(const struct deliver_session *s, struct buf *out)
 {
     const struct queue_message *message = s->attempt->message;
 
-    write_address(s, "MAIL FROM", message->reverse_path, out);
+    write_address(s, "MAIL FROM:<", message->reverse_path, out);
     /* What is converted has a size that nobody knows yet. */
-    if (deliver_is_offered(s, SMTP_EXT_SIZE) && s->transaction.downgrade == NULL)
-        buf_addf(out, " SIZE=%llu", (unsigned long long)deliver_wire_size(message));
+    if (deliver_is_offered(s, SMTP_EXT_SIZE) && s->transaction.downgrade == NULL) {
+        buf_add(out, SPAN(" SIZE="));
+        buf_add_u64(out, deliver_wire_size(message));
+    }
     write_param(out, "BODY", body_type(s));
     if (s->transaction.utf8)
         buf_add(out, SPAN(" SMTPUTF8"));
@@ -107,7 +113,7 @@ void deliver_write_rcpt(const struct deliver_session *s, unsigned i, struct buf 
     const struct queue_recipient *recipient = &attempt->group->recipients[attempt->recipients[i]];
     char notify[ESMTP_NOTIFY_TEXT_MAX];
 
-    write_address(s, "RCPT TO", recipient->address, out);
+    write_address(s, "RCPT TO:<", recipient->address, out);
     if (attempt->dsn_passed) {
         size_t len = esmtp_notify_format(recipient->notify, notify);
         write_param(out, "NOTIFY", span_of(notify, len));

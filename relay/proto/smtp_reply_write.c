@@ -1,24 +1,18 @@
 /* The writing half of smtp_reply.h. */
 #include "proto/smtp_reply.h"
 
-#include <stdio.h>
-
 enum { PREFIX_MAX = 4 + ENHANCED_CODE_TEXT_MAX + 1 };
 
-/* Counts while it writes; a NULL `to` only counts, so that nothing is written that would not fit.
- */
 struct reply_writer {
-    char *to;
-    size_t len;
+    struct buf *out;
+    bool full; /* something did not fit */
     char prefix[PREFIX_MAX];
     size_t prefix_len;
 };
 
 static void put(struct reply_writer *w, struct span s)
 {
-    if (w->to != NULL && s.len > 0)
-        memcpy(w->to + w->len, s.ptr, s.len);
-    w->len += s.len;
+    w->full = w->full || !buf_append(w->out, s);
 }
 
 static bool is_control(char c)
@@ -80,26 +74,24 @@ static void put_reply(struct reply_writer *w, struct span text)
 
 static void set_prefix(struct reply_writer *w, uint16_t code, struct enhanced_code enhanced)
 {
-    char text[ENHANCED_CODE_TEXT_MAX];
-    const char *space = enhanced_code_format(enhanced, text) > 0 ? " " : "";
-    int len =
-        snprintf(w->prefix, sizeof w->prefix, "%03u %s%s", (unsigned)code % 1000u, text, space);
-
-    w->prefix_len = (size_t)len;
+    w->prefix[0] = (char)('0' + code / 100 % 10);
+    w->prefix[1] = (char)('0' + code / 10 % 10);
+    w->prefix[2] = (char)('0' + code % 10);
+    w->prefix[3] = ' ';
+    w->prefix_len = 4 + enhanced_code_format(enhanced, w->prefix + 4);
+    if (w->prefix_len > 4)
+        w->prefix[w->prefix_len++] = ' ';
 }
 
 bool smtp_reply_write(struct buf *out, uint16_t code, struct enhanced_code enhanced,
                       struct span text)
 {
-    struct reply_writer w = {0};
+    struct reply_writer w = {.out = out};
+    size_t before = buf_len(out);
 
     set_prefix(&w, code, enhanced);
     put_reply(&w, text);
-    w.to = buf_reserve(out, w.len);
-    if (w.to == NULL)
-        return false;
-    w.len = 0;
-    put_reply(&w, text);
-    buf_commit(out, w.len);
-    return true;
+    if (w.full)
+        buf_truncate(out, before);
+    return !w.full;
 }

@@ -1,7 +1,5 @@
 #include "proto/status.h"
 
-#include <stdio.h>
-
 struct status status_dup(struct arena *a, const struct status *s)
 {
     struct status copy = *s;
@@ -62,14 +60,29 @@ size_t enhanced_code_parse(struct span s, struct enhanced_code *out)
     return at < s.len ? at + 1 : at;
 }
 
+/* Three digits are all that RFC 3463 has; it also keeps a wild value inside the bound. */
+static char *put_number(char *to, unsigned value)
+{
+    char digits[SPAN_U64_MAX];
+    struct span text = span_format_u64(value % 1000, digits);
+
+    memcpy(to, text.ptr, text.len);
+    return to + text.len;
+}
+
 size_t enhanced_code_format(struct enhanced_code code, char text[ENHANCED_CODE_TEXT_MAX])
 {
-    text[0] = '\0';
-    if (code.klass == 0)
-        return 0;
-    /* Three digits each is all that RFC 3463 has; it also keeps a wild value inside the bound. */
-    return (size_t)snprintf(text, ENHANCED_CODE_TEXT_MAX, "%u.%u.%u", code.klass % 10u,
-                            code.subject % 1000u, code.detail % 1000u);
+    char *end = text;
+
+    if (code.klass > 0) {
+        end = put_number(end, code.klass % 10);
+        *end++ = '.';
+        end = put_number(end, code.subject);
+        *end++ = '.';
+        end = put_number(end, code.detail);
+    }
+    *end = '\0';
+    return (size_t)(end - text);
 }
 
 struct enhanced_code enhanced_code_for_reply(uint16_t reply_code)

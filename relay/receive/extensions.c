@@ -48,12 +48,14 @@ static uint64_t seconds_up(uint64_t ms)
 
 static void list_size(const struct session *s, struct buf *out)
 {
-    buf_addf(out, " %llu", (unsigned long long)s->conf->message_size_max);
+    buf_add(out, SPAN(" "));
+    buf_add_u64(out, s->conf->message_size_max);
 }
 
 static void list_limits(const struct session *s, struct buf *out)
 {
-    buf_addf(out, " RCPTMAX=%u", s->conf->recipients_max);
+    buf_add(out, SPAN(" RCPTMAX="));
+    buf_add_u64(out, s->conf->recipients_max);
 }
 
 static void list_future_release(const struct session *s, struct buf *out)
@@ -118,8 +120,10 @@ void extensions_list(const struct session *s, struct buf *out)
         const struct extension *row = &table[i];
         if (!has(s, row))
             continue;
-        if (row->keyword != NULL)
-            buf_addf(out, "\n%s", row->keyword);
+        if (row->keyword != NULL) {
+            buf_add(out, SPAN("\n"));
+            buf_add_text(out, row->keyword);
+        }
         if (row->list != NULL)
             row->list(s, out);
     }

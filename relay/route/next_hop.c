@@ -160,19 +160,39 @@ bool route_next_hop_parse(struct span text, struct route_next_hop *out)
     return out->host_count > 0 && (!out->use_mx || out->host_count == 1);
 }
 
+/* By hand rather than by printf: every accepted recipient comes through here. */
+static void format_host(const struct route_host *host, struct buf *out)
+{
+    if (host->is_path)
+        buf_add(out, SPAN("unix:"));
+    if (host->is_address)
+        buf_add(out, SPAN("["));
+    buf_add(out, host->name);
+    if (host->is_address)
+        buf_add(out, SPAN("]"));
+    if (!host->is_path) {
+        buf_add(out, SPAN(":"));
+        buf_add_u64(out, host->port);
+    }
+    if (host->weight > 1) {
+        buf_add(out, SPAN("*"));
+        buf_add_u64(out, host->weight);
+    }
+}
+
+static void put_option(struct buf *out, struct span key, struct span value)
+{
+    buf_add(out, key);
+    buf_add(out, value);
+}
+
 static void format_hosts(const struct route_next_hop *hop, struct buf *out)
 {
-    buf_addf(out, "%s", hop->use_mx ? "mx:" : "hosts:");
+    buf_add(out, hop->use_mx ? SPAN("mx:") : SPAN("hosts:"));
     for (unsigned i = 0; i < hop->host_count; i++) {
-        const struct route_host *host = &hop->hosts[i];
-        buf_addf(out, "%s", i ? "," : "");
-        if (host->is_path)
-            buf_addf(out, "unix:%.*s", SPAN_ARG(host->name));
-        else
-            buf_addf(out, "%s%.*s%s:%u", host->is_address ? "[" : "", SPAN_ARG(host->name),
-                     host->is_address ? "]" : "", host->port);
-        if (host->weight > 1)
-            buf_addf(out, "*%u", host->weight);
+        if (i > 0)
+            buf_add(out, SPAN(","));
+        format_host(&hop->hosts[i], out);
     }
 }
 
@@ -180,22 +200,22 @@ static void format_options(const struct route_next_hop *hop, struct buf *out)
 {
     for (size_t i = 0; i < sizeof tls_words / sizeof tls_words[0]; i++)
         if (tls_words[i].tls == hop->tls)
-            buf_addf(out, ";tls=%.*s", SPAN_ARG(tls_words[i].word));
+            put_option(out, SPAN(";tls="), tls_words[i].word);
     if (hop->lmtp)
-        buf_addf(out, ";proto=lmtp");
+        buf_add(out, SPAN(";proto=lmtp"));
     if (hop->xforward)
-        buf_addf(out, ";xforward=yes");
+        buf_add(out, SPAN(";xforward=yes"));
     if (hop->credentials.len > 0)
-        buf_addf(out, ";auth=%.*s", SPAN_ARG(hop->credentials));
+        put_option(out, SPAN(";auth="), hop->credentials);
     if (hop->auth_without_tls)
-        buf_addf(out, ";auth_without_tls=yes");
+        buf_add(out, SPAN(";auth_without_tls=yes"));
     if (hop->source.len > 0)
-        buf_addf(out, ";source=%.*s", SPAN_ARG(hop->source));
+        put_option(out, SPAN(";source="), hop->source);
     for (size_t i = 0; i < BALANCE_WORDS; i++)
         if (balance_words[i].balance == hop->balance)
-            buf_addf(out, ";balance=%.*s", SPAN_ARG(balance_words[i].word));
+            put_option(out, SPAN(";balance="), balance_words[i].word);
     if (hop->sticky.len > 0)
-        buf_addf(out, ";for=%.*s", SPAN_ARG(hop->sticky));
+        put_option(out, SPAN(";for="), hop->sticky);
 }
 
 struct span route_next_hop_format(struct arena *arena, const struct route_next_hop *hop)

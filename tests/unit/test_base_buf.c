@@ -122,6 +122,39 @@ static void test_addf(void **state)
     buf_fini(&b);
 }
 
+static void test_add_text_and_numbers(void **state)
+{
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 0);
+    buf_add_text(&b, "x=");
+    buf_add_u64(&b, 0);
+    buf_add_text(&b, "");
+    buf_add_u64(&b, UINT64_MAX);
+    assert_holds(&b, SPAN("x=018446744073709551615"));
+    buf_fini(&b);
+}
+
+static void test_truncate(void **state)
+{
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 0);
+    buf_add(&b, SPAN("abcdef"));
+    buf_consume(&b, 1);
+    buf_truncate(&b, 6);
+    assert_holds(&b, SPAN("bcdef"));
+    buf_truncate(&b, 2);
+    assert_holds(&b, SPAN("bc"));
+    buf_add(&b, SPAN("x"));
+    assert_holds(&b, SPAN("bcx"));
+    buf_truncate(&b, 0);
+    assert_null(b.data);
+    assert_holds(&b, SPAN_NONE);
+}
+
 static void test_reserve_and_commit(void **state)
 {
     struct buf b;
@@ -183,6 +216,8 @@ int main(void)
         cmocka_unit_test(test_the_bound_is_exact),
         cmocka_unit_test(test_printf_up_to_the_bound),
         cmocka_unit_test(test_addf),
+        cmocka_unit_test(test_add_text_and_numbers),
+        cmocka_unit_test(test_truncate),
         cmocka_unit_test(test_reserve_and_commit),
         cmocka_unit_test(test_long_run),
     };

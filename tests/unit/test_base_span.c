@@ -155,6 +155,21 @@ static void test_numbers(void **state)
     assert_false(span_parse_u64(SPAN("1\0"), &value));
 }
 
+static void test_numbers_as_text(void **state)
+{
+    static const struct {
+        uint64_t value;
+        const char *text;
+    } cases[] = {
+        {0, "0"}, {9, "9"}, {10, "10"}, {1000000, "1000000"}, {UINT64_MAX, "18446744073709551615"},
+    };
+    char text[SPAN_U64_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_true(span_equal(span_format_u64(cases[i].value, text), span_cstr(cases[i].text)));
+}
+
 static void test_ascii(void **state)
 {
     (void)state;
@@ -179,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_split_in_place),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_numbers_as_text),
         cmocka_unit_test(test_ascii),
     };
 

@@ -318,6 +318,8 @@ static void writes_all_or_nothing(void **state)
 
     (void)state;
     buf_init(&out, 20);
+    assert_false(smtp_reply_write(&out, 250, (struct enhanced_code){0}, SPAN("1234\n12345")));
+    assert_null(out.data);
     assert_true(smtp_reply_write(&out, 250, (struct enhanced_code){0}, SPAN("12345")));
     assert_false(smtp_reply_write(&out, 250, (struct enhanced_code){0}, SPAN("1234")));
     assert_int_equal(buf_len(&out), 11);
