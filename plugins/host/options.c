@@ -1,9 +1,11 @@
 /* A plugin's options: its section of relay.conf, read by the plugin's own schema. */
-#include "plugins/host/private.h"
+#include "plugins/host/self.h"
 
 #include "base/memory.h"
 #include "conf/schema.h"
 #include "conf/value.h"
+
+#include <stdlib.h>
 
 static const enum conf_type types[] = {
     [SMARTHOP_OPTION_TEXT] = CONF_STRING,       [SMARTHOP_OPTION_PATH] = CONF_PATH,
@@ -76,8 +78,9 @@ static bool read_value(const struct smarthop_self *self, const struct smarthop_o
         buf_addf(messages, "%s:%u: %s: \"%.100s\" %.*s\n", self->conf_file, line, schema->name,
                  text, SPAN_ARG(buf_span(&why)));
     } else {
-        buf_addf(messages, "plugin \"%s\": the default of %s, \"%.100s\", %.*s\n", self->name,
-                 schema->name, text, SPAN_ARG(buf_span(&why)));
+        buf_addf(messages, "plugin \"%s\": %s%s, \"%.100s\", %.*s\n", self->name,
+                 text == schema->otherwise ? "the default of " : "", schema->name, text,
+                 SPAN_ARG(buf_span(&why)));
     }
     buf_fini(&why);
     return good;

@@ -5,10 +5,8 @@
 #define SMARTHOP_PLUGINS_HOST_PRIVATE_H
 
 #include "base/list.h"
-#include "plugins/host/host.h"
+#include "plugins/host/self.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 /* Counted by each worker for itself, so that they do not share cache lines. */
@@ -23,50 +21,6 @@ static inline void tally(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
-
-/* A value of an option, as the plugin's schema has it. */
-struct option_value {
-    char *text; /* of a flag, number, size or duration as written */
-    uint64_t number;
-    unsigned line; /* 0 = the default */
-};
-
-struct option {
-    const struct smarthop_option *schema; /* the plugin's own */
-    struct option_value *values;
-    unsigned count;
-};
-
-/* One loaded plugin. */
-struct smarthop_self {
-    atomic_uint references;
-    struct plugin_home *home;
-    char *name; /* of its section */
-    char *file;
-    char *section; /* as text: whether a new configuration has the same one */
-    char *conf_file;
-    struct smarthop_plugin plugin; /* a copy, zeroed where its own is shorter */
-    void *library;
-    void *state;
-    struct option *options;
-    unsigned option_count;
-    struct buf *problems; /* during `start`: where option_problem writes */
-
-    enum smarthop_fail_mode fail_mode;
-    bool is_shadow;
-    uint64_t timeout_ms;
-    uint64_t budget_ns;
-    unsigned strikes_max;
-    uint64_t rest_ms;
-
-    pthread_mutex_t serial; /* SMARTHOP_SERIAL */
-    atomic_uint strikes;
-    _Atomic uint64_t bypassed_until; /* monotonic ms; 0 = it is asked */
-    struct tally *tallies;           /* one a worker */
-    dev_t device;                    /* of the file that was loaded */
-    ino_t inode;
-    struct timespec changed;
-};
 
 struct link {
     struct smarthop_self *self;
@@ -120,30 +74,6 @@ struct plugin_worker {
 
 /* A token is 8 bits of worker + 1, 24 of slot, 32 of generation. */
 enum { TOKEN_SLOT_BITS = 24, SLOTS_MAX = 1 << TOKEN_SLOT_BITS };
-
-/* load.c */
-struct smarthop_self *self_ref(struct smarthop_self *self);
-void self_unref(struct smarthop_self *self);
-
-/* options.c: false, and told in `messages`, where the section does not fit the plugin's schema. */
-bool options_load(struct smarthop_self *self, const struct conf_plugin *section,
-                  struct buf *messages);
-void options_free(struct smarthop_self *self);
-uint32_t service_option_count(struct smarthop_self *self, const char *name);
-const char *service_option_text(struct smarthop_self *self, const char *name, uint32_t index);
-uint64_t service_option_number(struct smarthop_self *self, const char *name, uint32_t index);
-void service_option_problem(struct smarthop_self *self, const char *name, uint32_t index,
-                            const char *text);
-
-/* verdict.c */
-/* Copies it into `arena`; fields that `in` is too short for are zeroed. NULL, or what is wrong with
- * it: then *out is empty. */
-const char *verdict_copy(struct arena *arena, const struct smarthop_verdict *in,
-                         struct smarthop_verdict *out);
-bool verdict_suits(enum smarthop_hook hook, uint32_t action);
-/* Puts what `next` says over what was said before. Both lie in `arena`. */
-void verdict_merge(struct arena *arena, struct smarthop_verdict *into,
-                   const struct smarthop_verdict *next);
 
 /* token.c; all but the last on the worker's thread. */
 void slot_take(struct plugin_run *run);

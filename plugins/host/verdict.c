@@ -1,5 +1,5 @@
 /* Answers: what they may hold, copies of them, and what becomes of several. */
-#include "plugins/host/private.h"
+#include "plugins/host/self.h"
 
 #define BIT(action) (1u << SMARTHOP_##action)
 

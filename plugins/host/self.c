@@ -1,0 +1,180 @@
+/* One plugin: its library, its descriptor, its start. */
+#include "plugins/host/self.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { FILE_MOST = 256 << 20, COPY_PIECE = 65536 };
+
+struct smarthop_self *self_create(const char *name, const char *file, const char *conf_file)
+{
+    struct smarthop_self *self = mem_zalloc(sizeof *self);
+
+    atomic_init(&self->references, 1);
+    pthread_mutex_init(&self->serial, NULL);
+    self->name = mem_strdup(name);
+    self->file = mem_strdup(file);
+    self->conf_file = mem_strdup(conf_file);
+    return self;
+}
+
+struct smarthop_self *self_ref(struct smarthop_self *self)
+{
+    atomic_fetch_add_explicit(&self->references, 1, memory_order_relaxed);
+    return self;
+}
+
+static void self_free(struct smarthop_self *self)
+{
+    if (self->state != NULL && self->plugin.stop != NULL)
+        self->plugin.stop(self->state);
+    options_free(self);
+    if (self->library != NULL)
+        dlclose(self->library);
+    pthread_mutex_destroy(&self->serial);
+    free(self->tallies);
+    free(self->name);
+    free(self->file);
+    free(self->section);
+    free(self->conf_file);
+    free(self);
+}
+
+void self_unref(struct smarthop_self *self)
+{
+    if (atomic_fetch_sub_explicit(&self->references, 1, memory_order_acq_rel) == 1)
+        self_free(self);
+}
+
+static bool copy_all(int from, int to)
+{
+    char *piece = mem_alloc(COPY_PIECE);
+    size_t len = 1;
+    bool good = true;
+
+    while (good && len > 0) {
+        good = !err_is(file_read(from, piece, COPY_PIECE, &len));
+        for (size_t done = 0; good && done < len;) {
+            ssize_t written = write(to, piece + done, len - done);
+            good = written > 0;
+            done += good ? (size_t)written : 0;
+        }
+    }
+    free(piece);
+    return good;
+}
+
+/* The library is a copy: whoever overwrites the file does not pull the code from under our feet,
+ * and a new file is never taken for the old one. */
+static bool open_library(struct smarthop_self *self, struct buf *messages)
+{
+    struct stat st;
+    char path[64];
+    int fd;
+
+    if (err_is(file_open(self->file, FILE_MOST, &fd, &st, messages)))
+        return false;
+    int copy = memfd_create(self->name, MFD_CLOEXEC);
+    if (copy < 0 || !copy_all(fd, copy)) {
+        buf_addf(messages, "%s: %s\n", self->file, strerror(errno));
+    } else {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", copy);
+        self->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        if (self->library == NULL)
+            buf_addf(messages, "%s: %s\n", self->file, dlerror());
+    }
+    if (copy >= 0)
+        close(copy);
+    close(fd);
+    self->device = st.st_dev;
+    self->inode = st.st_ino;
+    self->changed = st.st_mtim;
+    return self->library != NULL;
+}
+
+/* The least that version 1.0 has. */
+static const char *what_is_wrong(const struct smarthop_plugin *plugin, char *room, size_t size)
+{
+    if (plugin->magic != SMARTHOP_MAGIC)
+        return "its smarthop_plugin is no descriptor of a plugin";
+    if (plugin->abi_major != SMARTHOP_ABI_MAJOR || plugin->abi_minor > SMARTHOP_ABI_MINOR) {
+        snprintf(room, size,
+                 "it was built for version %u.%u of the plugin interface, this server has %d.%d; "
+                 "build it again with this server's smarthop_plugin.h",
+                 plugin->abi_major, plugin->abi_minor, SMARTHOP_ABI_MAJOR, SMARTHOP_ABI_MINOR);
+        return room;
+    }
+    if (plugin->size < sizeof *plugin)
+        return "its descriptor is shorter than that of version 1.0";
+    if (plugin->name == NULL || plugin->version == NULL || plugin->summary == NULL)
+        return "its descriptor has no name, version or summary";
+    if (plugin->start == NULL)
+        return "its descriptor has no start";
+    if (plugin->option_count > 0 &&
+        (plugin->options == NULL || plugin->option_size < sizeof *plugin->options))
+        return "its descriptor has options without a place or size";
+    return NULL;
+}
+
+static bool read_descriptor(struct smarthop_self *self, struct buf *messages)
+{
+    const struct smarthop_plugin *plugin = dlsym(self->library, "smarthop_plugin");
+    char room[256];
+
+    const char *wrong = plugin == NULL ? "it does not export smarthop_plugin"
+                                       : what_is_wrong(plugin, room, sizeof room);
+    if (wrong != NULL) {
+        buf_addf(messages, "%s: plugin \"%s\" cannot be used: %s\n", self->file, self->name, wrong);
+        return false;
+    }
+    self->plugin = *plugin;
+    return true;
+}
+
+static void configure(struct smarthop_self *self, const struct conf_plugin *section)
+{
+    self->fail_mode =
+        self->plugin.fail_mode == SMARTHOP_FAIL_OPEN ? SMARTHOP_FAIL_OPEN : SMARTHOP_FAIL_DEFER;
+    if (section->fail != CONF_PLUGIN_FAIL_DEFAULT)
+        self->fail_mode =
+            section->fail == CONF_PLUGIN_FAIL_OPEN ? SMARTHOP_FAIL_OPEN : SMARTHOP_FAIL_DEFER;
+    self->is_shadow = section->shadow;
+    self->timeout_ms = section->timeout;
+    self->budget_ns = section->budget * 1000000;
+    self->strikes_max = section->strikes;
+    self->rest_ms = section->rest;
+}
+
+bool self_open(struct smarthop_self *self, const struct conf_plugin *section, struct buf *messages)
+{
+    if (!open_library(self, messages) || !read_descriptor(self, messages))
+        return false;
+    configure(self, section);
+    return options_load(self, section, messages);
+}
+
+bool self_start(struct smarthop_self *self, const struct smarthop_host *services,
+                struct buf *messages)
+{
+    size_t before = buf_len(messages);
+
+    self->problems = messages;
+    int rc = self->plugin.start(services, self, &self->state);
+    if (rc == 0 && self->plugin.self_test != NULL && self->plugin.self_test(self->state) != 0) {
+        buf_addf(messages, "%s: plugin \"%s\" does not pass its own test\n", self->file,
+                 self->name);
+        rc = -1;
+    }
+    self->problems = NULL;
+    if (rc != 0 && buf_len(messages) == before)
+        buf_addf(messages, "%s: plugin \"%s\" does not start, and does not say why\n", self->file,
+                 self->name);
+    return rc == 0;
+}
