@@ -1,6 +1,7 @@
 #include "actions.h"
 
 #include "base/clock.h"
+#include "pages.h"
 #include "proto/ip.h"
 #include "route/route.h"
 
@@ -238,87 +239,6 @@ static void tell_status(void *context, struct control_status *status)
 
 /* ---- sessions ------------------------------------------------------------------------------- */
 
-/* A page on its way to a worker and back. */
-struct relayed_page {
-    struct call call;
-    struct actions *actions;
-    struct control_sessions *page;
-    bool more_here;
-};
-
-static struct span keep(struct control_sessions *page, const char *text)
-{
-    return arena_dup(&page->arena, span_cstr(text));
-}
-
-static void add_session(const struct receive_session *seen, void *context)
-{
-    struct control_sessions *page = context;
-
-    page->sessions[page->count++] = (struct control_session){
-        .id = seen->id,
-        .listener = keep(page, seen->listener),
-        .client = keep(page, seen->client),
-        .hello = keep(page, seen->hello),
-        .user = keep(page, seen->user),
-        .state = keep(page, seen->state),
-        .tls = keep(page, seen->tls),
-        .state_ms = seen->state_ms,
-        .ms = seen->ms,
-        .bytes = seen->bytes,
-        .messages = seen->messages,
-        .recipients = seen->recipients,
-        .errors = seen->errors,
-    };
-}
-_Static_assert((int)RECEIVE_STEP <= (int)CONTROL_PAGE, "what a worker tells at a time fits a page");
-
-static void fill_page(struct relayed_page *r);
-
-static void on_page_filled(struct call *call)
-{
-    struct relayed_page *r = container_of(call, struct relayed_page, call);
-    struct control_sessions *page = r->page;
-
-    if (!r->more_here) {
-        page->worker++;
-        page->place = 0;
-    }
-    page->more = page->worker < r->actions->worker_count && !r->actions->is_over;
-    if (page->more && page->count == 0) {
-        fill_page(r);
-        return;
-    }
-    free(r);
-    page->call.done(&page->call);
-}
-
-static void on_fill_page(struct call *call)
-{
-    struct relayed_page *r = container_of(call, struct relayed_page, call);
-    struct worker *worker = &r->actions->workers[r->page->worker];
-
-    r->more_here = receive_server_describe(worker->receive, &r->page->place, add_session, r->page);
-    r->call.done = on_page_filled;
-    loop_post(r->actions->loop, &r->call);
-}
-
-static void fill_page(struct relayed_page *r)
-{
-    r->call.done = on_fill_page;
-    loop_post(r->actions->workers[r->page->worker].loop, &r->call);
-}
-
-static void tell_sessions(void *context, struct control_sessions *page)
-{
-    struct relayed_page *r = mem_zalloc(sizeof *r);
-
-    r->actions = context;
-    r->page = page;
-    list_init(&r->call.link);
-    fill_page(r);
-}
-
 /* From worker to worker until one has it. */
 struct relayed_ending {
     struct call call;
@@ -501,7 +421,8 @@ void actions_fill(struct actions *actions, struct control_actions *out)
     out->status = tell_status;
     out->explain = explain;
     out->suspend = suspend;
-    out->sessions = tell_sessions;
+    out->sessions = pages_tell_sessions;
+    out->destinations = pages_tell_destinations;
     out->end_session = end_session;
     out->trace = begin_trace;
     out->trace_take = take_lines;

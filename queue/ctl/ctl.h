@@ -80,6 +80,7 @@ enum ctl_exit ctl_status(struct ctl *ctl);
 enum ctl_exit ctl_reload(struct ctl *ctl);
 enum ctl_exit ctl_sessions(struct ctl *ctl);
 enum ctl_exit ctl_session_end(struct ctl *ctl);
+enum ctl_exit ctl_destinations(struct ctl *ctl);
 enum ctl_exit ctl_trace(struct ctl *ctl);
 enum ctl_exit ctl_config_check(struct ctl *ctl);
 enum ctl_exit ctl_config_show(struct ctl *ctl);

@@ -1,14 +1,13 @@
 /* sessions and session end: the clients of the running daemon. Printed as they come, page by page.
  */
-#include "base/clock.h"
 #include "queue/ctl/client.h"
 #include "queue/ctl/output.h"
+#include "queue/ctl/pages.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 enum {
-    PAGE_TIMEOUT_MS = 60000,
     WIDTH_ID = 9,
     WIDTH_TIME = 8,
     WIDTH_COUNT = 5,
@@ -93,68 +92,21 @@ static void write_row(const json_t *session)
     putchar('\n');
 }
 
-static void write_json(const json_t *session, bool is_first)
+static void print_session(const json_t *session, uint64_t shown, void *context)
 {
-    fputs(is_first ? "\n" : ",\n", stdout);
-    json_dumpf(session, stdout, JSON_COMPACT);
-}
-
-static void write_page(const struct ctl *ctl, const json_t *page, uint64_t *shown)
-{
-    const json_t *session;
-    size_t i;
-
-    json_array_foreach(json_object_get(page, "sessions"), i, session)
-    {
-        if (ctl->json)
-            write_json(session, *shown == 0);
-        else if (*shown == 0)
-            write_heading();
-        if (!ctl->json)
-            write_row(session);
-        ++*shown;
-    }
-}
-
-/* True: it was the last, or what came was no page; *result_out then says which. */
-static bool take_page(const struct ctl *ctl, struct client *client, uint64_t *shown,
-                      enum ctl_exit *result_out)
-{
-    json_t *page;
-
-    *result_out = CTL_FAILED;
-    if (client_next(client, clock_mono_ms() + PAGE_TIMEOUT_MS, &page) != CLIENT_LINE) {
-        ctl_complain("smarthopd broke off in the middle of the list");
-        return true;
-    }
-    bool is_good = json_is_true(json_object_get(page, "ok"));
-    bool is_last = !json_is_true(json_object_get(page, "more"));
-    if (is_good) {
-        *result_out = CTL_OK;
-        write_page(ctl, page, shown);
-    } else {
-        client_refused(page, NULL);
-    }
-    json_decref(page);
-    return is_last || !is_good;
+    (void)context;
+    if (shown == 0)
+        write_heading();
+    write_row(session);
 }
 
 enum ctl_exit ctl_sessions(struct ctl *ctl)
 {
-    struct client *client;
-    uint64_t shown = 0;
-    enum ctl_exit result = client_start(ctl, json_pack("{s:s}", "command", "sessions"), &client);
+    const struct pages pages = {.command = "sessions", .print = print_session};
+    uint64_t shown;
+    enum ctl_exit result = pages_print(ctl, &pages, &shown);
 
-    if (result != CTL_OK)
-        return result;
-    if (ctl->json)
-        putchar('[');
-    while (!take_page(ctl, client, &shown, &result))
-        continue;
-    client_end(client);
-    if (ctl->json)
-        puts("\n]");
-    else if (shown == 0 && result == CTL_OK)
+    if (!ctl->json && shown == 0 && result == CTL_OK)
         puts("No client is connected.");
     return result;
 }

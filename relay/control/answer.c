@@ -143,7 +143,7 @@ static json_t *session(const struct control_session *s)
     return object;
 }
 
-json_t *answer_sessions(const struct control_sessions *page)
+json_t *answer_sessions(const struct control_page *page)
 {
     json_t *answer = answer_ok();
     json_t *list = json_array();

@@ -15,7 +15,8 @@ json_t *answer_operation(const struct control_operation *operation);
 json_t *answer_forgotten(uint64_t count);
 json_t *answer_status(const struct control_status *status);
 /* A page of the list; "more" tells whether another line follows. */
-json_t *answer_sessions(const struct control_sessions *page);
+json_t *answer_sessions(const struct control_page *page);
+json_t *answer_destinations(const struct control_page *page);
 /* The lines of a trace, built one by one with answer_trace_line; "lost" is left out for none. */
 json_t *answer_trace(void);
 void answer_trace_line(json_t *answer, const struct control_trace_line *line);

@@ -224,6 +224,7 @@ static const struct {
     {"suspend", control_suspend},
     {"resume", control_resume},
     {"sessions", control_list_sessions},
+    {"destinations", control_list_destinations},
     {"end-session", do_end_session},
     {"trace", control_trace_sessions},
     {"forget", do_forget},

@@ -6,9 +6,9 @@
  * in steps. Its answer tells how many groups were "affected", how many are still being delivered
  * ("busy"), and for how many there was nothing to do ("moot"): they have gone, or are so already.
  *
- * "sessions" is answered by as many lines as are needed, of which all but the last have
- * "more": true. "trace" is answered by {"ok":true}, once every worker looks, and then by lines of
- * "lines" and "lost" for as long as the peer stays.
+ * "sessions" and "destinations" are answered by as many lines as are needed, of which all but the
+ * last have "more": true. "trace" is answered by {"ok":true}, once every worker looks, and then by
+ * lines of "lines" and "lost" for as long as the peer stays.
  *
  * It runs on the main thread's loop and knows the rest of the daemon only through the actions that
  * main.c gives it.
@@ -111,14 +111,32 @@ struct control_session {
 
 enum { CONTROL_PAGE = 128 };
 
-/* Some of the sessions at a time, in no order; filled by main's action on `home`. The next page is
- * asked for with the same one: the action knows by it how far it has come. */
-struct control_sessions {
+struct control_host {
+    struct span name, address, health;
+    unsigned connections;
+};
+
+/* A line of mail for one next hop and tenant; times are wall clock ms, 0 = none. */
+struct control_destination {
+    struct span key, next_hop, tenant, site, state, why;
+    uint64_t ready, under_way, store_due;
+    uint64_t connections, connections_allowed, connections_most, failures;
+    uint64_t back_off_until, rate_until, suspended_until;
+    struct control_host *hosts; /* in the page's arena */
+    unsigned host_count;
+};
+
+/* Some of the sessions, or destinations, at a time, in no order; filled by main's action on `home`.
+ * The next page is asked for with the same one: the action knows by it how far it has come. */
+struct control_page {
     struct call call;
     struct loop *home;
     unsigned worker, place; /* the action's own; 0 for the first page */
     struct arena arena;     /* of the texts; emptied by who asks */
-    struct control_session sessions[CONTROL_PAGE];
+    union {
+        struct control_session sessions[CONTROL_PAGE];
+        struct control_destination destinations[CONTROL_PAGE];
+    };
     unsigned count;
     bool more;
 };
@@ -158,7 +176,8 @@ struct control_actions {
     /* At once: forgets what is remembered of clients and users under this key, of one kind or (it
      * is empty) of all; *count_out is how much that was. False where there is no such kind. */
     bool (*forget)(void *context, struct span kind, struct span key, uint64_t *count_out);
-    void (*sessions)(void *context, struct control_sessions *page);
+    void (*sessions)(void *context, struct control_page *page);
+    void (*destinations)(void *context, struct control_page *page);
     void (*end_session)(void *context, struct control_ending *ending);
     /* False, with the reason in `why`: nothing has begun. */
     bool (*trace)(void *context, struct span network, struct control_trace *trace, struct buf *why);

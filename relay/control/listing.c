@@ -1,4 +1,5 @@
-/* The list of sessions: a page is asked for when the one before has left, so one is held at most.
+/* The lists of sessions and of destinations: a page is asked for when the one before has left, so
+ * one is held at most.
  */
 #include "control/private.h"
 
@@ -6,7 +7,9 @@
 
 struct listing {
     struct local_stream stream;
-    struct control_sessions page;
+    struct control_page page;
+    void (*fill)(void *context, struct control_page *page);
+    json_t *(*answer)(const struct control_page *page);
     struct control *control;
     struct local_peer *peer;
     bool asking; /* for a page */
@@ -18,7 +21,7 @@ static void ask(struct listing *listing)
     arena_fini(&listing->page.arena);
     listing->page.count = 0;
     listing->asking = true;
-    listing->control->actions.sessions(listing->control->actions.context, &listing->page);
+    listing->fill(listing->control->actions.context, &listing->page);
 }
 
 static void end(struct listing *listing)
@@ -29,7 +32,7 @@ static void end(struct listing *listing)
 
 static void on_page(struct call *call)
 {
-    struct control_sessions *page = container_of(call, struct control_sessions, call);
+    struct control_page *page = container_of(call, struct control_page, call);
     struct listing *listing = container_of(page, struct listing, page);
 
     listing->asking = false;
@@ -37,9 +40,9 @@ static void on_page(struct call *call)
         local_answer(listing->peer, SPAN_NONE);
         end(listing);
     } else if (page->more) {
-        control_write(listing->peer, answer_sessions(page));
+        control_write(listing->peer, listing->answer(page));
     } else {
-        control_answer(listing->peer, answer_sessions(page));
+        control_answer(listing->peer, listing->answer(page));
         end(listing);
     }
 }
@@ -60,13 +63,16 @@ static void on_gone(struct local_stream *stream)
     end(listing);
 }
 
-void control_list_sessions(struct control *control, struct local_peer *peer, const json_t *command)
+static void start(struct control *control, struct local_peer *peer,
+                  void (*fill)(void *context, struct control_page *page),
+                  json_t *(*answer)(const struct control_page *page))
 {
     struct listing *listing = mem_zalloc(sizeof *listing);
 
-    (void)command;
     listing->stream.drained = on_drained;
     listing->stream.gone = on_gone;
+    listing->fill = fill;
+    listing->answer = answer;
     listing->control = control;
     listing->peer = peer;
     listing->page.home = control->loop;
@@ -75,4 +81,17 @@ void control_list_sessions(struct control *control, struct local_peer *peer, con
     arena_init(&listing->page.arena);
     local_stream(peer, &listing->stream);
     ask(listing);
+}
+
+void control_list_sessions(struct control *control, struct local_peer *peer, const json_t *command)
+{
+    (void)command;
+    start(control, peer, control->actions.sessions, answer_sessions);
+}
+
+void control_list_destinations(struct control *control, struct local_peer *peer,
+                               const json_t *command)
+{
+    (void)command;
+    start(control, peer, control->actions.destinations, answer_destinations);
 }

@@ -26,6 +26,8 @@ void control_resume(struct control *control, struct local_peer *peer, const json
 
 /* listing.c, trace.c: what answers in a stream. */
 void control_list_sessions(struct control *control, struct local_peer *peer, const json_t *command);
+void control_list_destinations(struct control *control, struct local_peer *peer,
+                               const json_t *command);
 void control_trace_sessions(struct control *control, struct local_peer *peer,
                             const json_t *command);
 

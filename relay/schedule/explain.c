@@ -48,14 +48,6 @@ __attribute__((format(printf, 4, 5))) static void say(struct schedule_explanatio
     out->why_len = (size_t)len < sizeof out->why ? (size_t)len : sizeof out->why - 1;
 }
 
-/* From loop time. */
-static uint64_t wall_of(const struct scheduler *s, uint64_t at)
-{
-    uint64_t now = loop_now(s->loop), wall = clock_steady_ms();
-
-    return at > now ? wall + (at - now) : wall - (now - at);
-}
-
 /* ---- those that are under way ------------------------------------------------------------- */
 
 static const struct connection *connection_of(const struct job *job)
@@ -84,7 +76,7 @@ static void explain_sending(const struct job *job, struct schedule_explanation *
     else
         say(out, SCHEDULE_SENDING, 0, "it is being sent to %s now; the dialogue is at: %s",
             target->host, deliver_session_state(c->session));
-    out->since = wall_of(job->owner, job->attempt.started_ms);
+    out->since = scheduler_wall(job->owner, job->attempt.started_ms);
 }
 
 static unsigned place_in(const struct list *line, const struct job *job, bool *found_out)
@@ -120,11 +112,11 @@ static void explain_line(const struct job *job, struct schedule_explanation *out
     enum budget_answer answer = budget_look(site->budget, loop_now(s->loop), &until);
     budget_state(site->budget, &state);
     if (answer == BUDGET_RATE)
-        say(out, SCHEDULE_RATE, wall_of(s, until),
+        say(out, SCHEDULE_RATE, scheduler_wall(s, until),
             "its next hop may have no more messages for now; it is number %u of %u in line", place,
             count);
     else if (answer == BUDGET_BACK_OFF)
-        say(out, SCHEDULE_BACK_OFF, wall_of(s, until), "its next hop is left alone for now");
+        say(out, SCHEDULE_BACK_OFF, scheduler_wall(s, until), "its next hop is left alone for now");
     else if (!site_has_turn(site))
         say(out, SCHEDULE_LINE, 0,
             "number %u of %u in line; what has been sent before is being recorded", place, count);
@@ -151,7 +143,8 @@ static void explain_back_off(const struct destination *d, struct schedule_explan
         failures = state.failures;
     }
     enhanced_code_format(why->enhanced, code);
-    say(out, is_lookup ? SCHEDULE_DNS : SCHEDULE_BACK_OFF, wall_of(d->owner, d->back_off_until),
+    say(out, is_lookup ? SCHEDULE_DNS : SCHEDULE_BACK_OFF,
+        scheduler_wall(d->owner, d->back_off_until),
         "%s (%u failure%s in a row): %u %s %.*s%s%.*s%s",
         is_lookup ? "the hosts of its next hop could not be found"
                   : "its next hop is left alone for now",

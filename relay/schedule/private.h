@@ -64,7 +64,7 @@ struct target {
     struct ssl_session_st *resume;
 };
 
-enum { TARGETS_MAX = 64, TARGET_SHARE = 1024 };
+enum { TARGETS_MAX = SCHEDULE_HOSTS_MAX, TARGET_SHARE = 1024 };
 
 /* One of our addresses that a site's connections leave from. */
 struct origin {
@@ -247,6 +247,8 @@ void scheduler_forget_destination(struct destination *d);
 struct job *scheduler_find_job(struct scheduler *s, uint64_t id, uint32_t group);
 /* Up to, but not including, `below`. */
 uint64_t scheduler_random(struct scheduler *s, uint64_t below);
+/* Wall clock ms of a loop time. */
+uint64_t scheduler_wall(const struct scheduler *s, uint64_t at);
 void scheduler_check_stopped(struct scheduler *s);
 /* first * 2^(n-1) up to the most, with up to a tenth of jitter; n from 1. */
 uint64_t scheduler_retry_delay(struct scheduler *s, const struct shape *shape, uint32_t n);

@@ -13,6 +13,7 @@
 #include "base/follow.h"
 #include "conf/conf.h"
 #include "net/tls.h"
+#include "proto/ip.h"
 #include "queue/queue.h"
 #include "resolver/resolver.h"
 
@@ -134,6 +135,40 @@ struct schedule_inquiry {
 };
 void schedule_explain(const struct schedule_set *set, struct queue *queue,
                       struct schedule_inquiry *inquiry);
+
+/* A host of a destination. */
+struct schedule_host {
+    const char *name;
+    char address[IP_PORT_TEXT_MAX]; /* "" = a socket's path, which is its name */
+    const char *health;   /* "good", "down", "due" (may be tried again), "unusable" (no address of
+                             ours to reach it from) */
+    unsigned connections; /* of this worker */
+};
+
+enum { SCHEDULE_HOSTS_MAX = 64, SCHEDULE_STEP = 64 };
+
+/* What is in memory of a destination. All times are wall clock ms, 0 = none. */
+struct schedule_destination {
+    struct span key, next_hop, tenant;
+    struct span site;  /* names the hosts that it is sent to; empty while they are not known */
+    const char *state; /* "suspended", "backoff", "dns", "lookup", "rate", "connection", "sending",
+                          "ready", "waiting" (in the store, for its time), "idle" */
+    unsigned ready, under_way; /* groups in its line; being sent or recorded */
+    uint64_t store_due;        /* of the earliest group that is in the store only */
+    unsigned connections, connections_allowed, connections_most; /* of its site, in all workers */
+    uint32_t failures;                                           /* in a row */
+    uint64_t back_off_until, rate_until, suspended_until;
+    char why[SCHEDULE_WHY_MAX]; /* for people: of what keeps it, or of the latest failure */
+    struct schedule_host hosts[SCHEDULE_HOSTS_MAX];
+    unsigned host_count;
+};
+
+/* On the scheduler's loop: tells of at most SCHEDULE_STEP destinations, in no order, from *place on
+ * (0 = the first) and moves it; false when those were the last. What is told lives during the call;
+ * what comes or goes between two calls may be missed. */
+typedef void schedule_tell_destination(const struct schedule_destination *seen, void *context);
+bool schedule_describe(const struct scheduler *scheduler, unsigned *place,
+                       schedule_tell_destination *tell, void *context);
 
 /* Records a suspension, or with `until` 0 its end (ERR_NOT_FOUND: there is none of that pattern),
  * and has every scheduler heed it: what goes to a next hop that it names is not tried and costs no

@@ -62,6 +62,13 @@ uint64_t scheduler_retry_delay(struct scheduler *s, const struct shape *shape, u
     return delay + scheduler_random(s, delay / 10 + 1);
 }
 
+uint64_t scheduler_wall(const struct scheduler *s, uint64_t at)
+{
+    uint64_t now = loop_now(s->loop), wall = clock_steady_ms();
+
+    return at > now ? wall + (at - now) : wall - (now - at);
+}
+
 /* ---- tables ------------------------------------------------------------------------------- */
 
 struct destination *scheduler_find_destination(const struct scheduler *s, struct span key)

@@ -49,7 +49,7 @@ static struct {
     unsigned log_reopened;
     unsigned stopped;
     unsigned pages; /* of the list of sessions */
-    struct control_sessions *held_page;
+    struct control_page *held_page;
     uint64_t ended;
     struct control_trace *trace;
     struct buf trace_lines; /* one text a line */
@@ -86,7 +86,7 @@ static inline void give_status(void *context, struct control_status *status)
 }
 
 /* Page n has n + 1 sessions; with `hold` the test completes it. */
-static inline void list_sessions(void *context, struct control_sessions *page)
+static inline void list_sessions(void *context, struct control_page *page)
 {
     (void)context;
     page->place++;
@@ -102,6 +102,29 @@ static inline void list_sessions(void *context, struct control_sessions *page)
     if (!daemon_side.hold)
         loop_defer(page->home, &page->call);
     sem_post(&daemon_side.operation_came);
+}
+
+/* One page with one destination. */
+static inline void list_destinations(void *context, struct control_page *page)
+{
+    static struct control_host host = {.name = {"mx.test", 7},
+                                       .address = {"192.0.2.1:25", 12},
+                                       .health = {"down", 4},
+                                       .connections = 2};
+
+    (void)context;
+    page->destinations[page->count++] = (struct control_destination){
+        .key = SPAN("k"),
+        .state = SPAN("backoff"),
+        .why = SPAN("451 a\xff"),
+        .ready = 3,
+        .failures = 2,
+        .connections_allowed = 1,
+        .rate_until = 7,
+        .hosts = &host,
+        .host_count = 1,
+    };
+    loop_defer(page->home, &page->call);
 }
 
 static inline void end_session(void *context, struct control_ending *ending)
@@ -182,6 +205,7 @@ static const struct control_actions control_rig_actions = {
     .operate = operate,
     .status = give_status,
     .sessions = list_sessions,
+    .destinations = list_destinations,
     .end_session = end_session,
     .trace = begin_trace,
     .trace_take = take_lines,

@@ -20,6 +20,19 @@ static void test_sessions(void **state)
     close(fd);
 }
 
+static void test_destinations(void **state)
+{
+    (void)state;
+    exchange("{\"command\":\"destinations\"}\n",
+             "{\"ok\":true,\"destinations\":[{\"key\":\"k\",\"next_hop\":\"\",\"tenant\":\"\","
+             "\"site\":\"\",\"state\":\"backoff\",\"ready\":3,\"sending\":0,\"connections\":0,"
+             "\"connections_allowed\":1,\"connections_most\":0,\"failures\":2,"
+             "\"breaker\":\"half-open\",\"backoff_until\":null,\"rate_until\":7,"
+             "\"suspended_until\":null,\"store_due\":null,\"why\":\"451 a?\",\"hosts\":["
+             "{\"name\":\"mx.test\",\"address\":\"192.0.2.1:25\",\"health\":\"down\","
+             "\"connections\":2}]}],\"more\":false}");
+}
+
 static size_t count_lines(int fd, size_t wanted)
 {
     char bytes[65536];
@@ -181,6 +194,7 @@ static void test_closed_while_tracing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_destinations, control_rig_setup, control_rig_teardown),
         cmocka_unit_test_setup_teardown(test_sessions, control_rig_setup, control_rig_teardown),
         cmocka_unit_test_setup_teardown(test_a_long_list, control_rig_setup, control_rig_teardown),
         cmocka_unit_test_setup_teardown(test_gone_in_the_middle_of_a_list, control_rig_setup,
