@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .accounting import CallCount, PeakMemory
+from .servers import free_port
 from .traffic import Generator, Sink
 
 KIB = 1024
@@ -37,8 +38,14 @@ TRAFFIC = {
     "tls": Traffic(1500, ("--per-session", 1, "--tls", "starttls"), tls=True),
     "trickle": Traffic(200, ("--per-session", 1, "--rate", 20), paced=True, counted=False),
 }
+# Next hops that take their time for each reply, with enough mail for all of them to outlast the
+# trickle to the fast one.
+SLOW_HOPS = 10
+SLOW_REPLY_MS = 200
+SLOW_DOMAIN = "slow.test"
+SLOW_BACKLOG = 8000
 DEPTH_ROWS = ("enqueue", "list", "restart", "drain")
-ALL_ROWS = (*TRAFFIC, "idle", *DEPTH_ROWS)
+ALL_ROWS = (*TRAFFIC, "slow-hops", "idle", *DEPTH_ROWS)
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ FIGURES = (
     Figure("small", "delivered_per_s", "messages/s end to end", True, 4000),
     Figure("small", "accepted_per_s", "messages/s accepted", True),
     Figure("small", "end_to_end_ratio", "end to end / accepted", True, 0.95),
-    Figure("small", "cpu_ms", "CPU ms a message", False, 0.25),
+    Figure("small", "cpu_ms", "CPU ms a message", False, 0.15),
     Figure("small", "accept_p50_ms", "accept p50 ms, connect to 250", False, 12),
     Figure("small", "accept_p99_ms", "accept p99 ms, connect to 250", False, 25),
     Figure("small", "end_to_end_p50_ms", "end to end p50 ms", False),
@@ -82,6 +89,9 @@ FIGURES = (
     Figure("trickle", "end_to_end_p50_ms", "MAIL to the sink's 250, p50 ms", False, 5),
     Figure("trickle", "end_to_end_p99_ms", "MAIL to the sink's 250, p99 ms", False),
     Figure("trickle", "cpu_ms", "CPU ms a message", False),
+    Figure("slow-hops", "to_alone", "p50 to a fast hop / alone", False, 1.2),
+    Figure("slow-hops", "p50_ms", "MAIL to the fast sink's 250, p50 ms", False),
+    Figure("slow-hops", "p99_ms", "MAIL to the fast sink's 250, p99 ms", False),
     Figure("idle", "plain_kib", "KiB a session", False, 4),
     Figure("idle", "tls_kib", "KiB a TLS session", False, 22),
     Figure("idle", "flood_s", "5,000 sessions opened in, s", False, 0.3),
@@ -131,9 +141,9 @@ class Cost:
 
 
 @contextmanager
-def running(server):
+def running(server, hops=None):
     """The server with an empty queue, for the length of a block."""
-    server.prepare()
+    server.prepare(hops)
     try:
         server.start()
         yield server.group
@@ -212,6 +222,44 @@ def count_traffic(rig, server, traffic, messages):
         figures["system_calls"] = calls.system_calls / messages
         figures["syncs"] = calls.syncs / messages
     return figures
+
+
+def open_slow_hops(rig, server, ports):
+    arguments = ["--delay-ms", SLOW_REPLY_MS]
+    for port in ports[1:]:
+        arguments += ["--listen", f"127.0.0.1:{port}"]
+    return Sink(rig.sink, server.directory, ports[0], arguments=arguments)
+
+
+def measure_slow_hops(rig, server, part):
+    """A trickle to a fast hop, alone and then beside slow hops with backlogs; `part` of all."""
+    ports = [free_port() for _ in range(SLOW_HOPS)]
+    hops = {f"d{i}.{SLOW_DOMAIN}": port for i, port in enumerate(ports)}
+    trickle = TRAFFIC["trickle"]
+    messages = trickle.messages // part
+    slow = ("--rcpt-domain", SLOW_DOMAIN, "--domains", SLOW_HOPS, "--sessions", SESSIONS)
+    with (
+        running(server, hops),
+        rig.open_sink(server) as fast_sink,
+        open_slow_hops(rig, server, ports) as slow_sink,
+    ):
+        warm_up(rig, server, fast_sink, trickle)
+        load, alone = send(rig, server, fast_sink, trickle, messages)
+        fast_sink.forget()
+        backlog = rig.generator(server).run("--messages", SLOW_BACKLOG // part, *slow)
+        time.sleep(SETTLE_S)
+        beside_load, beside = send(rig, server, fast_sink, trickle, messages, messages + 1)
+        left = backlog["accepted"] - slow_sink.stats()["messages"]
+    p50_ms = beside["latency_ms"]["p50"]
+    return {
+        "alone_p50_ms": alone["latency_ms"]["p50"],
+        "p50_ms": p50_ms,
+        "p99_ms": beside["latency_ms"]["p99"],
+        "to_alone": share(p50_ms, alone["latency_ms"]["p50"]),
+        "left": left,
+        "failed": load["failed"] + backlog["failed"] + beside_load["failed"],
+        "missing": beside_load["accepted"] - beside["unique_messages"],
+    }
 
 
 def session_kib(rig, server, tls):
@@ -304,6 +352,8 @@ def void_reasons(row, figures):
         reasons.append(f"{figures['missing']} accepted but not delivered")
     if figures.get("failed"):
         reasons.append(f"{figures['failed']} not accepted")
+    if figures.get("left") is not None and figures["left"] <= 0:
+        reasons.append("the slow hops' backlogs were gone before the end")
     if row == "small" and figures.get("accept_p99_ms", 0) > ACCEPT_P99_VOID_MS:
         reasons.append(f"accept p99 over {ACCEPT_P99_VOID_MS} ms")
     if figures.get("syncs") is not None and figures["syncs"] == 0:

@@ -31,11 +31,12 @@ class Server:
         self.hop_port = free_port()
         self.group = None
 
-    def prepare(self):
-        """An empty queue and a configuration."""
+    def prepare(self, hops=None):
+        """An empty queue and a configuration. `hops` are domains with the ports of next hops of
+        their own."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
-        self.configure()
+        self.configure(hops or {})
 
     def start(self):
         """Returns the seconds until the banner."""
@@ -147,7 +148,7 @@ class Postfix(Server):
     idle_sessions = 150
     idle_flood = None
 
-    def configure(self):
+    def configure(self, hops):
         self.config = self.directory / "etc"
         self.config.mkdir()
         for part in ("queue", "data"):
@@ -162,7 +163,12 @@ class Postfix(Server):
             "command_directory": self._default("command_directory"),
             "daemon_directory": self._default("daemon_directory"),
         }
-        (self.config / "main.cf").write_text(POSTFIX_MAIN.format(**values))
+        main = POSTFIX_MAIN.format(**values)
+        if hops:
+            main += f"transport_maps = texthash:{self.config}/transport\n"
+            lines = [f"{domain} smtp:[127.0.0.1]:{port}\n" for domain, port in hops.items()]
+            (self.config / "transport").write_text("".join(lines))
+        (self.config / "main.cf").write_text(main)
         (self.config / "master.cf").write_text(POSTFIX_MASTER.format(**values))
 
     @staticmethod
@@ -199,7 +205,9 @@ listener "in" {{
     address = "127.0.0.1:{port}"
     tls = "starttls"
 }}
-route "*" {{
+"""
+SMARTHOP_ROUTE = """\
+route "{domain}" {{
     hosts = {{"[127.0.0.1]:{hop_port}"}}
     tls = "opportunistic"
 }}
@@ -216,17 +224,18 @@ class Smarthop(Server):
         self.daemon = daemon
         self.control = control
 
-    def configure(self):
+    def configure(self, hops):
         self.config = self.directory / "relay.conf"
         (self.directory / "queue").mkdir()
         values = {
             "directory": self.directory,
             "port": self.port,
-            "hop_port": self.hop_port,
             "chain": self.certificate.chain,
             "key": self.certificate.key,
         }
-        self.config.write_text(SMARTHOP_CONFIG.format(**values))
+        places = {"*": self.hop_port} | hops
+        routes = [SMARTHOP_ROUTE.format(domain=d, hop_port=port) for d, port in places.items()]
+        self.config.write_text(SMARTHOP_CONFIG.format(**values) + "".join(routes))
 
     def launch(self):
         with open(self.directory / "output", "ab") as log:

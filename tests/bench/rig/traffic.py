@@ -13,9 +13,10 @@ POLL_S = 0.05
 class Sink:
     """smtp_sink as a child process."""
 
-    def __init__(self, program, directory, port=0, certificate=None):
-        self.stats_file = directory / "sink.json"
+    def __init__(self, program, directory, port=0, certificate=None, arguments=()):
+        self.stats_file = directory / f"sink-{port}.json"
         argv = [program, "--listen", f"127.0.0.1:{port}", "--stats-file", self.stats_file]
+        argv += arguments
         if certificate:
             argv += ["--starttls", "--cert", certificate.chain, "--key", certificate.key]
         self._child = subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, text=True)
