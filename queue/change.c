@@ -146,9 +146,8 @@ static struct err delete_message_if_done(struct queue_settle *settle, struct kv_
     return err_is(e) ? e : sweep_body(&settle->own.queue->sweep, txn, settle->id);
 }
 
-static struct err apply_settle(struct kv_op *op, struct kv_txn *txn)
+struct err change_settle(struct queue_settle *settle, struct kv_txn *txn)
 {
-    struct queue_settle *settle = container_of(op, struct queue_settle, op);
     struct queue *queue = settle->own.queue;
     struct err e = message_check_settle(settle);
 
@@ -167,6 +166,11 @@ static struct err apply_settle(struct kv_op *op, struct kv_txn *txn)
     if (!err_is(e) && settle->remaining == NULL && settle->split == NULL)
         e = delete_message_if_done(settle, txn);
     return e;
+}
+
+static struct err apply_settle(struct kv_op *op, struct kv_txn *txn)
+{
+    return change_settle(container_of(op, struct queue_settle, op), txn);
 }
 
 static void on_settled(struct call *call)
@@ -190,6 +194,10 @@ static void take_notification(struct queue_message *dsn)
 
 void queue_settle(struct queue *queue, struct queue_settle *settle)
 {
+    if (settle->delivered && settle->remaining == NULL && settle->split == NULL &&
+        settle->dsn == NULL && settle->dsn_copy == NULL)
+        delivered_note(&queue->delivered,
+                       &(struct delivered_note){settle->id, settle->old_due, settle->group});
     take_notification(settle->dsn);
     take_notification(settle->dsn_copy);
     settle->own.done = settle->op.call.done;

@@ -205,6 +205,9 @@ void queue_insert(struct queue *queue, struct queue_insert *insert);
  * number is given by the queue); `dsn` and `dsn_copy`, if not NULL, are inserted. When the message
  * has no group left its row and body go too. ERR_NOT_FOUND: the group's record is not there any
  * more. ERR_CONFLICT: it is there, but not with that destination and due time.
+ *
+ * One that only removes a group, because it was `delivered`, is noted at once where a kill of the
+ * process does not reach: the next opening settles it, should the commit not have been reached.
  */
 struct queue_settle {
     struct kv_op op;
@@ -218,6 +221,7 @@ struct queue_settle {
     struct queue_group *split;
     struct queue_message *dsn;      /* referenced until the completion; its body is in memory */
     struct queue_message *dsn_copy; /* likewise */
+    bool delivered;                 /* the group was, and so goes: see above */
     bool message_gone;              /* out: that was the last group */
 };
 void queue_settle(struct queue *queue, struct queue_settle *settle);

@@ -3,6 +3,7 @@
 #define SMARTHOP_QUEUE_PRIVATE_H
 
 #include "queue/codec.h"
+#include "queue/delivered.h"
 #include "queue/ids.h"
 #include "queue/keys.h"
 #include "queue/message.h"
@@ -40,7 +41,18 @@ struct queue {
     struct ids ids;
     struct queue_known known; /* the writer's */
     struct sweep sweep;       /* the writer's */
+    struct delivered delivered;
 };
+
+/* ---- change.c: within a write transaction, on the writer thread ---------------------------- */
+
+/* The settlement itself. One that fails with ERR_NOT_FOUND or ERR_CONFLICT has changed nothing. */
+struct err change_settle(struct queue_settle *settle, struct kv_txn *txn);
+
+/* ---- recall.c: while the store is opened --------------------------------------------------- */
+
+/* Settles what is noted as delivered. */
+void recall_delivered(struct queue *queue);
 
 /* ---- rows.c: within a write transaction, on the writer thread ------------------------------ */
 

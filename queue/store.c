@@ -1,4 +1,5 @@
 /* Opening, closing and the state of the store over base/kv. */
+#include "base/log.h"
 #include "queue/queue_private.h"
 
 #include <stdlib.h>
@@ -73,6 +74,17 @@ static struct err read_meta(struct queue *queue, struct codec_meta *out)
     return e;
 }
 
+/* Without notes of deliveries a kill may have some sent twice: no reason to refuse mail. */
+static void begin_changes(struct queue *queue, const char *path, uint64_t start)
+{
+    struct err e = delivered_open(&queue->delivered, path);
+
+    if (err_is(e))
+        log_failure(LOG_WARN, "deliveries-unnoted", e, "path", path);
+    sweep_start(&queue->sweep, queue, start);
+    recall_delivered(queue);
+}
+
 struct err queue_open(const struct queue_options *options, struct queue **out)
 {
     struct queue *queue = mem_zalloc(sizeof *queue);
@@ -101,7 +113,7 @@ struct err queue_open(const struct queue_options *options, struct queue **out)
     queue->seed = meta.seed;
     uint64_t start = ids_start(&queue->ids, meta.ids_used);
     if (!options->read_only)
-        sweep_start(&queue->sweep, queue, start);
+        begin_changes(queue, options->path, start);
     *out = queue;
     return ERR_OK;
 }
@@ -113,6 +125,7 @@ void queue_close(struct queue *queue)
     sweep_stop(&queue->sweep);
     kv_close(queue->kv);
     sweep_fini(&queue->sweep);
+    delivered_close(&queue->delivered);
     free(queue);
 }
 

@@ -56,6 +56,7 @@ static void submit(struct settling *st)
     st->op.remaining = st->remaining.recipient_count > 0 ? &st->remaining : NULL;
     st->op.dsn = st->notices[NOTICE].message;
     st->op.dsn_copy = st->notices[NOTICE_COPY].message;
+    st->op.delivered = st->delivered;
     queue_settle(job->owner->queue, &st->op);
 }
 

@@ -106,7 +106,11 @@ static void on_inserted(struct call *call)
     }
     tell(slot->id, TALE_TO_SETTLE);
     slot->settle = (struct queue_settle){
-        .id = slot->id, .old_destination = span_cstr(destination), .old_due = RIG_DUE};
+        .id = slot->id,
+        .old_destination = span_cstr(destination),
+        .old_due = RIG_DUE,
+        .delivered = true,
+    };
     slot->settle.op.home = loop_rig.loop;
     slot->settle.op.call.done = on_settled;
     queue_settle(slot->queue, &slot->settle);

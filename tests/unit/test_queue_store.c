@@ -231,6 +231,78 @@ static void test_unused_destinations_are_removed(void **state)
     assert_int_equal(count_rows(TABLE_DESTINATION), 101);
 }
 
+/* ---- deliveries that were noted and not settled ------------------------------------------- */
+
+static void note(uint64_t id, uint64_t due)
+{
+    delivered_note(&f.queue->delivered, &(struct delivered_note){.id = id, .due = due});
+}
+
+static void test_noted_deliveries_are_settled(void **state)
+{
+    uint64_t noted = rig_insert_one(f.queue, "a.example", 5000);
+    uint64_t other = rig_insert_one(f.queue, "a.example", 5000);
+    uint64_t tried_since = rig_insert_one(f.queue, "a.example", 5000);
+
+    (void)state;
+    note(noted, RIG_DUE);
+    note(noted, RIG_DUE);
+    note(tried_since, RIG_DUE - 1);
+    note(queue_new_id(f.queue), RIG_DUE);
+    reopen();
+    assert_int_equal(rig_load(f.queue, noted), ERR_NOT_FOUND);
+    assert_int_equal(rig_load(f.queue, other), ERR_NONE);
+    assert_int_equal(rig_load(f.queue, tried_since), ERR_NONE);
+    assert_int_equal(count_rows(TABLE_MESSAGE), 2);
+    assert_int_equal(count_rows(TABLE_DUE), 2);
+    assert_int_equal(count_rows(TABLE_BODY), 4);
+}
+
+static void test_a_torn_note_is_none(void **state)
+{
+    uint64_t id = rig_insert_one(f.queue, "a.example", 1);
+
+    (void)state;
+    note(id, RIG_DUE);
+    f.queue->delivered.map[3] ^= 1;
+    note(id, RIG_DUE);
+    f.queue->delivered.map[32 + 16] ^= 1;
+    reopen();
+    assert_int_equal(rig_load(f.queue, id), ERR_NONE);
+}
+
+/* A settlement that reaches the disk is all there is to it: its note stays, and means nothing. */
+static void test_old_notes_mean_nothing(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < DELIVERED_NOTES + 100; i++)
+        note(queue_new_id(f.queue), RIG_DUE);
+    uint64_t id = rig_insert_one(f.queue, "a.example", 1);
+    note(id, RIG_DUE);
+    reopen();
+    assert_int_equal(rig_load(f.queue, id), ERR_NOT_FOUND);
+    id = rig_insert_one(f.queue, "a.example", 1);
+    reopen();
+    assert_int_equal(rig_load(f.queue, id), ERR_NONE);
+}
+
+static void test_notes_that_cannot_be_opened(void **state)
+{
+    char path[SCRATCH_PATH + 16];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/delivered", f.folder);
+    close_queue();
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/dev/null", path), 0);
+    open_queue();
+    assert_null(f.queue->delivered.map);
+    note(1, RIG_DUE);
+    rig_insert_one(f.queue, "a.example", 1);
+    reopen();
+    assert_int_equal(count_rows(TABLE_MESSAGE), 1);
+}
+
 /* ---- collisions and abandoned transactions ------------------------------------------------ */
 
 static uint64_t destination_number(const char *key)
@@ -465,6 +537,10 @@ int main(void)
         CASE(test_newer_format_is_refused),
         CASE(test_unfinished_bodies_are_removed),
         CASE(test_unused_destinations_are_removed),
+        CASE(test_noted_deliveries_are_settled),
+        CASE(test_a_torn_note_is_none),
+        CASE(test_old_notes_mean_nothing),
+        CASE(test_notes_that_cannot_be_opened),
         CASE(test_collision_fails_alone),
         CASE(test_damaged_chunk),
         CASE(test_missing_chunk),
