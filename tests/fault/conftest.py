@@ -1,5 +1,8 @@
-"""Fixtures: processes that end with their test, and seeds and figures that are printed."""
+"""Fixtures: processes that end with their test, seeds and figures that are printed, and promises
+that are held. What becomes of each test, and each promise's figure, is also written to the file
+that SMARTHOP_FIGURES names, for the program `run`."""
 
+import json
 import os
 import random
 import sys
@@ -14,9 +17,20 @@ from rig import FaultRelay, LoadSink, ReservedPort  # noqa: E402
 from support.reporting import RELAYS, add_logs  # noqa: E402
 
 
+def note(record):
+    path = os.environ.get("SMARTHOP_FIGURES")
+    if path:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    add_logs(item, call, (yield).get_result())
+    report = (yield).get_result()
+    add_logs(item, call, report)
+    if report.when == "call" or not report.passed:
+        note({"test": item.nodeid, "outcome": report.outcome,
+              "said": str(call.excinfo.value)[:300] if call.excinfo else ""})
 
 
 @pytest.fixture
@@ -71,3 +85,15 @@ def figure(request):
     def tell(name, value):
         print(f"FIGURE {request.node.name}: {name} = {value}")
     return tell
+
+
+@pytest.fixture
+def hold(request, figure):
+    """hold(promise, what, value, most, goal=None): that figure of the promise with this number
+    (promises.py) is at most that. One beyond its goal only is told, and fails nothing."""
+    def check(promise, what, value, most, goal=None):
+        figure(what, value)
+        note({"promise": promise, "what": what, "value": value, "most": most, "goal": goal,
+              "test": request.node.nodeid})
+        assert value <= most, f"promise {promise}, {what}: {value}, at most {most}"
+    return check

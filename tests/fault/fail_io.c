@@ -3,8 +3,11 @@
  * data file fail, records them so that a power cut can be played back, and shifts the wall clock.
  * All of it is told by files, which may come, change and go while the daemon runs.
  *
- *   FAIL_IO_SPEC    "write|sync|meta ERRNO FIRST EVERY": from the FIRSTth such call after the file
- *                   appeared or changed on, each EVERYth fails with ERRNO. No file, no faults.
+ *   FAIL_IO_SPEC    "write|sync|meta|any WHAT FIRST EVERY": from the FIRSTth such call after the
+ *                   file appeared or changed on, each EVERYth fails with WHAT, an errno; or the
+ *                   process is killed, where WHAT is "kill" before the call, and where it is
+ *                   "kill-after" behind it. No file, no faults.
+ *   FAIL_IO_HITS    a byte is appended here for each call that has failed.
  *   FAIL_IO_RECORD  every write and sync of the data file is appended here, see struct record.
  *   FAIL_IO_CLOCK   seconds by which CLOCK_REALTIME is ahead.
  */
@@ -12,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +26,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SPEC_MAX = 128 };
+enum {
+    SPEC_MAX = 128,
+    KILL_AFTER = -1, /* in the place of an errno */
+};
 
 enum record_kind {
     RECORD_WRITE = 1,      /* in the page cache */
@@ -89,11 +96,34 @@ static size_t read_small(const char *variable, char *out, size_t room)
     return len > 0 ? (size_t)len : 0;
 }
 
-/* The errno with which this call is to fail, or 0. */
+static void die(void)
+{
+    kill(getpid(), SIGKILL);
+    pause(); /* the kernel may let this thread go on for a moment */
+}
+
+static int is_meant(const char *wanted, const char *call)
+{
+    return strcmp(wanted, call) == 0 || strcmp(wanted, "any") == 0;
+}
+
+static void note_hit(void)
+{
+    const char *path = getenv("FAIL_IO_HITS");
+    int fd = path != NULL ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+
+    if (fd < 0)
+        return;
+    if (syscall(SYS_write, fd, "!", 1) != 1)
+        abort();
+    close(fd);
+}
+
+/* The errno with which this call is to fail, KILL_AFTER, or 0. */
 static int fault_for(const char *call)
 {
-    char now[SPEC_MAX], wanted[16];
-    int error = 0, result = 0;
+    char now[SPEC_MAX], wanted[16], what[16];
+    int due = 0;
     long first = 1, every = 1;
 
     pthread_mutex_lock(&lock);
@@ -102,14 +132,18 @@ static int fault_for(const char *call)
         memcpy(spec, now, sizeof spec);
         counted = 0;
     }
-    if (sscanf(spec, "%15s %d %ld %ld", wanted, &error, &first, &every) == 4 &&
-        strcmp(wanted, call) == 0) {
+    if (sscanf(spec, "%15s %15s %ld %ld", wanted, what, &first, &every) == 4 &&
+        is_meant(wanted, call)) {
         counted++;
-        if (counted >= first && (counted - first) % every == 0)
-            result = error;
+        due = counted >= first && (counted - first) % every == 0;
     }
     pthread_mutex_unlock(&lock);
-    return result;
+    if (!due)
+        return 0;
+    note_hit();
+    if (strcmp(what, "kill") == 0)
+        die();
+    return strcmp(what, "kill-after") == 0 ? KILL_AFTER : (int)strtol(what, NULL, 10);
 }
 
 /* ---- the record ---- */
@@ -170,7 +204,7 @@ static ssize_t write_at(int fd, const struct iovec *pieces, int count, off_t off
     if (!is_data_file(fd))
         return seeks ? next(fd, pieces, count) : next_at(fd, pieces, count, offset);
     int synced = is_synced_descriptor(fd), error = fault_for(synced ? "meta" : "write");
-    if (error != 0) {
+    if (error > 0) {
         errno = error;
         return -1;
     }
@@ -178,6 +212,8 @@ static ssize_t write_at(int fd, const struct iovec *pieces, int count, off_t off
     if (seeks)
         offset = lseek(fd, 0, SEEK_CUR);
     ssize_t written = seeks ? next(fd, pieces, count) : next_at(fd, pieces, count, offset);
+    if (error == KILL_AFTER)
+        die();
     if (written > 0)
         record(synced ? RECORD_SYNC_WRITE : RECORD_WRITE, began, offset, pieces, count, written);
     return written;
@@ -207,12 +243,14 @@ static int sync_data(int fd, const char *name)
     if (!is_data_file(fd))
         return next(fd);
     int error = fault_for("sync");
-    if (error != 0) {
+    if (error > 0) {
         errno = error;
         return -1;
     }
     uint64_t began = monotonic_ns();
     int rc = next(fd);
+    if (error == KILL_AFTER)
+        die();
     if (rc == 0)
         record(RECORD_SYNC, began, 0, NULL, 0, 0);
     return rc;

@@ -9,6 +9,7 @@ from support.process import SUPPORT
 
 HEAD = struct.Struct("=QQQQ")
 WRITE, SYNC, SYNC_WRITE = 1, 2, 3
+NEVER = 1 << 30  # calls
 
 
 class Faults:
@@ -20,15 +21,29 @@ class Faults:
         self.spec_path = self.folder / "spec"
         self.record_path = self.folder / "record"
         self.clock_path = self.folder / "clock"
+        self.hits_path = self.folder / "hits"
         self.environment = {"LD_PRELOAD": str(SUPPORT / "fail_io.so"),
                             "FAIL_IO_SPEC": str(self.spec_path),
+                            "FAIL_IO_HITS": str(self.hits_path),
                             "FAIL_IO_CLOCK": str(self.clock_path)}
         if record:
             self.environment["FAIL_IO_RECORD"] = str(self.record_path)
 
     def fail(self, call, error, *, first=1, every=1):
-        """From now on, the `first`th "write", "sync" or "meta" and each `every`th behind it."""
+        """From now on, the `first`th "write", "sync", "meta" or "any" of them and each `every`th
+        behind it."""
         self._put(self.spec_path, f"{call} {getattr(errno, error)} {first} {every}")
+
+    def fail_once(self, call, error, at):
+        self.fail(call, error, first=at, every=NEVER)
+
+    def kill_at(self, call, at, *, behind=False):
+        """At the `at`th such call from now on, before it or behind it."""
+        self._put(self.spec_path, f"{call} {'kill-after' if behind else 'kill'} {at} {NEVER}")
+
+    def hits(self):
+        """How many calls have failed so far."""
+        return self.hits_path.stat().st_size if self.hits_path.exists() else 0
 
     def heal(self):
         self.spec_path.unlink(missing_ok=True)

@@ -17,6 +17,13 @@ from support.wait import wait_until
 
 LOAD_LINE = 72  # characters of a body line of smtp_load, without its end
 SAMPLE_S = 0.02
+RECOVERY_S = 20
+IS_FULL = os.environ.get("SMARTHOP_FULL") == "1"
+
+
+def scaled(quick, full):
+    """A number that is larger in the long form (tests/fault/run --full)."""
+    return full if IS_FULL else quick
 
 
 def elapse(seconds):
@@ -49,7 +56,8 @@ class FaultRelay(Relay):
         began = time.monotonic()
         super().start()
         with Dialogue(self.port) as client:
-            assert client.reply().code == 220
+            greeting = client.reply()
+        assert greeting is not None and greeting.code == 220
         self.start_seconds = time.monotonic() - began
         return self
 
@@ -185,6 +193,14 @@ def assert_unaltered(sink, size):
         header_len = sent.index(b"\r\n\r\n") + 4
         assert sent[header_len:] == load_body(size, header_len), \
             f"altered:\n{sent[:header_len].decode()}"
+
+
+def await_nothing_left(relay):
+    """Until no row of any message is in the store, nor any chunk of a body."""
+    def is_bare():
+        rows = relay.store_rows()
+        return not any(rows[table] for table in ("message", "group", "body", "due", "deadline"))
+    wait_until(is_bare, "a store without rows of messages", RECOVERY_S)
 
 
 class Sampler:

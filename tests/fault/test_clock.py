@@ -9,7 +9,8 @@ from rig import simple_message
 
 HOUR = 3600
 RETRY_S = 2
-PATIENCE_S = 4 * RETRY_S
+PATIENCE_S = 15 * RETRY_S
+LATE_S = 20
 
 
 @pytest.fixture
@@ -41,18 +42,20 @@ def seconds_until_delivered(relay, make_sink):
 
 @pytest.mark.parametrize("hours", [-2, 2])
 @pytest.mark.parametrize("waiting", ["2s"], indirect=True)
-def test_clock_jumps_while_running(waiting, faults, make_sink, figure, hours):
+def test_clock_jumps_while_running(waiting, faults, make_sink, hold, hours):
     faults.shift_clock(hours * HOUR)
-    figure("delivered after, s", f"{seconds_until_delivered(waiting, make_sink):.2f}")
+    hold(12, f"clock set by {hours:+} h: seconds until delivered",
+         round(seconds_until_delivered(waiting, make_sink), 2), LATE_S)
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
 @pytest.mark.parametrize("waiting", ["2s", "1h"], indirect=True)
-def test_clock_jumps_across_a_restart(waiting, faults, make_sink, figure, hours):
+def test_clock_jumps_across_a_restart(waiting, faults, make_sink, hold, hours):
     waiting.kill()
     faults.shift_clock(hours * HOUR)
     waiting.start()
-    figure("delivered after, s", f"{seconds_until_delivered(waiting, make_sink):.2f}")
+    hold(12, f"clock set by {hours:+} h across a restart: seconds until delivered",
+         round(seconds_until_delivered(waiting, make_sink), 2), LATE_S)
 
 
 @pytest.mark.parametrize("waiting", ["2s"], indirect=True)

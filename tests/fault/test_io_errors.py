@@ -23,14 +23,18 @@ def relay(make_relay, faults):
     return make_relay(environment=faults.environment).start()
 
 
-def assert_all_arrive(relay, make_sink, acked):
+def lost_of(relay, make_sink, acked):
     sink = make_sink(port=relay.hop_port)
     relay.drain(DRAIN_S)
-    assert acked - sink.load_ids() == set()
+    return acked - sink.load_ids()
+
+
+def assert_all_arrive(relay, make_sink, acked):
+    assert lost_of(relay, make_sink, acked) == set()
 
 
 @pytest.mark.parametrize("call", ["sync", "write", "meta"])
-def test_no_promise_after_a_failed_commit(relay, faults, make_sink, tmp_path, call):
+def test_no_promise_after_a_failed_commit(relay, faults, make_sink, tmp_path, hold, call):
     """One failure is enough: the kernel may have thrown the pages away and call them clean."""
     load = Load(tmp_path, relay.port, *LOAD)
     load.await_acked(100)
@@ -41,7 +45,7 @@ def test_no_promise_after_a_failed_commit(relay, faults, make_sink, tmp_path, ca
     elapse(0.3)  # of mail offered to the broken store, all of whose calls would succeed now
     assert str(relay.send(simple_message("late")).code) in NOT_NOW
     assert set(load.cut()["replies"]) <= NOT_NOW
-    assert load.acked() - promised == set()
+    hold(5, f"EIO on {call}: 250s afterwards", len(load.acked() - promised), 0)
     assert relay.is_running()
     assert relay.status()["store_broken"]
 
@@ -49,7 +53,7 @@ def test_no_promise_after_a_failed_commit(relay, faults, make_sink, tmp_path, ca
     faults.heal()
     relay.start()
     assert relay.send(simple_message("again")).code == 250
-    assert_all_arrive(relay, make_sink, load.acked())
+    hold(5, f"EIO on {call}: promises broken", len(lost_of(relay, make_sink, load.acked())), 0)
 
 
 @pytest.mark.parametrize("call", ["sync", "write"])

@@ -3,7 +3,6 @@ file are built as a disk could hold it at a random moment. What was flushed is t
 written since, each sector is there or not. From each image the relay must start, and must have all
 that it had acknowledged and not yet delivered."""
 
-import os
 import subprocess
 import threading
 import time
@@ -12,10 +11,10 @@ from typing import NamedTuple
 import pytest
 
 from faults import SYNC, SYNC_WRITE, WRITE, Faults, read_record
-from rig import elapse, simple_message, subject_of, transact
+from rig import elapse, scaled, simple_message, subject_of, transact
 from support.dialogue import Dialogue
 
-CUTS = int(os.environ.get("SMARTHOP_CUTS", 15))
+CUTS = scaled(15, 60)
 SENDERS = 8
 RECORDED_S = 2.0
 SECTOR = 512
@@ -90,8 +89,8 @@ def recording(make_sink, make_relay, tmp_path):
 class Image:
     """The data file as of a cut."""
 
-    def __init__(self):
-        self.bytes = bytearray()
+    def __init__(self, before=b""):
+        self.bytes = bytearray(before)
 
     def write(self, step, keeps_sector=lambda: True):
         end = step.offset + len(step.data)
@@ -108,16 +107,23 @@ class Image:
         self.bytes[at:at + len(data)] = data
 
 
-def image_at(steps, cut, rng):
-    """Step `cut` was under way when the power went."""
+def image_at(steps, cut, rng, before=b""):
+    """Step `cut` was under way when the power went; the disk held `before` at the first."""
     synced = max((i for i in range(cut) if steps[i].kind == SYNC), default=-1)
-    image = Image()
+    image = Image(before)
     kept = rng.random()  # how much of the unflushed is there: from nearly nothing to nearly all
     for i, step in enumerate(steps[:cut + 1]):
         durable = i < cut and (i < synced or step.kind == SYNC_WRITE)
         if step.kind != SYNC:
             image.write(step, (lambda: True) if durable else (lambda: rng.random() < kept))
     return image.bytes
+
+
+def image_of_a_cut(before, record, after, rng):
+    """Makes the file `after` from that before and the record of what was written since, with a cut
+    at the last step."""
+    steps = read_record(record)
+    after.write_bytes(image_at(steps, len(steps) - 1, rng, before.read_bytes()))
 
 
 def lying_image_at(steps, cut, rng):
@@ -153,18 +159,21 @@ def recover(recording, make_relay, make_sink):
     return start_on
 
 
-def test_power_cuts(recording, recover, rng, figure):
-    owed_in_all = 0
+def test_power_cuts(recording, recover, rng, figure, hold):
+    owed_in_all, lost, altered = 0, 0, 0
     for _ in range(CUTS):
         cut = rng.randrange(len(recording.steps))
         owed = recording.owed_at(cut)
         owed_in_all += len(owed)
         got = recover(image_at(recording.steps, cut, rng), name_at(recording.steps, cut))
-        assert owed - set(got) == set(), f"lost at step {cut}"
-        for subject, content in got.items():
-            assert content.endswith(message_of(subject)), f"altered: {subject}"
+        lost += len(owed - set(got))
+        altered += sum(not content.endswith(message_of(subject))
+                       for subject, content in got.items())
     figure("steps recorded", len(recording.steps))
     figure("messages owed, all cuts together", owed_in_all)
+    figure("cuts", CUTS)
+    hold(1, "power cuts: messages lost", lost, 0)
+    hold(1, "power cuts: messages altered", altered, 0)
     assert owed_in_all > 10 * CUTS
 
 
