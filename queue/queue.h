@@ -77,6 +77,7 @@ enum queue_message_flag {
     QUEUE_REQUIRE_TLS = 1 << 5, /* REQUIRETLS (RFC 8689) */
     QUEUE_BY_TRACE = 1 << 6,    /* BY=...T (RFC 2852): each relaying is reported */
     QUEUE_HAS_AUTH = 1 << 7,    /* AUTH= was given by one that may (RFC 4954 5) */
+    QUEUE_VERP = 1 << 8,        /* each recipient has a reverse-path, and a group, of its own */
 };
 
 /* All spans live in `arena`. Shared by the groups' owners: immutable once inserted, but for each

@@ -122,6 +122,8 @@ static void print_extensions(const struct show *show, struct arena *arena)
         print_line("AUTH", message->auth.len ? message->auth : SPAN("<>"));
     if (message->flags & (QUEUE_BODY_BINARY | QUEUE_BODY_8BIT))
         print_line("Body", span_cstr(describe_body(message)));
+    if (message->flags & QUEUE_VERP)
+        print_line("VERP", SPAN("each recipient has a reverse-path of its own"));
     if (message->flags & QUEUE_REQUIRE_TLS)
         print_line("TLS", SPAN("required on the whole way (REQUIRETLS)"));
 }

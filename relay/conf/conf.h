@@ -422,6 +422,7 @@ struct conf {
     uint64_t dsn_return_max;      /* bytes of the message returned in a DSN */
     bool dsn_return_headers_only;
     char *dsn_postmaster_copy; /* an address; NULL = no copies */
+    char *verp_sender;         /* a pattern; NULL = none */
 };
 
 /* Reads and checks `file`. On failure *out is NULL and `messages` has one line a problem:

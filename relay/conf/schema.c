@@ -451,6 +451,13 @@ static const struct conf_key global_keys[] = {
      .example = "postmaster@example.org", .reloadable = true,
      .help = "An address that gets a copy of each delivery report that tells a sender of a "
              "failure, with the header of the message only. Empty: there are no copies."},
+    {FIELD(conf, verp_sender), .type = CONF_STRING, .standard = "", .max = ADDRESS_MAX,
+     .example = "*-bounces@lists.example.org", .reloadable = true,
+     .help = "Mail from such senders, when it comes, is to be sent to each recipient in a "
+             "transaction of its own, with a reverse-path that names the recipient: for "
+             "user@example.net that of list@example.org becomes "
+             "list+user=example.net@example.org. * stands for any text, ? for one byte, [ab] for "
+             "one of these. Empty: no mail is."},
 };
 
 const struct conf_section conf_globals = {

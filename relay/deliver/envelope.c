@@ -5,6 +5,7 @@
 #include "proto/address.h"
 #include "proto/base32.h"
 #include "proto/utf8.h"
+#include "proto/verp.h"
 #include "proto/xclient.h"
 #include "proto/xtext.h"
 
@@ -78,11 +79,23 @@ static void write_auth(const struct deliver_session *s, struct buf *out)
     write_param(out, "AUTH", auth.len > 0 ? xtext_encode(auth, s->attempt->arena) : SPAN("<>"));
 }
 
+static struct span reverse_path(const struct deliver_session *s)
+{
+    const struct deliver_attempt *attempt = s->attempt;
+    const struct queue_message *message = attempt->message;
+
+    if ((message->flags & QUEUE_VERP) == 0)
+        return message->reverse_path;
+    return verp_reverse_path(message->reverse_path,
+                             attempt->group->recipients[attempt->recipients[0]].address,
+                             attempt->arena);
+}
+
 void deliver_write_mail(const struct deliver_session *s, struct buf *out)
 {
     const struct queue_message *message = s->attempt->message;
 
-    write_address(s, "MAIL FROM:<", message->reverse_path, out);
+    write_address(s, "MAIL FROM:<", reverse_path(s), out);
     /* What is converted has a size that nobody knows yet. */
     if (deliver_is_offered(s, SMTP_EXT_SIZE) && s->transaction.downgrade == NULL) {
         buf_add(out, SPAN(" SIZE="));

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 
+#include <fnmatch.h>
 #include <stdlib.h>
 
 enum {
@@ -125,13 +126,15 @@ static enum queue_group_state state_for(const struct queue_message *message,
 static struct queue_group *group_for(struct transaction *tx, const struct tx_recipient *recipient)
 {
     struct queue_message *message = tx->message;
+    bool alone = (message->flags & QUEUE_VERP) != 0;
 
     /* From the newest: recipients of one domain mostly come one after the other. */
-    for (unsigned i = message->group_count; i > 0; i--)
+    for (unsigned i = message->group_count; i > 0 && !alone; i--)
         if (fits(&message->groups[i - 1], recipient))
             return &message->groups[i - 1];
     struct queue_group *group = &message->groups[message->group_count];
-    unsigned room = tx->recipient_count < QUEUE_GROUP_MAX ? tx->recipient_count : QUEUE_GROUP_MAX;
+    unsigned most = alone ? 1 : QUEUE_GROUP_MAX;
+    unsigned room = tx->recipient_count < most ? tx->recipient_count : most;
     *group = (struct queue_group){
         .number = message->group_count++,
         .state = state_for(message, recipient),
@@ -144,10 +147,23 @@ static struct queue_group *group_for(struct transaction *tx, const struct tx_rec
     return group;
 }
 
+static bool wants_verp(const struct transaction *tx)
+{
+    const char *pattern = tx->conf->verp_sender;
+    struct span path = tx->message->reverse_path;
+
+    if (pattern == NULL || path.len == 0)
+        return false;
+    const char *text = arena_printf(&tx->message->arena, "%.*s", SPAN_ARG(path)).ptr;
+    return fnmatch(pattern, text, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
+}
+
 void transaction_make_groups(struct transaction *tx)
 {
     struct queue_message *message = tx->message;
 
+    if (wants_verp(tx))
+        message->flags |= QUEUE_VERP;
     message->groups =
         arena_alloc(&message->arena, tx->recipient_count * sizeof(struct queue_group));
     for (unsigned i = 0; i < tx->recipient_count; i++) {

@@ -17,7 +17,7 @@ struct dsn_header {
 /* Whom it goes to. */
 static struct span addressee(const struct report_options *options)
 {
-    return options->copy_for.len > 0 ? options->copy_for : options->message->reverse_path;
+    return options->to.len > 0 ? options->to : options->message->reverse_path;
 }
 
 /* A Message-ID fit to be quoted: one, whole, and ASCII (ours is no SMTPUTF8 message for its sake).
@@ -53,7 +53,7 @@ static void choose_boundary(const struct dsn *dsn, char boundary[BOUNDARY_MAX])
 
 static struct span choose_subject(const struct dsn *dsn)
 {
-    if (dsn->options->copy_for.len > 0)
+    if (dsn->options->is_copy)
         return SPAN("Copy for the postmaster: a message could not be delivered");
     if (dsn->counts[REPORT_FAILED] == dsn->options->recipient_count)
         return SPAN("Your message could not be delivered");

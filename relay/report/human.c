@@ -206,7 +206,7 @@ void dsn_write_human(struct dsn *dsn)
 
     write_paragraph(&dsn->human, arena_printf(&dsn->scratch, "This is the mail system at %s.",
                                               dsn->options->conf->hostname));
-    if (dsn->options->copy_for.len > 0)
+    if (dsn->options->is_copy)
         write_copy_note(dsn);
     for (enum report_action action = 0; action < REPORT_ACTION_COUNT; action++) {
         if (dsn->counts[action] == 0)

@@ -32,8 +32,8 @@ struct report_options {
     const struct queue_message *message; /* what it is about; reverse_path is not empty */
     const struct report_recipient *recipients;
     unsigned recipient_count;
-    struct span copy_for; /* makes a copy for that address, with the header alone; empty = it is
-                             the sender's own */
+    struct span to;       /* the address that it is for; empty = message->reverse_path */
+    bool is_copy;         /* for somebody else than the sender: with the header alone */
     uint64_t retry_until; /* of delayed ones: wall clock ms until which it is tried */
 };
 
@@ -42,7 +42,7 @@ struct report_options {
  * failed, what its RET asks for; dsn_return_headers_only decides where that says nothing.
  *
  * One reference, body in memory, flags, reverse-path empty, no groups: the caller routes it to
- * message->reverse_path, or to copy_for, and adds them. Never NULL: what cannot be read of the
+ * message->reverse_path, or to `to`, and adds them. Never NULL: what cannot be read of the
  * returned message is left out and said so. */
 struct queue_message *report_dsn(const struct report_options *options);
 

@@ -75,7 +75,7 @@ static bool is_wanted_whole(const struct dsn *dsn)
 
     bool free = (message->flags & (QUEUE_BODY_BINARY | QUEUE_REQUIRE_TLS)) == 0;
 
-    return full && free && dsn->options->copy_for.len == 0 && dsn->counts[REPORT_FAILED] > 0 &&
+    return full && free && !dsn->options->is_copy && dsn->counts[REPORT_FAILED] > 0 &&
            message->trace.len + message->size <= conf->dsn_return_max;
 }
 

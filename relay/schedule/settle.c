@@ -6,6 +6,7 @@
 #include "schedule/private.h"
 
 #include "proto/domain.h"
+#include "proto/verp.h"
 
 #include <stdlib.h>
 
@@ -249,6 +250,17 @@ static uint64_t retry_until(const struct settling *st)
                                                                          : until;
 }
 
+/* Who is told: the reverse-path that the group's mail is sent with. */
+static struct span sender_of(struct settling *st)
+{
+    const struct queue_message *message = st->job->message;
+
+    if ((message->flags & QUEUE_VERP) == 0)
+        return message->reverse_path;
+    return verp_reverse_path(message->reverse_path, st->job->group->recipients[0].address,
+                             &st->job->arena);
+}
+
 /* Failures alone are copied, and not to somebody who is told of them anyway. */
 static bool is_copied(const struct settling *st)
 {
@@ -277,14 +289,14 @@ static void report(struct work *work)
         .retry_until = retry_until(st),
     };
 
-    st->notices[NOTICE] =
-        (struct notice){.to = options.message->reverse_path, .message = report_dsn(&options)};
+    options.to = sender_of(st);
+    st->notices[NOTICE] = (struct notice){.to = options.to, .message = report_dsn(&options)};
     if (!is_copied(st))
         return;
     options.id = queue_new_id(options.queue);
-    options.copy_for = span_cstr(st->conf->dsn_postmaster_copy);
-    st->notices[NOTICE_COPY] =
-        (struct notice){.to = options.copy_for, .message = report_dsn(&options)};
+    options.to = span_cstr(st->conf->dsn_postmaster_copy);
+    options.is_copy = true;
+    st->notices[NOTICE_COPY] = (struct notice){.to = options.to, .message = report_dsn(&options)};
 }
 
 static void start_report(struct settling *st)
