@@ -11,13 +11,15 @@
 enum {
     BUCKETS = 4096,
     FULL_MS = 60000, /* how long a site is not offered more connections than it has refused */
-    RATE_BURST = 60, /* this part of a rate may be spent at once */
     SAME_PART = 10,  /* back-offs that differ by less than this part are the same one */
 };
 
 /* A millisecond brings as many tokens as the rate has messages, a message costs as many as its
  * period has milliseconds: whole numbers, whatever the rate. */
 static const uint64_t period_ms[BUDGET_RATES] = {1000, 60000, 3600000, 86400000};
+/* This part of a rate may be spent at once: what a loop that is late by some tens of milliseconds
+ * is to catch up with. */
+static const unsigned burst_part[BUDGET_RATES] = {10, 60, 60, 60};
 
 struct bucket {
     uint64_t tokens;
@@ -81,7 +83,7 @@ static struct budget **find(struct budgets *all, struct span key)
 
 static uint64_t capacity(const struct budget_limits *limits, unsigned i)
 {
-    uint64_t share = limits->rates[i] * period_ms[i] / RATE_BURST;
+    uint64_t share = limits->rates[i] * period_ms[i] / burst_part[i];
 
     return share > period_ms[i] ? share : period_ms[i];
 }

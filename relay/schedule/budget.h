@@ -6,8 +6,8 @@
  * thread. Times are those of clock_mono_ms(), given by the caller.
  *
  * Rates are smooth: a thousand an hour is one every 3.6 s, and at most a sixtieth of the number at
- * once (RATE_BURST). So a rate holds over any stretch of time, and over a restart, which begins
- * with nothing saved up.
+ * once, or a tenth of that of a second. So a rate holds over any stretch of time, and over a
+ * restart, which begins with nothing saved up.
  */
 #ifndef SMARTHOP_SCHEDULE_BUDGET_H
 #define SMARTHOP_SCHEDULE_BUDGET_H

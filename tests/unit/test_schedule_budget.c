@@ -73,6 +73,16 @@ static void test_rates_hold(void **state)
     }
 }
 
+/* Who looks only now and then, because the machine is busy, still has the rate. */
+static void test_late_looks(void **state)
+{
+    struct budget *b = get("late", (struct budget_limits){.rates = {[BUDGET_SECOND] = 100}});
+
+    (void)state;
+    assert_in_range(spend_for(b, START, 60000, 80), 5880, 6010);
+    budget_unref(b);
+}
+
 /* A quiet time is not saved up beyond a sixtieth. */
 static void test_no_burst(void **state)
 {
@@ -244,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rates_hold),
+        cmocka_unit_test(test_late_looks),
         cmocka_unit_test(test_no_burst),
         cmocka_unit_test(test_told_when),
         cmocka_unit_test(test_the_slowest_counts),
