@@ -16,6 +16,11 @@ static void on_wake(struct timer *timer)
     destination_run(container_of(timer, struct destination, wake));
 }
 
+void destination_wake(struct destination *d)
+{
+    timer_start(d->owner->loop, &d->wake, 0, on_wake);
+}
+
 uint64_t destination_due(const struct destination *d, const struct queue_due *stored, uint64_t now)
 {
     uint64_t longest = d->owner->retry_longest;
@@ -156,7 +161,7 @@ void destinations_feed(struct scheduler *s)
     if (room_for(d) == 0)
         return;
     list_remove(&d->hungry);
-    timer_start(s->loop, &d->wake, 0, on_wake);
+    destination_wake(d);
 }
 
 void destination_run(struct destination *d)
@@ -239,7 +244,7 @@ void destination_back_off(struct destination *d, const struct status *why)
         return;
     shape_of(&shape, d);
     uint64_t delay = scheduler_retry_delay(s, &shape, ++d->failures);
-    if (log_begin(&line, LOG_WARN, "destination-backs-off")) {
+    if (!d->is_probed && log_begin(&line, LOG_WARN, "destination-backs-off")) {
         log_span(&line, "destination", d->key);
         log_u64(&line, "failures", d->failures);
         log_u64(&line, "seconds", (delay + 999) / 1000);
@@ -259,7 +264,7 @@ void destination_reconsider(struct destination *d)
 {
     if (suspended_until(d) > loop_now(d->owner->loop))
         drop_ready(d);
-    timer_start(d->owner->loop, &d->wake, 0, on_wake);
+    destination_wake(d);
 }
 
 void destination_lift_back_off(struct destination *d)
@@ -290,6 +295,8 @@ void destination_restore(struct destination *d, const struct queue_destination *
         if (left > longest + longest / 10)
             left = 0;
         d->back_off_until = left ? now + left : 0;
+        if (left > 0 && lookup_has_failed(&stored->status))
+            lookup_failed(d);
     }
-    timer_start(d->owner->loop, &d->wake, 0, on_wake);
+    destination_wake(d);
 }

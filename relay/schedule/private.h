@@ -158,6 +158,9 @@ struct destination {
     unsigned found_count;
     struct resolver_query query;
     struct status resolve_failure;
+    struct list unfound;   /* in scheduler->unfound: it backs off because they could not be found */
+    bool is_unfound;       /* the latest look-up failed */
+    bool is_probed;        /* it is tried before its time: that this fails is no news */
     uint64_t site_expires; /* loop time */
 
     /* Back-off: of its site, or because its hosts could not be found. */
@@ -206,8 +209,10 @@ struct scheduler {
     unsigned quarantined_count;
     uint64_t retry_longest; /* of all shapes */
     uint64_t random;
-    unsigned settling; /* jobs whose outcome is being recorded */
-    unsigned working;  /* other calls under way */
+    unsigned settling;   /* jobs whose outcome is being recorded */
+    unsigned working;    /* other calls under way */
+    struct list unfound; /* destinations whose hosts could not be found, the oldest first */
+    struct timer probe_timer;
     struct timer sweep_timer;
     struct timer stop_timer;
     struct sweep *sweep;
@@ -370,6 +375,16 @@ void destination_note(struct destination *d, const struct queue_due *due);
 void destination_note_due(struct destination *d, uint64_t due);
 /* Where a restart finds it: `until` in steady wall ms. */
 void destination_restore(struct destination *d, const struct queue_destination *stored);
+
+/* Runs it soon. */
+void destination_wake(struct destination *d);
+
+/* lookup.c: destinations whose hosts could not be found */
+/* Whether a stored status says so. */
+bool lookup_has_failed(const struct status *why);
+/* It backs off since. */
+void lookup_failed(struct destination *d);
+void lookup_succeeded(struct destination *d);
 
 /* target.c: where a destination's hosts are */
 /* Finds its site, and runs it again. */

@@ -24,6 +24,7 @@ struct scheduler *schedule_create(const struct schedule_options *options)
     s->builtin = rules_builtin();
     s->random = options->seed | 1;
     list_init(&s->hungry);
+    list_init(&s->unfound);
     return s;
 }
 
@@ -94,6 +95,7 @@ struct destination *scheduler_destination(struct scheduler *s, struct span key)
     d->key = arena_dup(&d->arena, key);
     line_init(&d->ready);
     list_init(&d->hungry);
+    list_init(&d->unfound);
     d->weight = 1;
     d->store_due = UINT64_MAX;
     d->next = *at;
@@ -112,6 +114,7 @@ void scheduler_forget_destination(struct destination *d)
     *at = d->next;
     timer_stop(s->loop, &d->wake);
     list_remove(&d->hungry);
+    list_remove(&d->unfound);
     if (d->site != NULL)
         site_detach(d);
     targets_free(d->found, d->found_count);
@@ -367,6 +370,7 @@ void schedule_stop(struct scheduler *s, struct call *stopped)
     s->is_stopping = true;
     s->stopped = stopped;
     timer_stop(s->loop, &s->sweep_timer);
+    timer_stop(s->loop, &s->probe_timer);
     stop_connections(s);
     timer_start(s->loop, &s->stop_timer, QUIT_MS, on_stop_timer);
     scheduler_check_stopped(s);

@@ -187,6 +187,7 @@ static void resolved(struct destination *d)
 
     d->resolving = false;
     if (d->found_count > 0) {
+        lookup_succeeded(d);
         find_site(d);
         destination_run(d);
         return;
@@ -194,6 +195,7 @@ static void resolved(struct destination *d)
     const struct status *why = d->resolve_failure.code != 0 ? &d->resolve_failure : &unreadable;
     if (!status_is_permanent(why)) {
         destination_back_off(d, why);
+        lookup_failed(d);
         return;
     }
     site_withdraw(d);
@@ -264,6 +266,7 @@ void targets_resolve(struct destination *d)
         destination_back_off(d, &unreadable);
         return;
     }
+    list_remove(&d->unfound);
     arena_fini(&d->failure_arena);
     d->failure = d->resolve_failure = (struct status){0};
     d->site_expires = loop_now(d->owner->loop) + WRITTEN_FRESH_MS;

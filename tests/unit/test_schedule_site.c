@@ -203,6 +203,17 @@ static unsigned sites(const struct schedule_rig *rig)
     return count;
 }
 
+/* Destinations that wait because their hosts were not found. */
+static unsigned unfound(const struct schedule_rig *rig)
+{
+    const struct list *all = &rig->scheduler->unfound;
+    unsigned count = 0;
+
+    for (const struct list *node = all->next; node != all; node = node->next)
+        count++;
+    return count;
+}
+
 /* Domains with the same MX hosts, in whatever order, share their connections. */
 static void test_domains_share_a_site(void **state)
 {
@@ -221,6 +232,42 @@ static void test_domains_share_a_site(void **state)
     TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
     assert_int_equal(sites(&rig), 2);
     schedule_rig_close(&rig);
+}
+
+/* However long each is to wait for its own next try: when their name server is well again, they go.
+ */
+static void test_hosts_that_are_found_again(void **state)
+{
+    enum { DOMAINS = 40 };
+    struct schedule_rig rig;
+    struct buf ill, well;
+
+    (void)state;
+    buf_init(&ill, 0);
+    buf_init(&well, 0);
+    buf_addf(&well, "mx.test A 60 127.0.0.1\n");
+    schedule_rig_open_listening(&rig, "destination \"*\" { retry_first = 1h\nretry_max = 1h }\n");
+    for (unsigned i = 0; i < DOMAINS; i++) {
+        buf_addf(&ill, "d%u.test * !servfail\n", i);
+        buf_addf(&well, "d%u.test MX 60 10 mx.test\n", i);
+    }
+    buf_addf(&ill, "%c", '\0');
+    buf_addf(&well, "%c", '\0');
+    dns_server_set_zone(rig.dns, buf_span(&ill).ptr);
+    for (unsigned i = 0; i < DOMAINS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "d%u.test", i);
+        schedule_rig_send(&rig, schedule_rig_mx_hop(&rig, name), 1);
+    }
+    TURN_UNTIL(rig.loop, unfound(&rig) == DOMAINS);
+    assert_int_equal(rig.peer.messages, 0);
+    dns_server_set_zone(rig.dns, buf_span(&well).ptr);
+    TURN_UNTIL(rig.loop, rig.peer.messages == DOMAINS);
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+    assert_int_equal(unfound(&rig), 0);
+    schedule_rig_close(&rig);
+    buf_fini(&ill);
+    buf_fini(&well);
 }
 
 /* What is known of a site survives a reload; its limits are the new ones. */
@@ -286,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_connections_of_a_shape),
         cmocka_unit_test(test_connections_have_descriptors),
         cmocka_unit_test(test_domains_share_a_site),
+        cmocka_unit_test(test_hosts_that_are_found_again),
         cmocka_unit_test(test_a_reload),
         cmocka_unit_test(test_jobs_in_memory),
     };
