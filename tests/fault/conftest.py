@@ -12,7 +12,9 @@ import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "integration"))  # its package `support`, which the tests share
+sys.path.insert(0, str(TESTS / "support"))
 
+from crowd import CountingSink  # noqa: E402
 from rig import FaultRelay, LoadSink, ReservedPort  # noqa: E402
 from support.reporting import RELAYS, add_logs  # noqa: E402
 
@@ -40,6 +42,20 @@ def make_sink(tmp_path):
 
     def make(*options, **where):
         sinks.append(LoadSink(tmp_path / f"sink-{len(sinks)}", *options, **where))
+        return sinks[-1].start()
+
+    yield make
+    for sink in sinks:
+        sink.stop()
+
+
+@pytest.fixture
+def make_counter(tmp_path):
+    """make_counter(*options of smtp_sink, port=...): one that only counts, at all addresses."""
+    sinks = []
+
+    def make(*options, **where):
+        sinks.append(CountingSink(tmp_path / f"counter-{len(sinks)}", *options, **where))
         return sinks[-1].start()
 
     yield make

@@ -54,6 +54,7 @@ struct sink_options {
     bool dsn;
     bool deliver_by;
     uint64_t delay_ns;
+    uint64_t serve_most; /* connections of a thread; 0 = any number */
     const char *stats_file;
     const char *ids_file;
     struct rule rules[SINK_RULES_MAX];
@@ -70,6 +71,7 @@ const struct rule *sink_rule_find(const struct sink_options *options, enum stage
 struct sink_counts {
     uint64_t connections;
     uint64_t open_connections;
+    uint64_t serving; /* of these, those that were not turned away by serve_most */
     uint64_t tls_sessions;
     uint64_t tls_resumed;
     uint64_t messages; /* transactions that ended with our positive reply */

@@ -26,6 +26,7 @@ static const char usage_text[] =
     "  --no-dsn             do not offer DSN\n"
     "  --deliver-by         offer DELIVERBY\n"
     "  --delay-ms N         wait before each reply\n"
+    "  --serve-most N       greet connections beyond so many of a thread with 421\n"
     "  --reply-connect R, --reply-ehlo R, --reply-mail R, --reply-rcpt R, --reply-data R,\n"
     "  --reply-final R      canned reply; R is REPLY, P%=REPLY or PATTERN=REPLY, the pattern\n"
     "                       matching the recipient at rcpt and the sender behind connect\n"
@@ -143,6 +144,8 @@ static void parse_option(struct sink_options *o, const char *name, const char *v
         o->deliver_by = true;
     else if (strcmp(name, "delay-ms") == 0)
         o->delay_ns = rig_number(name, value, 3600000) * RIG_NS_PER_MILLISECOND;
+    else if (strcmp(name, "serve-most") == 0)
+        o->serve_most = rig_number(name, value, 1000000);
     else if (strcmp(name, "stats-file") == 0)
         o->stats_file = value;
     else if (strcmp(name, "ids-file") == 0)
@@ -169,7 +172,8 @@ struct sink_options sink_parse_arguments(int argc, char **argv)
         {"stats-file", 1, NULL, 0}, {"ids-file", 1, NULL, 0},     {"reply-connect", 1, NULL, 0},
         {"reply-ehlo", 1, NULL, 0}, {"reply-mail", 1, NULL, 0},   {"reply-rcpt", 1, NULL, 0},
         {"reply-data", 1, NULL, 0}, {"reply-final", 1, NULL, 0},  {"stall-at", 1, NULL, 0},
-        {"drop-at", 1, NULL, 0},    {"help", 0, NULL, 'h'},       {NULL, 0, NULL, 0},
+        {"drop-at", 1, NULL, 0},    {"serve-most", 1, NULL, 0},   {"help", 0, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     struct sink_options o = {.threads = 1, .pipelining = true, .dsn = true};
     int index;

@@ -406,6 +406,11 @@ bool session_step(struct session *s)
 
 void session_greet(struct session *s)
 {
+    if (s->turned_away) {
+        reply(s, "421 4.7.0 too many connections");
+        s->phase = PHASE_CLOSING;
+        return;
+    }
     if (!answer(s, STAGE_CONNECT, nobody, "220 sink.test ESMTP") && s->phase == PHASE_COMMAND)
         s->phase = PHASE_CLOSING;
 }

@@ -25,7 +25,8 @@ struct session {
     struct sink_counts *counts;
     enum phase phase;
     bool in_tls;
-    bool replied; /* set with each reply; the owner clears it */
+    bool turned_away; /* too many are served */
+    bool replied;     /* set with each reply; the owner clears it */
     struct bytes in;
     struct bytes out;
     struct bytes body;   /* chunks before the last one */

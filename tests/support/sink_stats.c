@@ -98,6 +98,7 @@ void sink_counts_merge(struct sink_counts *into, const struct sink_counts *from)
 {
     into->connections += from->connections;
     into->open_connections += from->open_connections;
+    into->serving += from->serving;
     into->tls_sessions += from->tls_sessions;
     into->tls_resumed += from->tls_resumed;
     into->messages += from->messages;
@@ -125,6 +126,7 @@ static void print_counts(FILE *out, const struct sink_counts *c)
     rig_print_count(out, ", ", "unnumbered", c->unnumbered);
     rig_print_count(out, ", ", "connections", c->connections);
     rig_print_count(out, ", ", "open_connections", c->open_connections);
+    rig_print_count(out, ", ", "serving", c->serving);
     rig_print_count(out, ", ", "tls_sessions", c->tls_sessions);
     rig_print_count(out, ", ", "tls_resumed", c->tls_resumed);
     rig_print_count(out, ", ", "refused_4xx", c->refused_4xx);

@@ -81,6 +81,7 @@ static void pause_remove(struct worker *w, struct connection *c)
 static void connection_free(struct worker *w, struct connection *c)
 {
     pause_remove(w, c);
+    w->counts.serving -= !c->session.turned_away;
     stream_close(&c->stream);
     session_fini(&c->session);
     free(c);
@@ -158,6 +159,8 @@ static void accept_connection(struct worker *w, int listener)
     c->session.counts = &w->counts;
     w->counts.connections++;
     w->counts.open_connections++;
+    c->session.turned_away = options.serve_most > 0 && w->counts.serving >= options.serve_most;
+    w->counts.serving += !c->session.turned_away;
     stream_watch(&c->stream, w->epoll, &c->source);
     if (options.tls == TLS_IMPLICIT)
         stream_start_tls(&c->stream, tls_context, true);
@@ -328,8 +331,8 @@ static void forget_stats(void)
 {
     for (unsigned i = 0; i < options.threads; i++) {
         pthread_mutex_lock(&workers[i].lock);
-        uint64_t open = workers[i].counts.open_connections;
-        workers[i].counts = (struct sink_counts){.open_connections = open};
+        uint64_t open = workers[i].counts.open_connections, serving = workers[i].counts.serving;
+        workers[i].counts = (struct sink_counts){.open_connections = open, .serving = serving};
         pthread_mutex_unlock(&workers[i].lock);
     }
     sink_seen_forget();

@@ -73,13 +73,15 @@ class Sink(RecordingSink):
     def start(self):
         stats = self.folder / "stats.json"
         self.process = Process([SUPPORT / "smtp_sink", "--listen", f"{self.host}:{self.port}",
-                                "--record", self.new_record(), "--stats-file", stats,
-                                *self.options],
+                                "--stats-file", stats, *self.record_options(), *self.options],
                                self.folder, "sink")
         said = wait_until(lambda: re.findall(r"listening \S+:(\d+)\n", self.process.out()),
                           f"smtp_sink to listen: {self.process.err()}")
         self.port = int(said[-1])
         return self
+
+    def record_options(self):
+        return ["--record", self.new_record()]
 
     def messages(self):
         return [self._read(path) for path in self.recorded("*.env")]
