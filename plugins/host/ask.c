@@ -2,7 +2,7 @@
 #include "plugins/host/private.h"
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "proto/base32.h"
 
 static const struct smarthop_verdict blank = {.size = sizeof blank};
 
@@ -25,18 +25,23 @@ static struct tally *tally_of(const struct plugin_run *run, struct smarthop_self
 static void finish(struct plugin_run *run)
 {
     slot_release(run);
-    plugin_chain_unref(run->chain);
+    if (run->has_chain)
+        plugin_chain_unref(run->chain);
     run->chain = NULL;
     loop_defer(run->worker->loop, &run->call);
 }
 
+static void name_decider(struct plugin_run *run, const struct smarthop_self *self)
+{
+    run->by = arena_dup(run->arena, span_cstr(self->name)).ptr;
+}
+
 /* What it could not say its fail mode says. */
-static void fall_back(struct plugin_run *run, struct smarthop_self *self)
+static void do_without(struct plugin_run *run, const struct smarthop_self *self)
 {
     struct smarthop_verdict verdict = blank;
 
-    breaker_note(self, false, loop_now(run->worker->loop));
-    if (self->fail_mode == SMARTHOP_FAIL_OPEN)
+    if (self->fail_mode == SMARTHOP_FAIL_OPEN || !verdict_suits(run->hook, SMARTHOP_DEFER))
         return;
     verdict.action = SMARTHOP_DEFER;
     verdict.code = 451;
@@ -44,6 +49,25 @@ static void fall_back(struct plugin_run *run, struct smarthop_self *self)
     verdict.text = SMARTHOP_TEXT("Temporary failure of a local filter, try again later");
     verdict.why = SMARTHOP_TEXT("it could not answer");
     verdict_merge(run->arena, &run->verdict, &verdict);
+    name_decider(run, self);
+}
+
+static void fall_back(struct plugin_run *run, struct smarthop_self *self)
+{
+    breaker_note(self, false, loop_now(run->worker->loop));
+    do_without(run, self);
+}
+
+void event_log(struct log_line *line, const struct smarthop_event *event)
+{
+    char id[ID_TEXT_SIZE];
+
+    if (event->message != NULL && event->message->id != 0)
+        log_text(line, "id", id_format(event->message->id, id));
+    if (event->session != NULL)
+        log_u64(line, "sid", event->session->id);
+    if (event->recipient != NULL)
+        log_span(line, "to", span_of(event->recipient->address.ptr, event->recipient->address.len));
 }
 
 static void tell(const struct plugin_run *run, const struct smarthop_self *self, const char *event,
@@ -56,10 +80,7 @@ static void tell(const struct plugin_run *run, const struct smarthop_self *self,
     log_text(&line, "plugin", self->name);
     log_text(&line, "hook", plugin_hook_name(run->hook));
     log_text(&line, "text", text);
-    if (run->event.message != NULL && run->event.message->id != 0)
-        log_u64(&line, "message", run->event.message->id);
-    if (run->event.session != NULL)
-        log_u64(&line, "sid", run->event.session->id);
+    event_log(&line, &run->event);
     log_end(&line);
 }
 
@@ -72,26 +93,39 @@ static void note_latency(struct tally *to, uint64_t ns)
     tally(&to->latencies[step]);
 }
 
+static bool is_blank(const struct smarthop_verdict *verdict)
+{
+    return verdict->action == SMARTHOP_PASS && memcmp(verdict, &blank, sizeof blank) == 0;
+}
+
+static void refuse(struct plugin_run *run, struct smarthop_self *self, const char *problem)
+{
+    tally(&tally_of(run, self)->invalid);
+    tell(run, self, "plugin-invalid", problem);
+    fall_back(run, self);
+}
+
 /* A sound answer of the plugin that is being asked. */
 static void take(struct plugin_run *run, struct smarthop_self *self,
                  const struct smarthop_verdict *verdict)
 {
     tally(&tally_of(run, self)->actions[verdict->action]);
+    breaker_note(self, !run->is_slow, loop_now(run->worker->loop));
+    if (is_blank(verdict))
+        return;
     verdict_merge(run->arena, &run->verdict, verdict);
     if (verdict->action != SMARTHOP_PASS)
-        run->by = arena_dup(run->arena, span_cstr(self->name)).ptr;
+        name_decider(run, self);
 }
 
-/* The answer as the plugin gave it. */
+/* The answer as the plugin gave it, or why that cannot be read. */
 static void judge(struct plugin_run *run, struct smarthop_self *self, int answer,
                   const struct smarthop_verdict *given)
 {
     struct smarthop_verdict verdict;
-    const char *problem = NULL;
 
-    if (answer == SMARTHOP_DONE && memcmp(given, &blank, sizeof blank) == 0) {
-        tally(&tally_of(run, self)->actions[SMARTHOP_PASS]);
-        breaker_note(self, true, loop_now(run->worker->loop));
+    if (answer == SMARTHOP_DONE && is_blank(given)) {
+        take(run, self, given);
         return;
     }
     if (answer != SMARTHOP_DONE) {
@@ -99,33 +133,25 @@ static void judge(struct plugin_run *run, struct smarthop_self *self, int answer
         fall_back(run, self);
         return;
     }
-    problem = verdict_copy(run->arena, given, &verdict);
+    const char *problem = verdict_copy(run->arena, given, &verdict);
     if (problem == NULL && !verdict_suits(run->hook, verdict.action))
         problem = "an action that this hook does not have";
-    if (problem != NULL) {
-        tally(&tally_of(run, self)->invalid);
-        tell(run, self, "plugin-invalid", problem);
-        fall_back(run, self);
-        return;
-    }
-    breaker_note(self, true, loop_now(run->worker->loop));
-    take(run, self, &verdict);
-}
-
-static int call(struct smarthop_self *self, smarthop_hook_function ask,
-                const struct smarthop_event *event, struct smarthop_verdict *verdict)
-{
-    bool serial = (self->plugin.flags & SMARTHOP_SERIAL) != 0;
-
-    if (serial)
-        pthread_mutex_lock(&self->serial);
-    int answer = ask(self->state, event, verdict);
-    if (serial)
-        pthread_mutex_unlock(&self->serial);
-    return answer;
+    if (problem != NULL)
+        refuse(run, self, problem);
+    else
+        take(run, self, &verdict);
 }
 
 static void go_on(struct plugin_run *run);
+
+static void tell_cancelled(struct plugin_run *run, struct smarthop_self *self)
+{
+    if (self->plugin.cancel == NULL)
+        return;
+    self_enter(self);
+    self->plugin.cancel(self->state, run->event.token);
+    self_exit(self);
+}
 
 static void on_deadline(struct timer *timer)
 {
@@ -136,15 +162,26 @@ static void on_deadline(struct timer *timer)
     token_end(run, SLOT_TIMED_OUT);
     tally(&tally_of(run, self)->timed_out);
     tell(run, self, "plugin-timeout", "it has promised an answer that did not come");
-    if (self->plugin.cancel != NULL)
-        self->plugin.cancel(self->state, run->event.token);
+    tell_cancelled(run, self);
     fall_back(run, self);
     run->at++;
     go_on(run);
 }
 
-/* False: its answer is pending. */
-static bool ask_one(struct plugin_run *run, const struct link *link)
+/* The answer will come. Until then the chain has to stay. */
+static void await(struct plugin_run *run, const struct smarthop_self *self)
+{
+    tally(&tally_of(run, link_of(run)->self)->pending);
+    run->is_pending = true;
+    if (!run->has_chain)
+        plugin_chain_ref(run->chain);
+    run->has_chain = true;
+    timer_start(run->worker->loop, &run->deadline, self->timeout_ms, on_deadline);
+}
+
+/* The time now is where the asking before this one ended; afterwards, where this one did. False:
+ * its answer is pending. */
+static bool ask_one(struct plugin_run *run, const struct link *link, uint64_t *now)
 {
     struct smarthop_self *self = link->self;
     struct tally *counts = tally_of(run, self);
@@ -152,27 +189,25 @@ static bool ask_one(struct plugin_run *run, const struct link *link)
 
     if (!breaker_lets_through(self, loop_now(run->worker->loop))) {
         tally(&counts->bypassed);
-        if (self->fail_mode != SMARTHOP_FAIL_OPEN)
-            judge(run, self, SMARTHOP_BROKEN, NULL);
+        do_without(run, self);
         return true;
     }
     run->event.token = token_begin(run);
-    run->began = clock_mono_ns();
-    int answer = call(self, link->ask, &run->event, &verdict);
-    uint64_t spent = clock_mono_ns() - run->began;
+    run->began = *now;
+    self_enter(self);
+    int answer = link->ask(self->state, &run->event, &verdict);
+    self_exit(self);
+    *now = clock_mono_ns();
     tally(&counts->asked);
-    if (spent > self->budget_ns) {
+    run->is_slow = *now - run->began > self->budget_ns;
+    if (run->is_slow)
         tally(&counts->slow);
-        breaker_note(self, false, loop_now(run->worker->loop));
-    }
     if (answer == SMARTHOP_PENDING) {
-        tally(&counts->pending);
-        run->is_pending = true;
-        timer_start(run->worker->loop, &run->deadline, self->timeout_ms, on_deadline);
+        await(run, self);
         return false;
     }
     token_end(run, SLOT_ANSWERED);
-    note_latency(counts, spent);
+    note_latency(counts, *now - run->began);
     judge(run, self, answer, &verdict);
     return true;
 }
@@ -185,12 +220,14 @@ static bool has_to_wait(const struct plugin_run *run, const struct smarthop_self
 /* Asks from run->at on, until one decides or promises an answer. */
 static void go_on(struct plugin_run *run)
 {
+    uint64_t now = clock_mono_ns();
+
     while (run->at < run->chain->link_count[run->hook] && run->verdict.action == SMARTHOP_PASS) {
         const struct link *link = link_of(run);
         run->is_postponed = has_to_wait(run, link->self);
         if (run->is_postponed)
             break;
-        if (!ask_one(run, link))
+        if (!ask_one(run, link, &now))
             return;
         run->at++;
     }
@@ -200,16 +237,23 @@ static void go_on(struct plugin_run *run)
 void plugin_ask(struct plugin_worker *worker, struct plugin_run *run)
 {
     run->worker = worker;
-    run->chain = plugin_chain_ref(worker->chain);
+    run->chain = worker->chain;
     run->at = 0;
+    run->has_chain = run->is_slow = false;
     run->is_pending = run->is_postponed = run->is_cancelled = false;
     run->verdict = blank;
     run->by = NULL;
     run->event.size = sizeof run->event;
     run->event.hook = run->hook;
     run->event.target_stride = sizeof(struct smarthop_target);
+    worker_note_thread(worker);
     slot_take(run);
     go_on(run);
+}
+
+bool run_awaits(const struct plugin_run *run, const struct smarthop_self *self)
+{
+    return run->is_pending && link_of(run)->self == self;
 }
 
 void run_answer(struct plugin_run *run, const struct smarthop_verdict *verdict, const char *problem)
@@ -221,8 +265,9 @@ void run_answer(struct plugin_run *run, const struct smarthop_verdict *verdict, 
     token_end(run, SLOT_ANSWERED);
     note_latency(tally_of(run, self), clock_mono_ns() - run->began);
     if (problem != NULL)
-        tell(run, self, "plugin-invalid", problem);
-    judge(run, self, problem != NULL ? SMARTHOP_BROKEN : SMARTHOP_DONE, verdict);
+        refuse(run, self, problem);
+    else
+        judge(run, self, SMARTHOP_DONE, verdict);
     run->at++;
     go_on(run);
 }
@@ -232,11 +277,9 @@ void plugin_cancel(struct plugin_run *run)
     run->is_cancelled = true;
     if (!run->is_pending)
         return;
-    struct smarthop_self *self = link_of(run)->self;
     run->is_pending = false;
     timer_stop(run->worker->loop, &run->deadline);
     token_end(run, SLOT_CANCELLED);
-    if (self->plugin.cancel != NULL)
-        self->plugin.cancel(self->state, run->event.token);
+    tell_cancelled(run, link_of(run)->self);
     finish(run);
 }

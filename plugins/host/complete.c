@@ -30,7 +30,7 @@ static void tell(const struct completion *c, const char *text)
 static void count_stray(const struct completion *c, const struct slot *slot)
 {
     struct tally *counts = &c->self->tallies[c->worker->index];
-    bool is_known = slot != NULL && slot->generation == token_generation(c->token);
+    bool is_known = slot != NULL && slot->is_over && slot->generation == token_generation(c->token);
 
     if (is_known && slot->end == SLOT_CANCELLED)
         return; /* it cannot have known */
@@ -39,21 +39,26 @@ static void count_stray(const struct completion *c, const struct slot *slot)
         tell(c, "it has been answered already");
     } else {
         tally(&counts->late);
-        tell(c, slot == NULL ? "there was never such a token" : "nobody waits for it any more");
+        tell(c, slot == NULL ? "there was never such a token" : "nobody waits for it");
     }
+}
+
+static void hand_over(struct completion *c)
+{
+    struct slot *slot = token_living(c->worker, c->token);
+
+    if (slot != NULL && run_awaits(slot->run, c->self))
+        run_answer(slot->run, &c->verdict, c->problem);
+    else
+        count_stray(c, token_slot(c->worker, c->token));
 }
 
 static void on_completion(struct call *call)
 {
     struct completion *c = container_of(call, struct completion, call);
-    struct slot *slot = token_slot(c->worker, c->token);
-    bool waits = slot != NULL && slot->generation == token_generation(c->token) && !slot->is_over &&
-                 slot->run != NULL && slot->run->is_pending;
 
-    if (waits)
-        run_answer(slot->run, &c->verdict, c->problem);
-    else
-        count_stray(c, slot);
+    if (!c->self->home->is_over)
+        hand_over(c);
     arena_fini(&c->arena);
     self_unref(c->self);
     free(c);
@@ -62,7 +67,7 @@ static void on_completion(struct call *call)
 void service_complete(struct smarthop_self *self, uint64_t token,
                       const struct smarthop_verdict *verdict)
 {
-    struct plugin_worker *worker = token_worker(self->home, token);
+    struct plugin_worker *worker = token != 0 ? token_worker(self->home, token) : NULL;
     struct log_line line;
 
     if (worker == NULL) {
@@ -81,5 +86,5 @@ void service_complete(struct smarthop_self *self, uint64_t token,
     c->problem = verdict_copy(&c->arena, verdict, &c->verdict);
     list_init(&c->call.link);
     c->call.done = on_completion;
-    loop_post(worker->loop, &c->call);
+    inbox_post(&worker->inbox, &c->call);
 }

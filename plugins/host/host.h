@@ -25,9 +25,10 @@ struct plugin_worker; /* of one loop */
 
 /* Main thread, before the workers. Plugins that are not used any more are stopped on `main`. */
 struct plugin_home *plugin_home_create(struct loop *main, unsigned workers);
-/* After all loops have ended, while they are still there: stops all plugins. NULL is let be. */
+/* Main thread, after all loops have ended, while they are still there: stops all plugins, and waits
+ * for what they do elsewhere. Nothing is asked any more. NULL is let be. */
 void plugin_home_stop(struct plugin_home *home);
-/* After the workers are freed. */
+/* After the loops are freed. What chains are left go with it. */
 void plugin_home_free(struct plugin_home *home);
 
 /*
@@ -39,18 +40,19 @@ void plugin_home_free(struct plugin_home *home);
 struct err plugin_chain_load(struct plugin_home *home, const struct conf *conf,
                              struct plugin_chain *old, struct buf *messages,
                              struct plugin_chain **out);
-/* Any thread; NULL is let be. With the last reference its plugins are stopped and unloaded. */
+/* Any thread; NULL is let be. With the last reference its plugins are stopped and unloaded, soon:
+ * the workers let go of them first. */
 struct plugin_chain *plugin_chain_ref(struct plugin_chain *chain);
 void plugin_chain_unref(struct plugin_chain *chain);
 
 /* ---- a worker ----------------------------------------------------------------------------- */
 
-/* Before its loop runs. */
+/* Before its loop runs. It belongs to the home. */
 struct plugin_worker *plugin_worker_create(struct plugin_home *home, unsigned index,
                                            struct loop *loop);
 /* On the loop, or before it runs. */
 void plugin_worker_configure(struct plugin_worker *worker, struct plugin_chain *chain);
-/* After the loop has ended. */
+/* After plugin_home_stop: lets go of its chain. */
 void plugin_worker_free(struct plugin_worker *worker);
 
 /* ---- asking ------------------------------------------------------------------------------- */
@@ -83,6 +85,8 @@ struct plugin_run {
     unsigned slot;
     struct span detail; /* what a shadow's answer is compared with; else empty */
     bool is_pending;
+    bool is_slow;   /* the hook was over its budget */
+    bool has_chain; /* a reference to it */
     uint64_t began; /* ns */
     struct timer deadline;
 };

@@ -54,7 +54,7 @@ static char *section_text(const struct conf *conf, unsigned index)
     return copy;
 }
 
-/* NULL: told in `messages`. */
+/* The caller's reference. NULL: told in `messages`. */
 static struct smarthop_self *self_load(struct plugin_home *home, const struct conf *conf,
                                        unsigned index, struct buf *messages)
 {
@@ -70,7 +70,14 @@ static struct smarthop_self *self_load(struct plugin_home *home, const struct co
     if (self->tallies == NULL)
         abort();
     memset(self->tallies, 0, home->worker_count * sizeof(struct tally));
-    if (self_open(self, section, messages) && self_start(self, &host_services, messages))
+    bool good = self_open(self, section, messages);
+    if (good) {
+        self_begin(self);
+        good = self_start(self, &host_services, messages);
+        if (!good)
+            self_retire(self);
+    }
+    if (good)
         return self;
     self_unref(self);
     return NULL;
@@ -108,7 +115,17 @@ static struct smarthop_self *keep(const struct plugin_chain *old, const struct c
         strcmp(section, self->section) == 0 && strcmp(file, self->file) == 0 && is_same_file(self);
     free(section);
     free(file);
-    return same ? self_ref(self) : NULL;
+    return same ? self : NULL;
+}
+
+static bool reload(struct smarthop_self *self)
+{
+    if (self->plugin.reload == NULL)
+        return true;
+    self_enter(self);
+    bool good = self->plugin.reload(self->state) == 0;
+    self_exit(self);
+    return good;
 }
 
 /* Those that stay look at their files again; those that do not want the new ones say so in the log.
@@ -119,8 +136,7 @@ static void refresh(const struct plugin_chain *chain, const struct plugin_chain 
 
     for (unsigned i = 0; i < chain->count; i++) {
         struct smarthop_self *self = chain->plugins[i];
-        if (find(old, self->name) != self || self->plugin.reload == NULL ||
-            self->plugin.reload(self->state) == 0)
+        if (find(old, self->name) != self || reload(self))
             continue;
         if (log_begin(&line, LOG_ERROR, "plugin-reload-refused")) {
             log_text(&line, "plugin", self->name);
@@ -173,7 +189,7 @@ static void chain_free(struct plugin_chain *chain)
         free(chain->shadows[hook]);
     }
     for (unsigned i = 0; i < chain->count; i++)
-        self_unref(chain->plugins[i]);
+        self_leave(chain->plugins[i]);
     free(chain->plugins);
     free(chain);
 }
@@ -196,13 +212,13 @@ void plugin_chain_unref(struct plugin_chain *chain)
     if (chain == NULL ||
         atomic_fetch_sub_explicit(&chain->references, 1, memory_order_acq_rel) != 1)
         return;
-    if (chain->home->main == NULL) {
+    if (chain->home->is_over) {
         chain_free(chain);
         return;
     }
     list_init(&chain->dispose.link);
     chain->dispose.done = on_dispose;
-    loop_post(chain->home->main, &chain->dispose);
+    inbox_post(&chain->home->inbox, &chain->dispose);
 }
 
 static struct plugin_chain *chain_create(struct plugin_home *home, unsigned most)
@@ -227,13 +243,15 @@ struct err plugin_chain_load(struct plugin_home *home, const struct conf *conf,
     bool good = true;
 
     for (unsigned i = 0; i < conf->plugin_count; i++) {
-        struct smarthop_self *self = keep(old, conf, i);
+        struct smarthop_self *kept = keep(old, conf, i);
+        struct smarthop_self *self = kept != NULL ? kept : self_load(home, conf, i, messages);
+        good &= self != NULL;
         if (self == NULL)
-            self = self_load(home, conf, i, messages);
-        if (self != NULL)
-            chain->plugins[chain->count++] = self;
-        else
-            good = false;
+            continue;
+        self_join(self);
+        chain->plugins[chain->count++] = self;
+        if (kept == NULL)
+            self_unref(self);
     }
     *out = NULL;
     if (!good) {
@@ -254,27 +272,29 @@ struct plugin_home *plugin_home_create(struct loop *main, unsigned workers)
 {
     struct plugin_home *home = mem_zalloc(sizeof *home);
 
-    home->main = main;
-    home->worker_count = workers;
-    home->workers = mem_zalloc(workers * sizeof(struct plugin_worker *));
     pthread_mutex_init(&home->lock, NULL);
+    pthread_cond_init(&home->news, NULL);
     list_init(&home->chains);
+    list_init(&home->plugins);
+    inbox_init(&home->inbox, home);
+    inbox_open(&home->inbox, main);
+    home->worker_count = workers;
+    home->workers = mem_zalloc(workers * sizeof(struct plugin_worker));
+    for (unsigned i = 0; i < workers; i++)
+        worker_init(&home->workers[i], home, i);
     return home;
-}
-
-void plugin_home_stop(struct plugin_home *home)
-{
-    if (home == NULL)
-        return;
-    home->main = NULL;
-    while (!list_is_empty(&home->chains))
-        chain_free(container_of(home->chains.next, struct plugin_chain, among));
 }
 
 void plugin_home_free(struct plugin_home *home)
 {
     if (home == NULL)
         return;
+    while (!list_is_empty(&home->chains))
+        chain_free(container_of(home->chains.next, struct plugin_chain, among));
+    for (unsigned i = 0; i < home->worker_count; i++)
+        inbox_fini(&home->workers[i].inbox);
+    inbox_fini(&home->inbox);
+    pthread_cond_destroy(&home->news);
     pthread_mutex_destroy(&home->lock);
     free(home->workers);
     free(home);

@@ -5,9 +5,25 @@
 #define SMARTHOP_PLUGINS_HOST_PRIVATE_H
 
 #include "base/list.h"
+#include "base/log.h"
 #include "plugins/host/self.h"
 
 #include <stdlib.h>
+
+/* ---- threads ------------------------------------------------------------------------------ */
+
+/* What other threads want done on a loop. Its calls wait here and not in the loop's own mailbox, so
+ * that those the loop has not got to when it ends can still be run, or let go of. */
+struct inbox {
+    pthread_mutex_t lock;
+    struct plugin_home *home;
+    struct loop *loop;  /* under lock; NULL = it is not there yet, or has ended */
+    struct list posted; /* under lock */
+    bool is_waking;     /* under lock: `wake` is on its way */
+    struct call wake;
+};
+
+/* ---- a plugin ----------------------------------------------------------------------------- */
 
 /* Counted by each worker for itself, so that they do not share cache lines. */
 struct tally {
@@ -17,9 +33,12 @@ struct tally {
     _Atomic uint64_t latencies[PLUGIN_LATENCIES];
 };
 
+/* On the worker's thread: nobody else writes it. */
 static inline void tally(_Atomic uint64_t *counter)
 {
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    uint64_t count = atomic_load_explicit(counter, memory_order_relaxed);
+
+    atomic_store_explicit(counter, count + 1, memory_order_relaxed);
 }
 
 struct link {
@@ -41,11 +60,15 @@ struct plugin_chain {
 };
 
 struct plugin_home {
-    struct loop *main; /* where plugins are stopped; NULL = it has ended */
-    struct plugin_worker **workers;
+    struct inbox inbox; /* of the main loop, where plugins are stopped */
+    bool is_over;       /* the loops have ended */
+    struct plugin_worker *workers;
     unsigned worker_count;
-    pthread_mutex_t lock; /* of chains */
+    pthread_mutex_t lock; /* of chains and of news */
     struct list chains;
+    bool has_news; /* something was posted to a loop that has ended */
+    pthread_cond_t news;
+    struct list plugins;
     _Atomic uint64_t next_task;
 };
 
@@ -61,19 +84,62 @@ struct slot {
     unsigned next_free;
 };
 
+enum { TASK_LISTS = 64 };
+
 struct plugin_worker {
     struct plugin_home *home;
+    struct inbox inbox;
     struct loop *loop;
     unsigned index;
+    _Atomic(pthread_t) thread; /* of the loop; 0 = not known yet */
     struct plugin_chain *chain;
     struct slot **slots;
     unsigned slot_count;
-    unsigned free;     /* the first free slot; slot_count = none */
-    struct list tasks; /* of no event */
+    unsigned free;                       /* the first free slot; slot_count = none */
+    struct list tasks;                   /* of no event */
+    struct list tasks_by_id[TASK_LISTS]; /* all */
 };
 
 /* A token is 8 bits of worker + 1, 24 of slot, 32 of generation. */
 enum { TOKEN_SLOT_BITS = 24, SLOTS_MAX = 1 << TOKEN_SLOT_BITS };
+
+/* inbox.c */
+void inbox_init(struct inbox *inbox, struct plugin_home *home);
+void inbox_fini(struct inbox *inbox);
+/* The loop is there. */
+void inbox_open(struct inbox *inbox, struct loop *loop);
+/* The loop has ended: what is posted waits for inbox_run. */
+void inbox_close(struct inbox *inbox);
+/* Any thread; in the order of each. */
+void inbox_post(struct inbox *inbox, struct call *call);
+void inbox_run(struct inbox *inbox);
+
+/* stop.c */
+/* Main thread: its `start` is about to be called, or it has gone wrong. */
+void self_begin(struct smarthop_self *self);
+/* Main thread: no chain has it any more, or none will. Nothing new is begun for it; once nothing of
+ * it is going on any more it is stopped. */
+void self_retire(struct smarthop_self *self);
+/* A chain has it, or has it no longer: main thread. */
+void self_join(struct smarthop_self *self);
+void self_leave(struct smarthop_self *self);
+/* Any thread: keeps it from being stopped. False = it is being stopped. */
+bool self_hold(struct smarthop_self *self);
+void self_release(struct smarthop_self *self);
+
+/* worker.c */
+void worker_init(struct plugin_worker *worker, struct plugin_home *home, unsigned index);
+/* Whether this is its thread. */
+static inline bool worker_is_here(struct plugin_worker *worker)
+{
+    return pthread_equal(atomic_load_explicit(&worker->thread, memory_order_relaxed),
+                         pthread_self());
+}
+static inline void worker_note_thread(struct plugin_worker *worker)
+{
+    if (atomic_load_explicit(&worker->thread, memory_order_relaxed) == 0)
+        atomic_store_explicit(&worker->thread, pthread_self(), memory_order_relaxed);
+}
 
 /* token.c; all but the last on the worker's thread. */
 void slot_take(struct plugin_run *run);
@@ -87,14 +153,21 @@ static inline uint32_t token_generation(uint64_t token)
 {
     return (uint32_t)token;
 }
-/* NULL = there is no such worker. */
+/* Any thread; of token 0 the first one. NULL = there is no such worker. */
 struct plugin_worker *token_worker(struct plugin_home *home, uint64_t token);
+/* The slot, on the worker's thread only, and only while the event is going on; else NULL. */
+struct slot *token_living(struct plugin_worker *worker, uint64_t token);
 
 /* complete.c */
 void service_complete(struct smarthop_self *self, uint64_t token,
                       const struct smarthop_verdict *verdict);
 
-/* ask.c, on the worker's thread: a promised answer has come. `problem`: it cannot be used. */
+/* ask.c */
+/* What an event is about, for a line of the log. */
+void event_log(struct log_line *line, const struct smarthop_event *event);
+/* On the worker's thread: whether an answer of this plugin's is waited for. */
+bool run_awaits(const struct plugin_run *run, const struct smarthop_self *self);
+/* It has come. `problem`: it cannot be used. */
 void run_answer(struct plugin_run *run, const struct smarthop_verdict *verdict,
                 const char *problem);
 
@@ -102,11 +175,41 @@ void run_answer(struct plugin_run *run, const struct smarthop_verdict *verdict,
 bool breaker_lets_through(struct smarthop_self *self, uint64_t now);
 void breaker_note(struct smarthop_self *self, bool is_good, uint64_t now);
 
-/* tasks.c */
+/* tasks.c: what is asked to be done later on a loop. A task belongs to an event, and goes with it,
+ * or with token 0 to the first worker; and it goes before its plugin is stopped. */
+struct task {
+    struct list link; /* its slot's, or the worker's */
+    struct list by_id;
+    struct call call; /* on its way to the worker's thread */
+    const struct task_kind *kind;
+    struct plugin_worker *worker;
+    struct smarthop_self *self;
+    uint64_t id;
+    uint64_t token;
+    bool is_begun;
+};
+
+/* On the worker's thread. The task is the first member of what it is of. */
+struct task_kind {
+    bool (*begin)(struct task *task); /* false = it cannot be done */
+    void (*end)(struct task *task);   /* undoes what has begun; ends with task_free */
+};
+
+/* Any thread: takes the task over. Its id; 0 = it is not done. */
+uint64_t task_start(struct task *task, const struct task_kind *kind, struct smarthop_self *self,
+                    uint64_t token);
+/* On the worker's thread: takes it out and ends it. */
+void task_end(struct task *task);
+void task_free(struct task *task);
+/* Any thread, by id: also those that are not there any more. */
+void task_stop(struct smarthop_self *self, uint64_t id);
 void tasks_drop(struct slot *slot);
+/* Those that the plugin has on this worker. */
+void tasks_sweep(struct plugin_worker *worker, const struct smarthop_self *self);
+
+/* services_timer.c */
 uint64_t service_timer_start(struct smarthop_self *self, uint64_t token, uint64_t delay,
                              void (*fire)(void *context), void *context);
-void service_timer_stop(struct smarthop_self *self, uint64_t id);
 
 /* services.c */
 extern const struct smarthop_host host_services;

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FILE_MOST = 256 << 20, COPY_PIECE = 65536 };
+enum { FILE_MOST = 256 << 20, COPY_PIECE = 65536, COPY_PATH = 64 };
 
 struct smarthop_self *self_create(const char *name, const char *file, const char *conf_file)
 {
@@ -19,6 +19,7 @@ struct smarthop_self *self_create(const char *name, const char *file, const char
 
     atomic_init(&self->references, 1);
     pthread_mutex_init(&self->serial, NULL);
+    self->copy = -1;
     self->name = mem_strdup(name);
     self->file = mem_strdup(file);
     self->conf_file = mem_strdup(conf_file);
@@ -31,13 +32,37 @@ struct smarthop_self *self_ref(struct smarthop_self *self)
     return self;
 }
 
+/* A library may stay although it was closed. Then its number must not be given to another one: it
+ * would be taken for this one, which has the same name. */
+static void close_library(struct smarthop_self *self)
+{
+    char path[COPY_PATH];
+
+    if (self->library != NULL) {
+        dlclose(self->library);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", self->copy);
+        void *stays = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+        if (stays != NULL) {
+            dlclose(stays);
+            return;
+        }
+    }
+    if (self->copy >= 0)
+        close(self->copy);
+}
+
+void self_stop(struct smarthop_self *self)
+{
+    if (self->is_started && self->plugin.stop != NULL)
+        self->plugin.stop(self->state);
+    self->is_started = false;
+}
+
 static void self_free(struct smarthop_self *self)
 {
-    if (self->state != NULL && self->plugin.stop != NULL)
-        self->plugin.stop(self->state);
+    self_stop(self);
     options_free(self);
-    if (self->library != NULL)
-        dlclose(self->library);
+    close_library(self);
     pthread_mutex_destroy(&self->serial);
     free(self->tallies);
     free(self->name);
@@ -72,26 +97,26 @@ static bool copy_all(int from, int to)
 }
 
 /* The library is a copy: whoever overwrites the file does not pull the code from under our feet,
- * and a new file is never taken for the old one. */
+ * and a new file is never taken for the old one. The copy stays open, because a library of the same
+ * name would be taken for it. */
 static bool open_library(struct smarthop_self *self, struct buf *messages)
 {
     struct stat st;
-    char path[64];
+    char path[COPY_PATH];
     int fd;
 
     if (err_is(file_open(self->file, FILE_MOST, &fd, &st, messages)))
         return false;
-    int copy = memfd_create(self->name, MFD_CLOEXEC);
-    if (copy < 0 || !copy_all(fd, copy)) {
+    self->copy = memfd_create(self->name, MFD_CLOEXEC);
+    if (self->copy < 0 || !copy_all(fd, self->copy)) {
         buf_addf(messages, "%s: %s\n", self->file, strerror(errno));
     } else {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", copy);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", self->copy);
         self->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (self->library == NULL)
-            buf_addf(messages, "%s: %s\n", self->file, dlerror());
+            buf_addf(messages, "%s: plugin \"%s\" cannot be loaded: %s\n", self->file, self->name,
+                     dlerror());
     }
-    if (copy >= 0)
-        close(copy);
     close(fd);
     self->device = st.st_dev;
     self->inode = st.st_ino;
@@ -167,6 +192,7 @@ bool self_start(struct smarthop_self *self, const struct smarthop_host *services
 
     self->problems = messages;
     int rc = self->plugin.start(services, self, &self->state);
+    self->is_started = rc == 0;
     if (rc == 0 && self->plugin.self_test != NULL && self->plugin.self_test(self->state) != 0) {
         buf_addf(messages, "%s: plugin \"%s\" does not pass its own test\n", self->file,
                  self->name);

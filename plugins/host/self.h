@@ -29,7 +29,13 @@ struct option {
 
 /* One loaded plugin. */
 struct smarthop_self {
-    atomic_uint references;
+    atomic_uint references; /* to this memory */
+    atomic_uint chains;     /* that it is in */
+    atomic_uint holds;      /* what keeps it from being stopped; once it is 0 it stays so */
+    atomic_bool is_stopping;
+    bool is_started;
+    struct list among; /* home's plugins that are started; main thread */
+    struct call finish;
     struct plugin_home *home;
     char *name; /* of its section */
     char *file;
@@ -37,6 +43,7 @@ struct smarthop_self {
     char *conf_file;
     struct smarthop_plugin plugin; /* a copy, zeroed where its own is shorter */
     void *library;
+    int copy; /* what the library was opened from; below 0 = nothing */
     void *state;
     struct option *options;
     unsigned option_count;
@@ -65,9 +72,24 @@ bool self_open(struct smarthop_self *self, const struct conf_plugin *section, st
 /* Makes its state, and has it test itself; likewise. */
 bool self_start(struct smarthop_self *self, const struct smarthop_host *services,
                 struct buf *messages);
+/* Calls its `stop`, where it was started and has not been stopped. */
+void self_stop(struct smarthop_self *self);
 struct smarthop_self *self_ref(struct smarthop_self *self);
 /* With the last reference it is stopped and unloaded. */
 void self_unref(struct smarthop_self *self);
+
+/* Around each call of the plugin. */
+static inline void self_enter(struct smarthop_self *self)
+{
+    if (self->plugin.flags & SMARTHOP_SERIAL)
+        pthread_mutex_lock(&self->serial);
+}
+
+static inline void self_exit(struct smarthop_self *self)
+{
+    if (self->plugin.flags & SMARTHOP_SERIAL)
+        pthread_mutex_unlock(&self->serial);
+}
 
 /* options.c: false, and told in `messages`, where the section does not fit the plugin's schema. */
 bool options_load(struct smarthop_self *self, const struct conf_plugin *section,

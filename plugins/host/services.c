@@ -6,15 +6,31 @@
 
 #include <sys/random.h>
 
+/* NULL = it is over, or this is not its thread. */
+static const struct plugin_run *event_of(struct smarthop_self *self, uint64_t token)
+{
+    struct plugin_worker *worker = token_worker(self->home, token);
+    struct slot *slot = token != 0 && worker != NULL ? token_living(worker, token) : NULL;
+
+    return slot != NULL ? slot->run : NULL;
+}
+
 /* On the event's own thread only, as the header asks: nobody else knows whether it is over. */
 static void *service_alloc(struct smarthop_self *self, uint64_t token, size_t size)
 {
-    struct plugin_worker *worker = token_worker(self->home, token);
-    struct slot *slot = worker != NULL ? token_slot(worker, token) : NULL;
+    const struct plugin_run *run = event_of(self, token);
 
-    if (slot == NULL || slot->is_over || slot->generation != token_generation(token))
-        return NULL;
-    return arena_alloc(slot->run->arena, size);
+    return run != NULL ? arena_alloc(run->arena, size) : NULL;
+}
+
+static void log_about(struct log_line *line, const struct plugin_run *run, uint64_t token)
+{
+    if (run == NULL) {
+        log_u64(line, "token", token);
+        return;
+    }
+    log_text(line, "hook", plugin_hook_name(run->hook));
+    event_log(line, &run->event);
 }
 
 static void service_log(struct smarthop_self *self, uint64_t token, int level, const char *event,
@@ -33,7 +49,8 @@ static void service_log(struct smarthop_self *self, uint64_t token, int level, c
         return;
     log_text(&line, "plugin", self->name);
     log_text(&line, "what", event);
-    log_u64(&line, "token", token);
+    if (token != 0)
+        log_about(&line, event_of(self, token), token);
     log_text(&line, "text", text);
     log_end(&line);
 }
@@ -80,5 +97,5 @@ const struct smarthop_host host_services = {
     .option_number = service_option_number,
     .option_problem = service_option_problem,
     .timer_start = service_timer_start,
-    .timer_stop = service_timer_stop,
+    .timer_stop = task_stop,
 };

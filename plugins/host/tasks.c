@@ -1,116 +1,116 @@
-/* What plugins asked to be done later on a loop: timers. A task belongs to an event, and goes with
- * it, or with token 0 to the first worker. */
 #include "plugins/host/private.h"
 
-#include "base/memory.h"
-
-struct task {
-    struct list link; /* its slot's, or the worker's */
-    struct call call; /* on its way to the worker's thread */
-    struct plugin_worker *worker;
-    struct smarthop_self *self;
-    uint64_t id;
-    uint64_t token;
-    uint64_t delay;
-    struct timer timer;
-    void (*fire)(void *context);
-    void *context;
-};
-
-static void task_free(struct task *task)
+static struct list *by_id(struct plugin_worker *worker, uint64_t id)
 {
-    timer_stop(task->worker->loop, &task->timer);
-    list_remove(&task->link);
+    return &worker->tasks_by_id[(id >> 8) % TASK_LISTS];
+}
+
+void task_free(struct task *task)
+{
     self_unref(task->self);
     free(task);
+}
+
+void task_end(struct task *task)
+{
+    list_remove(&task->link);
+    list_remove(&task->by_id);
+    task->kind->end(task);
 }
 
 void tasks_drop(struct slot *slot)
 {
     while (!list_is_empty(&slot->tasks))
-        task_free(container_of(slot->tasks.next, struct task, link));
+        task_end(container_of(slot->tasks.next, struct task, link));
 }
 
-static void on_fire(struct timer *timer)
+void tasks_sweep(struct plugin_worker *worker, const struct smarthop_self *self)
 {
-    struct task *task = container_of(timer, struct task, timer);
-    void (*fire)(void *) = task->fire;
-    void *context = task->context;
-
-    task_free(task);
-    fire(context);
+    for (struct list *at = worker->tasks.next, *next; at != &worker->tasks; at = next) {
+        struct task *task = container_of(at, struct task, link);
+        next = at->next;
+        if (task->self == self)
+            task_end(task);
+    }
 }
 
-/* The list that a task of this token is in; NULL = the event is over. */
-static struct list *place_of(struct plugin_worker *worker, uint64_t token)
+/* The list that the task belongs in; NULL = its event, or its plugin's time, is over. */
+static struct list *place_of(const struct task *task)
 {
-    if (token == 0)
-        return &worker->tasks;
-    struct slot *slot = token_slot(worker, token);
-    bool lives = slot != NULL && !slot->is_over && slot->generation == token_generation(token);
-    return lives ? &slot->tasks : NULL;
+    if (atomic_load(&task->self->is_stopping))
+        return NULL;
+    if (task->token == 0)
+        return &task->worker->tasks;
+    struct slot *slot = token_living(task->worker, task->token);
+    return slot != NULL ? &slot->tasks : NULL;
+}
+
+static bool settle(struct task *task)
+{
+    struct list *place = place_of(task);
+
+    if (place != NULL) {
+        list_append(place, &task->link);
+        list_append(by_id(task->worker, task->id), &task->by_id);
+        task->is_begun = task->kind->begin(task);
+    }
+    if (task->is_begun)
+        return true;
+    task_end(task);
+    return false;
 }
 
 static void on_arrive(struct call *call)
 {
     struct task *task = container_of(call, struct task, call);
-    struct list *place = place_of(task->worker, task->token);
 
-    if (place == NULL) {
-        task_free(task);
-        return;
-    }
-    list_append(place, &task->link);
-    timer_start(task->worker->loop, &task->timer, task->delay, on_fire);
+    worker_note_thread(task->worker);
+    settle(task);
 }
 
-uint64_t service_timer_start(struct smarthop_self *self, uint64_t token, uint64_t delay,
-                             void (*fire)(void *context), void *context)
+uint64_t task_start(struct task *task, const struct task_kind *kind, struct smarthop_self *self,
+                    uint64_t token)
 {
-    struct plugin_worker *worker =
-        token != 0 ? token_worker(self->home, token) : self->home->workers[0];
+    struct plugin_worker *worker = token_worker(self->home, token);
 
-    if (worker == NULL)
-        return 0;
-    struct task *task = mem_zalloc(sizeof *task);
     list_init(&task->link);
+    list_init(&task->by_id);
     list_init(&task->call.link);
     task->call.done = on_arrive;
+    task->kind = kind;
     task->worker = worker;
     task->self = self_ref(self);
     task->token = token;
-    task->delay = delay;
-    task->fire = fire;
-    task->context = context;
-    task->id = atomic_fetch_add(&self->home->next_task, 1) << 8 | (worker->index + 1);
-    loop_post(worker->loop, &task->call);
-    return task->id;
-}
-
-static struct task *find(struct list *tasks, uint64_t id)
-{
-    for (struct list *node = tasks->next; node != tasks; node = node->next) {
-        struct task *task = container_of(node, struct task, link);
-        if (task->id == id)
-            return task;
+    if (worker == NULL || atomic_load(&self->is_stopping)) {
+        task_end(task);
+        return 0;
     }
-    return NULL;
+    uint64_t id = atomic_fetch_add(&self->home->next_task, 1) << 8 | (worker->index + 1);
+    task->id = id;
+    if (worker_is_here(worker))
+        return settle(task) ? id : 0;
+    inbox_post(&worker->inbox, &task->call);
+    return id;
 }
 
 /* On the worker's thread. */
-static void stop_on(struct plugin_worker *worker, uint64_t id)
+static void stop_here(struct plugin_worker *worker, const struct smarthop_self *self, uint64_t id)
 {
-    struct task *task = find(&worker->tasks, id);
+    struct list *tasks = by_id(worker, id);
 
-    for (unsigned i = 0; task == NULL && i < worker->slot_count; i++)
-        task = find(&worker->slots[i]->tasks, id);
-    if (task != NULL)
-        task_free(task);
+    for (struct list *at = tasks->next; at != tasks; at = at->next) {
+        struct task *task = container_of(at, struct task, by_id);
+        if (task->id == id && task->self == self) {
+            task_end(task);
+            return;
+        }
+    }
 }
 
 struct stop {
     struct call call;
     struct plugin_worker *worker;
+    struct smarthop_self *self;
     uint64_t id;
 };
 
@@ -118,18 +118,26 @@ static void on_stop(struct call *call)
 {
     struct stop *stop = container_of(call, struct stop, call);
 
-    stop_on(stop->worker, stop->id);
+    stop_here(stop->worker, stop->self, stop->id);
+    self_unref(stop->self);
     free(stop);
 }
 
-void service_timer_stop(struct smarthop_self *self, uint64_t id)
+void task_stop(struct smarthop_self *self, uint64_t id)
 {
-    struct plugin_worker *worker = token_worker(self->home, id << 56);
-    struct stop *stop = mem_zalloc(sizeof *stop);
+    struct plugin_worker *worker = id != 0 ? token_worker(self->home, id << 56) : NULL;
 
+    if (worker == NULL)
+        return;
+    if (worker_is_here(worker)) {
+        stop_here(worker, self, id);
+        return;
+    }
+    struct stop *stop = mem_zalloc(sizeof *stop);
     list_init(&stop->call.link);
     stop->call.done = on_stop;
     stop->worker = worker;
+    stop->self = self_ref(self);
     stop->id = id;
-    loop_post(worker->loop, &stop->call);
+    inbox_post(&worker->inbox, &stop->call);
 }

@@ -63,9 +63,9 @@ void token_end(struct plugin_run *run, enum slot_end how)
 
 struct plugin_worker *token_worker(struct plugin_home *home, uint64_t token)
 {
-    uint64_t index = token >> 56;
+    uint64_t index = token != 0 ? token >> 56 : 1;
 
-    return index > 0 && index <= home->worker_count ? home->workers[index - 1] : NULL;
+    return index > 0 && index <= home->worker_count ? &home->workers[index - 1] : NULL;
 }
 
 struct slot *token_slot(struct plugin_worker *worker, uint64_t token)
@@ -76,4 +76,13 @@ struct slot *token_slot(struct plugin_worker *worker, uint64_t token)
         (int32_t)(worker->slots[index]->generation - token_generation(token)) < 0)
         return NULL;
     return worker->slots[index];
+}
+
+struct slot *token_living(struct plugin_worker *worker, uint64_t token)
+{
+    if (!worker_is_here(worker))
+        return NULL;
+    struct slot *slot = token_slot(worker, token);
+    bool lives = slot != NULL && !slot->is_over && slot->generation == token_generation(token);
+    return lives ? slot : NULL;
 }

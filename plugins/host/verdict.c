@@ -5,7 +5,7 @@
 
 enum {
     TEXT_MOST = 512,  /* what people read */
-    VALUE_MOST = 998, /* names, addresses, hosts */
+    VALUE_MOST = 998, /* names, addresses, hosts; and a line of a header */
     FIELD_MOST = 65536,
 };
 
@@ -95,6 +95,18 @@ static const struct smarthop_span *copy_texts(struct copying *c, const struct sm
     return out;
 }
 
+/* Whom a recipient is rewritten to. */
+static const struct smarthop_span *copy_recipients(struct copying *c,
+                                                   const struct smarthop_span *in, uint32_t count)
+{
+    const struct smarthop_span *out = copy_texts(c, in, count, SMARTHOP_REWRITES_MAX);
+
+    for (uint32_t i = 0; out != NULL && i < count; i++)
+        if (out[i].len == 0)
+            refuse(c, "rewritten to nobody");
+    return out;
+}
+
 static const struct smarthop_next_hop *copy_hops(struct copying *c,
                                                  const struct smarthop_next_hop *in, uint32_t count)
 {
@@ -132,21 +144,28 @@ static bool is_field_name(struct smarthop_span name)
     return name.len > 0 && name.len <= 76;
 }
 
-/* Every line end is CRLF and followed by a blank and something, so that it stays one field. */
-static bool is_field_value(struct smarthop_span value)
+/* Every line end is CRLF and followed by a blank, so that it stays one field, and no line is empty
+ * or too long (RFC 5322 2.1.1, 3.2.2). `at` is where the first one begins, behind the name. */
+static bool is_field_value(struct smarthop_span value, size_t at)
 {
-    for (size_t i = 0; i < value.len; i++) {
+    bool is_empty = false;
+
+    for (size_t i = 0; i < value.len; i++, at++) {
         char byte = value.ptr[i];
-        if (byte == '\0' || byte == '\n')
+        if (byte == '\0' || byte == '\n' || at > VALUE_MOST)
             return false;
-        if (byte != '\r')
+        if (byte != '\r') {
+            is_empty = is_empty && (byte == ' ' || byte == '\t');
             continue;
-        if (i + 3 >= value.len || value.ptr[i + 1] != '\n' ||
+        }
+        if (is_empty || i + 2 >= value.len || value.ptr[i + 1] != '\n' ||
             (value.ptr[i + 2] != ' ' && value.ptr[i + 2] != '\t'))
             return false;
+        is_empty = true;
         i += 2;
+        at = 0;
     }
-    return true;
+    return !is_empty && at <= VALUE_MOST;
 }
 
 static const struct smarthop_edit *copy_edits(struct copying *c, const struct smarthop_edit *in,
@@ -159,7 +178,7 @@ static const struct smarthop_edit *copy_edits(struct copying *c, const struct sm
         out[i].name = copy_bytes(c, in[i].name, VALUE_MOST);
         out[i].value = copy_bytes(c, in[i].value, FIELD_MOST);
         if (in[i].kind > SMARTHOP_REMOVE || !is_field_name(out[i].name) ||
-            !is_field_value(out[i].value))
+            !is_field_value(out[i].value, out[i].name.len + 2))
             refuse(c, "an edit that would not leave a header");
     }
     return out;
@@ -175,13 +194,15 @@ static void read_short(const struct smarthop_verdict *in, struct smarthop_verdic
     out->size = sizeof *out;
 }
 
-static void check_code(struct copying *c, const struct smarthop_verdict *v)
+static void check_numbers(struct copying *c, const struct smarthop_verdict *v)
 {
     unsigned klass = v->action == SMARTHOP_REJECT ? 5 : 4;
 
     if (v->code != 0 && (v->action == SMARTHOP_DEFER || v->action == SMARTHOP_REJECT) &&
         v->code / 100 != klass)
         refuse(c, "a reply code that does not fit its action");
+    if (v->transport > SMARTHOP_DROP || v->tls > SMARTHOP_TLS_REQUIRED)
+        refuse(c, "a transport or a use of TLS that there is not");
     if (v->enhanced[0] != 0 && v->enhanced[0] != klass)
         refuse(c, "an enhanced code that does not fit its action");
 }
@@ -202,11 +223,11 @@ const char *verdict_copy(struct arena *arena, const struct smarthop_verdict *in,
     v.source = copy_text(&c, v.source, VALUE_MOST);
     v.credentials = copy_text(&c, v.credentials, VALUE_MOST);
     v.next_hops = copy_hops(&c, v.next_hops, v.next_hop_count);
-    v.recipients = copy_texts(&c, v.recipients, v.recipient_count, SMARTHOP_REWRITES_MAX);
+    v.recipients = copy_recipients(&c, v.recipients, v.recipient_count);
     v.tags = copy_texts(&c, v.tags, v.tag_count, SMARTHOP_TAGS_MAX);
     v.edits = copy_edits(&c, v.edits, v.edit_count);
     v.targets = copy_targets(&c, v.targets, v.target_count);
-    check_code(&c, &v);
+    check_numbers(&c, &v);
     if (v.action == SMARTHOP_SEND && v.transport != SMARTHOP_DROP && v.next_hop_count == 0 &&
         v.mx.len == 0)
         refuse(&c, "sent to nowhere");
@@ -223,7 +244,8 @@ static void *joined(struct arena *arena, const void *a, uint32_t a_count, const 
 
     if (a_count > 0)
         memcpy(both, a, a_count * size);
-    memcpy(both + a_count * size, b, b_count * size);
+    if (b_count > 0)
+        memcpy(both + a_count * size, b, b_count * size);
     return both;
 }
 

@@ -3,16 +3,23 @@
 
 #include "base/memory.h"
 
+void worker_init(struct plugin_worker *worker, struct plugin_home *home, unsigned index)
+{
+    worker->home = home;
+    worker->index = index;
+    inbox_init(&worker->inbox, home);
+    list_init(&worker->tasks);
+    for (unsigned i = 0; i < TASK_LISTS; i++)
+        list_init(&worker->tasks_by_id[i]);
+}
+
 struct plugin_worker *plugin_worker_create(struct plugin_home *home, unsigned index,
                                            struct loop *loop)
 {
-    struct plugin_worker *worker = mem_zalloc(sizeof *worker);
+    struct plugin_worker *worker = &home->workers[index];
 
-    worker->home = home;
-    worker->index = index;
     worker->loop = loop;
-    list_init(&worker->tasks);
-    home->workers[index] = worker;
+    inbox_open(&worker->inbox, loop);
     return worker;
 }
 
@@ -28,9 +35,10 @@ void plugin_worker_free(struct plugin_worker *worker)
 {
     if (worker == NULL)
         return;
+    plugin_worker_configure(worker, NULL);
     for (unsigned i = 0; i < worker->slot_count; i++)
         free(worker->slots[i]);
     free(worker->slots);
-    worker->home->workers[worker->index] = NULL;
-    free(worker);
+    worker->slots = NULL;
+    worker->slot_count = worker->free = 0;
 }
