@@ -107,16 +107,17 @@ static bool visit_highest(void *context, struct span key, struct span value)
     return true;
 }
 
-static struct err put_split(const struct queue_settle *settle, struct kv_txn *txn)
+static struct err put_splits(const struct queue_settle *settle, struct kv_txn *txn)
 {
     struct highest highest = {.id = settle->id, .number = settle->group};
     struct key from = key_of(settle->id);
     struct err e = kv_walk(txn, TABLE_GROUP, key_span(&from), visit_highest, &highest);
 
-    if (err_is(e))
-        return e;
-    settle->split->number = highest.number + 1;
-    return rows_put_group(settle->own.queue, txn, settle->id, settle->split);
+    for (unsigned i = 0; i < settle->split_count && !err_is(e); i++) {
+        settle->splits[i].number = highest.number + 1 + i;
+        e = rows_put_group(settle->own.queue, txn, settle->id, &settle->splits[i]);
+    }
+    return e;
 }
 
 static struct err delete_if_there(struct kv_txn *txn, enum queue_table table, const struct key *key)
@@ -157,13 +158,13 @@ struct err change_settle(struct queue_settle *settle, struct kv_txn *txn)
         e = delete_group(settle, txn);
     if (!err_is(e) && settle->remaining != NULL)
         e = rows_put_group(queue, txn, settle->id, settle->remaining);
-    if (!err_is(e) && settle->split != NULL)
-        e = put_split(settle, txn);
+    if (!err_is(e) && settle->split_count > 0)
+        e = put_splits(settle, txn);
     if (!err_is(e) && settle->dsn != NULL)
         e = rows_put_message(queue, txn, settle->dsn, 0);
     if (!err_is(e) && settle->dsn_copy != NULL)
         e = rows_put_message(queue, txn, settle->dsn_copy, 0);
-    if (!err_is(e) && settle->remaining == NULL && settle->split == NULL)
+    if (!err_is(e) && settle->remaining == NULL && settle->split_count == 0)
         e = delete_message_if_done(settle, txn);
     return e;
 }
@@ -194,7 +195,7 @@ static void take_notification(struct queue_message *dsn)
 
 void queue_settle(struct queue *queue, struct queue_settle *settle)
 {
-    if (settle->delivered && settle->remaining == NULL && settle->split == NULL &&
+    if (settle->delivered && settle->remaining == NULL && settle->split_count == 0 &&
         settle->dsn == NULL && settle->dsn_copy == NULL)
         delivered_note(&queue->delivered,
                        &(struct delivered_note){settle->id, settle->old_due, settle->group});

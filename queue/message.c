@@ -82,8 +82,8 @@ struct err message_check_settle(const struct queue_settle *settle)
         return err_make(ERR_INVALID, "remaining group has another number");
     if (settle->remaining != NULL)
         e = check_group(settle->remaining);
-    if (!err_is(e) && settle->split != NULL)
-        e = check_group(settle->split);
+    for (unsigned i = 0; i < settle->split_count && !err_is(e); i++)
+        e = check_group(&settle->splits[i]);
     if (!err_is(e) && settle->dsn != NULL)
         e = message_check(settle->dsn);
     if (!err_is(e) && settle->dsn_copy != NULL)

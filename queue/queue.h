@@ -202,10 +202,13 @@ void queue_insert(struct queue *queue, struct queue_insert *insert);
 /*
  * Records what became of one group, all in one transaction: the old record and due row go; if
  * `remaining` is not NULL it is stored in its place (fewer recipients, new state, due time, tries,
- * statuses, maybe another destination); `split`, if not NULL, is stored as a further group (its
- * number is given by the queue); `dsn` and `dsn_copy`, if not NULL, are inserted. When the message
- * has no group left its row and body go too. ERR_NOT_FOUND: the group's record is not there any
- * more. ERR_CONFLICT: it is there, but not with that destination and due time.
+ * statuses, maybe another destination); the `splits` are stored as further groups; `dsn` and
+ * `dsn_copy`, if not NULL, are inserted. When the message has no group left its row and body go
+ * too. ERR_NOT_FOUND: the group's record is not there any more. ERR_CONFLICT: it is there, but not
+ * with that destination and due time.
+ *
+ * Splits get their numbers from the queue: none that the message has, but maybe one that it had. So
+ * a split is due later than anything that has been delivered: not yet, or not before now.
  *
  * One that only removes a group, because it was `delivered`, is noted at once where a kill of the
  * process does not reach: the next opening settles it, should the commit not have been reached.
@@ -219,7 +222,8 @@ struct queue_settle {
     uint64_t old_due;
     uint64_t deliver_by; /* the message's */
     const struct queue_group *remaining;
-    struct queue_group *split;
+    struct queue_group *splits;
+    unsigned split_count;
     struct queue_message *dsn;      /* referenced until the completion; its body is in memory */
     struct queue_message *dsn_copy; /* likewise */
     bool delivered;                 /* the group was, and so goes: see above */

@@ -282,9 +282,10 @@ static struct err apply_settle(struct queue *queue, struct kv_op *op)
     free_group(row, group);
     if (settle->remaining != NULL)
         put_group(queue, row, settle->remaining);
-    if (settle->split != NULL) {
-        settle->split->number = free_number(row, settle->group);
-        put_group(queue, row, settle->split);
+    uint32_t number = free_number(row, settle->group);
+    for (unsigned i = 0; i < settle->split_count; i++) {
+        settle->splits[i].number = number + i;
+        put_group(queue, row, &settle->splits[i]);
     }
     settle->message_gone = row->group_count == 0;
     if (settle->message_gone)

@@ -12,8 +12,25 @@
 
 struct relayed_operation {
     struct schedule_operation inner;
+    struct schedule_reroute reroute;
     struct control_operation *outer;
 };
+
+static void tell_routes(const struct schedule_reroute *in, struct control_reroute *out)
+{
+    out->rows = arena_alloc(&out->arena, in->row_count * sizeof *out->rows);
+    for (unsigned i = 0; i < in->row_count; i++) {
+        const struct schedule_rerouted *row = &in->rows[i];
+        out->rows[out->row_count++] = (struct control_rerouted){
+            .from = arena_dup(&out->arena, row->from),
+            .to = arena_dup(&out->arena, row->to),
+            .route = arena_dup(&out->arena, row->route),
+            .fate = row->fate,
+            .recipient = arena_dup(&out->arena, row->recipient),
+            .recipients = row->recipients,
+        };
+    }
+}
 
 static void on_operated(struct call *call)
 {
@@ -24,6 +41,9 @@ static void on_operated(struct call *call)
     outer->busy = op->inner.busy;
     outer->moot = op->inner.moot;
     outer->result = op->inner.result;
+    if (outer->reroute != NULL)
+        tell_routes(&op->reroute, outer->reroute);
+    arena_fini(&op->reroute.arena);
     free(op);
     outer->call.done(&outer->call);
 }
@@ -33,7 +53,7 @@ static void operate(void *context, struct control_operation *operation)
     static const enum schedule_verb verbs[] = {
         [CONTROL_RETRY] = SCHEDULE_RETRY,   [CONTROL_REMOVE] = SCHEDULE_REMOVE,
         [CONTROL_HOLD] = SCHEDULE_HOLD,     [CONTROL_RELEASE] = SCHEDULE_RELEASE,
-        [CONTROL_BOUNCE] = SCHEDULE_BOUNCE,
+        [CONTROL_BOUNCE] = SCHEDULE_BOUNCE, [CONTROL_REROUTE] = SCHEDULE_REROUTE,
     };
     struct actions *actions = context;
     struct relayed_operation *op = mem_zalloc(sizeof *op);
@@ -44,6 +64,13 @@ static void operate(void *context, struct control_operation *operation)
     op->inner.id = operation->id;
     op->inner.groups = operation->groups;
     op->inner.group_count = operation->group_count;
+    arena_init(&op->reroute.arena);
+    if (operation->reroute != NULL) {
+        op->reroute.dry_run = operation->reroute->dry_run;
+        op->reroute.names_recipients = operation->reroute->names_recipients;
+        op->reroute.next_hop = operation->reroute->next_hop;
+        op->inner.reroute = &op->reroute;
+    }
     list_init(&op->inner.call.link);
     op->inner.call.done = on_operated;
     schedule_operate(actions->shared->set, actions->shared->queue, &op->inner);

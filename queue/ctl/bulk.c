@@ -14,7 +14,9 @@ enum { BATCH = 1000, NAME_MAX_LEN = ID_TEXT_LEN + 12 };
 
 struct bulk {
     struct ctl *ctl;
+    const struct change_order *order;
     const struct change_verb *verb;
+    unsigned batch_size;
     struct offline *offline; /* NULL where a daemon runs */
     json_t *batch;           /* names of groups, for the daemon */
     bool shows_progress;
@@ -98,6 +100,8 @@ static bool send_batch(struct bulk *bulk)
     if (json_array_size(bulk->batch) == 0)
         return true;
     json_t *command = json_pack("{s:s,s:o}", "command", bulk->verb->name, "groups", bulk->batch);
+    if (bulk->order->fields != NULL)
+        json_object_update(command, (json_t *)(uintptr_t)bulk->order->fields);
     bulk->batch = json_array();
     bulk->result = client_order(bulk->ctl, command, &answer);
     if (bulk->result != CTL_OK)
@@ -105,6 +109,8 @@ static bool send_batch(struct bulk *bulk)
     bulk->affected += (uint64_t)json_integer_value(json_object_get(answer, "affected"));
     bulk->busy += (uint64_t)json_integer_value(json_object_get(answer, "busy"));
     bulk->moot += (uint64_t)json_integer_value(json_object_get(answer, "moot"));
+    if (bulk->order->take != NULL)
+        bulk->order->take(bulk->order->context, answer);
     json_decref(answer);
     show_progress(bulk);
     return true;
@@ -116,7 +122,7 @@ static bool add_to_batch(struct bulk *bulk, const struct selected *s)
 
     snprintf(name, sizeof name, "%s/%" PRIu32, id_format(s->message->id, id), s->group->number);
     json_array_append_new(bulk->batch, json_string(name));
-    return json_array_size(bulk->batch) < BATCH || send_batch(bulk);
+    return json_array_size(bulk->batch) < bulk->batch_size || send_batch(bulk);
 }
 
 struct changing {
@@ -174,6 +180,8 @@ static void print_result(const struct bulk *bulk, bool dry_run)
 {
     const char *about = bulk->ctl->options & CTL_ALL ? "all" : "matching";
 
+    if (!bulk->ctl->json && bulk->order->tell != NULL)
+        bulk->order->tell(bulk->order->context);
     if (bulk->ctl->json) {
         json_open(NULL, '{');
         json_bool("ok", true);
@@ -184,12 +192,14 @@ static void print_result(const struct bulk *bulk, bool dry_run)
         json_number("busy", bulk->busy);
         json_number("moot", bulk->moot);
         json_bool("dry_run", dry_run);
+        if (bulk->order->tell != NULL)
+            bulk->order->tell(bulk->order->context);
         json_close('}');
         json_end_line();
     } else if (bulk->groups == 0) {
         printf("%s: nothing to change\n", about);
     } else {
-        uint64_t count = dry_run ? bulk->groups : bulk->affected;
+        uint64_t count = dry_run && bulk->order->fields == NULL ? bulk->groups : bulk->affected;
         printf("%s: %s%s (%" PRIu64 " group%s of %" PRIu64 " message%s)\n", about,
                dry_run ? "would be " : "", bulk->verb->done, count, count == 1 ? "" : "s",
                bulk->messages, bulk->messages == 1 ? "" : "s");
@@ -209,48 +219,63 @@ static bool is_agreed(const struct bulk *bulk, const struct count *count)
     return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
-static enum ctl_exit run(struct bulk *bulk)
+/* By the daemon where there is one, or in the store. */
+static enum ctl_exit carry_out(struct bulk *bulk, bool dry_run)
 {
-    bool dry_run = bulk->ctl->options & CTL_DRY_RUN;
-    struct count count;
     json_t *answer;
 
-    bulk->shows_progress = isatty(STDERR_FILENO) && !dry_run;
+    enum ctl_exit daemon = client_ask(bulk->ctl, json_pack("{s:s}", "command", "ping"), &answer);
+    json_decref(answer);
+    if (daemon == CTL_NO_DAEMON && !bulk->verb->offline)
+        return change_needs_daemon(bulk->verb);
+    if (daemon != CTL_OK && daemon != CTL_NO_DAEMON)
+        return daemon;
+    bulk->groups = bulk->messages = 0;
+    enum ctl_exit result = change_all(bulk, daemon == CTL_OK);
+    if (result == CTL_OK)
+        print_result(bulk, dry_run);
+    else if (bulk->affected > 0)
+        ctl_complain("by then %" PRIu64 " groups had been changed", bulk->affected);
+    return result == CTL_OK && bulk->busy > 0 ? change_left_busy(bulk->busy) : result;
+}
+
+static enum ctl_exit run(struct bulk *bulk)
+{
+    bool dry_run = bulk->ctl->options & CTL_DRY_RUN, only_counts = bulk->order->fields == NULL;
+    struct count count;
+
+    bulk->shows_progress = isatty(STDERR_FILENO) && !(dry_run && only_counts);
     if (dry_run || bulk->shows_progress) {
         enum ctl_exit counted = count_all(bulk, &count);
         if (counted != CTL_OK)
             return counted;
         bulk->total = bulk->groups = count.groups;
         bulk->messages = count.messages;
-        if (dry_run) {
+        if (dry_run && only_counts) {
             print_result(bulk, true);
             return CTL_OK;
         }
-        if (!is_agreed(bulk, &count)) {
+        if (!dry_run && !is_agreed(bulk, &count)) {
             ctl_complain("nothing was changed");
             return CTL_FAILED;
         }
     }
-    enum ctl_exit daemon = client_ask(bulk->ctl, json_pack("{s:s}", "command", "ping"), &answer);
-    json_decref(answer);
-    if (daemon == CTL_NO_DAEMON && !bulk->verb->offline)
-        return change_needs_daemon();
-    if (daemon != CTL_OK && daemon != CTL_NO_DAEMON)
-        return daemon;
-    bulk->groups = bulk->messages = 0;
-    enum ctl_exit result = change_all(bulk, daemon == CTL_OK);
-    if (result == CTL_OK)
-        print_result(bulk, false);
-    else if (bulk->affected > 0)
-        ctl_complain("by then %" PRIu64 " groups had been changed", bulk->affected);
-    return result == CTL_OK && bulk->busy > 0 ? change_left_busy(bulk->busy) : result;
+    return carry_out(bulk, dry_run);
 }
 
-enum ctl_exit bulk_change(struct ctl *ctl, const struct change_verb *verb)
+enum ctl_exit bulk_change(struct ctl *ctl, const struct change_order *order, uint64_t *groups_out)
 {
-    struct bulk bulk = {.ctl = ctl, .verb = verb, .batch = json_array()};
+    struct bulk bulk = {
+        .ctl = ctl,
+        .order = order,
+        .verb = order->verb,
+        .batch_size = order->batch ? order->batch : BATCH,
+        .batch = json_array(),
+    };
     enum ctl_exit result = run(&bulk);
 
     json_decref(bulk.batch);
+    if (groups_out != NULL)
+        *groups_out = bulk.groups;
     return result;
 }

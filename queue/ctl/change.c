@@ -9,11 +9,12 @@
 #include <stdio.h>
 
 static const struct change_verb verbs[] = {
-    {"retry", "to be tried now", false, true, OFFLINE_RETRY},
-    {"remove", "removed", true, true, OFFLINE_REMOVE},
-    {"hold", "held", false, true, OFFLINE_HOLD},
-    {"release", "released", false, true, OFFLINE_RELEASE},
-    {"bounce", "returned to its sender", true, false, 0},
+    {"retry", "to be tried now", false, true, OFFLINE_RETRY, NULL},
+    {"remove", "removed", true, true, OFFLINE_REMOVE, NULL},
+    {"hold", "held", false, true, OFFLINE_HOLD, NULL},
+    {"release", "released", false, true, OFFLINE_RELEASE, NULL},
+    {"bounce", "returned to its sender", true, false, 0,
+     "; `queue remove` removes without telling the sender"},
 };
 
 struct change_run {
@@ -48,10 +49,10 @@ static void print_done(const struct change_run *run, const char *about, uint64_t
     }
 }
 
-enum ctl_exit change_needs_daemon(void)
+enum ctl_exit change_needs_daemon(const struct change_verb *verb)
 {
-    ctl_complain("smarthopd is not running, and only it can do this; `queue remove` removes"
-                 " without telling the sender");
+    ctl_complain("smarthopd is not running, and only it can do this%s",
+                 verb->instead ? verb->instead : "");
     return CTL_NO_DAEMON;
 }
 
@@ -68,7 +69,7 @@ static enum ctl_exit change_in_store(struct change_run *run, uint64_t id, const 
     uint64_t affected;
 
     if (!run->verb->offline)
-        return change_needs_daemon();
+        return change_needs_daemon(run->verb);
     if (run->queue == NULL) {
         enum ctl_exit opened = ctl_open_store(run->ctl, false, &run->queue);
         if (opened != CTL_OK)
@@ -118,7 +119,7 @@ enum ctl_exit ctl_change(struct ctl *ctl)
         return CTL_USAGE;
     }
     if (all || filtered)
-        return bulk_change(ctl, run.verb);
+        return bulk_change(ctl, &(struct change_order){.verb = run.verb}, NULL);
     if (ctl->options & (CTL_YES | CTL_DRY_RUN)) {
         ctl_complain("--yes and --dry-run go with filters and --all");
         return CTL_USAGE;

@@ -37,6 +37,7 @@ enum ctl_option {
     CTL_ONCE = 1 << 15,
     CTL_UNTIL = 1 << 16,
     CTL_REASON = 1 << 17,
+    CTL_NEXT_HOP = 1 << 18,
 };
 
 /* The values of an option that may be given several times. */
@@ -56,6 +57,7 @@ struct ctl {
     const char *duration;
     const char *until;
     const char *reason;
+    const char *next_hop;
     const char *users; /* the users file, or NULL = the configured one */
     struct ctl_values send_as;
     struct ctl_values certificates; /* files */
@@ -73,6 +75,7 @@ enum ctl_exit ctl_ages(struct ctl *ctl);
 enum ctl_exit ctl_top(struct ctl *ctl);
 enum ctl_exit ctl_show(struct ctl *ctl);
 enum ctl_exit ctl_change(struct ctl *ctl);
+enum ctl_exit ctl_reroute(struct ctl *ctl);
 enum ctl_exit ctl_explain(struct ctl *ctl);
 enum ctl_exit ctl_suspend(struct ctl *ctl);
 enum ctl_exit ctl_suspensions(struct ctl *ctl);

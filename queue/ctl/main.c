@@ -65,6 +65,8 @@ static const struct command {
      "ID...|FILTER...|--all", "let go what is held"},
     {"queue", "bounce", ctl_change, CONFIG_LOADED, CHANGE_OPTIONS, 0, OPERANDS_ANY,
      "ID...|FILTER...|--all", "return to the sender (needs the daemon)"},
+    {"queue", "reroute", ctl_reroute, CONFIG_LOADED, CHANGE_OPTIONS | CTL_NEXT_HOP, 0, OPERANDS_ANY,
+     "ID...|FILTER...|--all [--next-hop TEXT]", "route again by the present configuration"},
     {"queue", "explain", ctl_explain, CONFIG_LOADED, 0, 1, 1, "ID",
      "why each recipient of a message is still here"},
     {"queue", "suspend", ctl_suspend, CONFIG_LOADED, CTL_FOR | CTL_UNTIL | CTL_REASON, 1, 1,
@@ -143,6 +145,7 @@ static const struct option options[] = {
     {"for", required_argument, NULL, CTL_FOR},
     {"until", required_argument, NULL, CTL_UNTIL},
     {"reason", required_argument, NULL, CTL_REASON},
+    {"next-hop", required_argument, NULL, CTL_NEXT_HOP},
     {0},
 };
 
@@ -238,6 +241,9 @@ static bool take_option(struct ctl *ctl, int option, const char *value)
         break;
     case CTL_REASON:
         ctl->reason = value;
+        break;
+    case CTL_NEXT_HOP:
+        ctl->next_hop = value;
         break;
     case CTL_LIMIT:
         if (!take_limit(ctl, value))

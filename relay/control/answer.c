@@ -43,6 +43,27 @@ json_t *answer_error(const char *why)
     return answer;
 }
 
+static json_t *rerouted(const struct control_rerouted *row)
+{
+    json_t *object = json_pack("{s:o, s:o, s:s}", "from", answer_text(row->from), "to",
+                               answer_text(row->to), "fate", row->fate);
+
+    json_object_set_new(object, "route", row->route.len ? answer_text(row->route) : json_null());
+    set_integer(object, "recipients", row->recipients);
+    if (row->recipient.len > 0)
+        json_object_set_new(object, "recipient", answer_text(row->recipient));
+    return object;
+}
+
+static json_t *routes_of(const struct control_reroute *reroute)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < reroute->row_count; i++)
+        json_array_append_new(list, rerouted(&reroute->rows[i]));
+    return list;
+}
+
 json_t *answer_operation(const struct control_operation *operation)
 {
     char why[ERR_TEXT_MAX];
@@ -64,6 +85,8 @@ json_t *answer_operation(const struct control_operation *operation)
     set_integer(answer, "affected", operation->affected);
     set_integer(answer, "busy", operation->busy);
     set_integer(answer, "moot", operation->moot);
+    if (operation->reroute != NULL)
+        json_object_set_new(answer, "routes", routes_of(operation->reroute));
     return answer;
 }
 

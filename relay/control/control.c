@@ -1,7 +1,5 @@
 #include "control/private.h"
 
-#include "proto/base32.h"
-
 #include <stdlib.h>
 
 enum { IDLE_MS = 60000 };
@@ -9,9 +7,7 @@ enum { IDLE_MS = 60000 };
 /* A command whose answer comes later. The server is not gone before it is answered. */
 struct request {
     struct local_peer *peer;
-    struct queue_group_name *groups; /* of an operation; or NULL */
     union {
-        struct control_operation operation;
         struct control_status status;
         struct control_ending ending;
     };
@@ -40,64 +36,6 @@ void control_answer(struct local_peer *peer, json_t *object)
 void control_write(struct local_peer *peer, json_t *object)
 {
     send_line(peer, object, local_write);
-}
-
-/* ---- commands about messages ---------------------------------------------------------------- */
-
-static void on_operated(struct call *call)
-{
-    struct control_operation *operation = container_of(call, struct control_operation, call);
-    struct request *request = container_of(operation, struct request, operation);
-
-    control_answer(request->peer, answer_operation(operation));
-    free(request->groups);
-    free(request);
-}
-
-static const char *read_id(const json_t *command, uint64_t *id_out)
-{
-    const json_t *id = json_object_get(command, "id");
-
-    if (id == NULL)
-        return "an \"id\" or \"groups\" are needed";
-    if (!json_is_string(id) ||
-        !id_parse(span_of(json_string_value(id), json_string_length(id)), id_out) || *id_out == 0)
-        return "that is not a message id";
-    return NULL;
-}
-
-/* NULL, or what is wrong. */
-static const char *read_targets(const json_t *command, struct request *request)
-{
-    struct control_operation *operation = &request->operation;
-    const json_t *names = json_object_get(command, "groups");
-
-    if (names == NULL)
-        return read_id(command, &operation->id);
-    if (json_object_get(command, "id") != NULL)
-        return "\"groups\" go alone";
-    request->groups = control_read_groups(names, &operation->group_count);
-    operation->groups = request->groups;
-    return request->groups ? NULL : "\"groups\" are 1 to 1000 names like 0SA50SNSW0001/0";
-}
-
-static void operate(struct control *control, struct local_peer *peer, const json_t *command,
-                    enum control_verb verb)
-{
-    struct request *request = mem_zalloc(sizeof *request);
-    const char *problem = read_targets(command, request);
-
-    if (problem != NULL) {
-        control_answer(peer, answer_error(problem));
-        free(request);
-        return;
-    }
-    request->peer = peer;
-    request->operation.call.done = on_operated;
-    request->operation.home = control->loop;
-    request->operation.verb = verb;
-    list_init(&request->operation.call.link);
-    control->actions.operate(control->actions.context, &request->operation);
 }
 
 /* ---- the others ------------------------------------------------------------------------------ */
@@ -209,14 +147,6 @@ static void do_ping(struct control *control, struct local_peer *peer, const json
 
 static const struct {
     const char *name;
-    enum control_verb verb;
-} operations[] = {
-    {"retry", CONTROL_RETRY},     {"remove", CONTROL_REMOVE}, {"hold", CONTROL_HOLD},
-    {"release", CONTROL_RELEASE}, {"bounce", CONTROL_BOUNCE},
-};
-
-static const struct {
-    const char *name;
     void (*run)(struct control *control, struct local_peer *peer, const json_t *command);
 } commands[] = {
     {"status", do_status},
@@ -242,12 +172,8 @@ static void run(struct control *control, struct local_peer *peer, const json_t *
         control_answer(peer, answer_error("an object with a \"command\" is needed"));
         return;
     }
-    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
-        if (strcmp(name, operations[i].name) == 0) {
-            operate(control, peer, command, operations[i].verb);
-            return;
-        }
-    }
+    if (control_operate(control, peer, name, command))
+        return;
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(name, commands[i].name) == 0) {
             commands[i].run(control, peer, command);

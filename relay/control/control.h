@@ -6,6 +6,9 @@
  * in steps. Its answer tells how many groups were "affected", how many are still being delivered
  * ("busy"), and for how many there was nothing to do ("moot"): they have gone, or are so already.
  *
+ * "reroute" may have "dry_run": true, a "next_hop" for all, and "recipients": true; its answer has
+ * "routes", what became of how many recipients, or of each.
+ *
  * "sessions" and "destinations" are answered by as many lines as are needed, of which all but the
  * last have "more": true. "trace" is answered by {"ok":true}, once every worker looks, and then by
  * lines of "lines" and "lost" for as long as the peer stays.
@@ -29,10 +32,30 @@ enum control_verb {
     CONTROL_REMOVE, /* dropped without a notification */
     CONTROL_HOLD,
     CONTROL_RELEASE,
-    CONTROL_BOUNCE, /* returned to its sender now */
+    CONTROL_BOUNCE,  /* returned to its sender now */
+    CONTROL_REROUTE, /* routed again, by the configuration as it is now */
 };
 
 enum { CONTROL_GROUPS_MAX = 1000 };
+
+/* Recipients that were routed again with the same result. */
+struct control_rerouted {
+    struct span from, to;  /* next hops; `to` may tell why it goes nowhere */
+    struct span route;     /* that decided; empty = there was none */
+    const char *fate;      /* "moved"; static */
+    struct span recipient; /* where recipients are named */
+    uint64_t recipients;
+};
+
+/* How groups are routed again. */
+struct control_reroute {
+    bool dry_run;
+    bool names_recipients;
+    struct span next_hop;          /* for all; empty = by the routes */
+    struct arena arena;            /* emptied by who asks */
+    struct control_rerouted *rows; /* out; in arena */
+    unsigned row_count;
+};
 
 /* One operation on the groups that are named, or without any on one message. Completed by main's
  * action on `home`. */
@@ -43,7 +66,8 @@ struct control_operation {
     uint64_t id;
     const struct queue_group_name *groups; /* until the completion; NULL = by `id` */
     unsigned group_count;
-    uint64_t affected; /* out: groups changed */
+    struct control_reroute *reroute; /* of CONTROL_REROUTE */
+    uint64_t affected;               /* out: groups changed */
     uint64_t busy;     /* out: still being delivered, or changed since they were read */
     uint64_t moot;     /* out: have gone, or are so already */
     struct err result; /* ERR_NOT_FOUND, ERR_CONFLICT: being delivered at this moment */

@@ -19,6 +19,9 @@ void control_write(struct local_peer *peer, json_t *object);
 /* groups.c: the names of groups in a command, for the caller to free; NULL where they are none, or
  * none at all, or more than CONTROL_GROUPS_MAX. */
 struct queue_group_name *control_read_groups(const json_t *names, unsigned *count_out);
+/* operate.c: false where there is no such operation. */
+bool control_operate(struct control *control, struct local_peer *peer, const char *name,
+                     const json_t *command);
 /* explain.c, suspend.c */
 void control_explain(struct control *control, struct local_peer *peer, const json_t *command);
 void control_suspend(struct control *control, struct local_peer *peer, const json_t *command);

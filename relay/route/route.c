@@ -152,12 +152,22 @@ static void follow(struct route_query *query, const struct conf_route *route, st
     }
 }
 
+struct span route_domain(struct arena *arena, struct span mailbox)
+{
+    struct span domain = span_from(mailbox, span_rindex(mailbox, '@') + 1), ascii = domain;
+
+    if (domain.len > 0 && domain.ptr[0] != '[')
+        domain_to_ascii(domain, arena, &ascii);
+    return ascii;
+}
+
 void route_recipient(struct loop *loop, struct route_query *query)
 {
     const struct conf_route *route = conf_route_find(query->conf, query->domain);
 
     query->next_hop = query->destination = SPAN_NONE;
     query->status = (struct status){0};
+    query->route = route ? arena_dup(query->arena, span_cstr(route->pattern)) : SPAN_NONE;
     if (route != NULL)
         follow(query, route, query->domain);
     else

@@ -34,7 +34,11 @@ struct route_query {
     struct span next_hop;    /* text form; for ROUTE_SEND and ROUTE_HOLD */
     struct span destination; /* the scheduler's key, at most 255 bytes */
     struct status status;
+    struct span route; /* the pattern of the route that decided; empty = there was none */
 };
+
+/* The domain of a mailbox in ASCII form, for a query; empty where it has none. */
+struct span route_domain(struct arena *arena, struct span mailbox);
 
 /* On the owner's loop; completes there. */
 void route_recipient(struct loop *loop, struct route_query *query);

@@ -103,6 +103,10 @@ static void act(struct job *job, enum schedule_verb verb, struct schedule_batch 
                               : SPAN("The relay's operator returned it");
         settle_all(job, &plan, SETTLE_FAILED);
         break;
+    case SCHEDULE_REROUTE:
+        job->state = JOB_ROUTING;
+        reroute_start(batch, job->owner, job->message, job->group, job);
+        break;
     case SCHEDULE_WARN:
         tell_action(job, "delayed");
         explain(job);
@@ -131,6 +135,7 @@ bool action_applies(const struct queue_group *group, enum schedule_verb verb)
         return !group->late_told;
     case SCHEDULE_REMOVE:
     case SCHEDULE_BOUNCE:
+    case SCHEDULE_REROUTE:
     case SCHEDULE_EXPIRE:
         break;
     }
@@ -246,6 +251,12 @@ bool actions_claim(struct job *job)
     return true;
 }
 
+void action_release(struct job *job)
+{
+    if (job->owner->is_stopping || !actions_claim(job))
+        let_go(job);
+}
+
 /* ---- coming to the owner ------------------------------------------------------------------ */
 
 static void on_action(struct call *call)
@@ -260,6 +271,11 @@ static void on_action(struct call *call)
     /* A scheduler that is stopping may have told so already: it begins nothing any more. */
     if (s->is_stopping || (job == NULL && !action_applies(group, action->verb))) {
         give_up(action, false);
+        return;
+    }
+    if (action->batch->reroute != NULL && action->batch->reroute->dry_run) {
+        reroute_start(action->batch, s, action->message, group, NULL);
+        action_free(action);
         return;
     }
     if (job == NULL) {

@@ -7,6 +7,7 @@ void batch_begin(struct schedule_batch *batch, struct loop *home, void (*ended)(
     list_init(&batch->end.link);
     batch->end.done = ended;
     batch->is_patient = false;
+    batch->reroute = NULL;
     atomic_init(&batch->untold, 1);
     atomic_init(&batch->affected, 0);
     atomic_init(&batch->busy, 0);

@@ -45,6 +45,15 @@ void event_action(const struct job *job, const char *name)
     }
 }
 
+void event_moved(const struct job *job, const struct queue_group *moved)
+{
+    for (uint32_t i = 0; i < moved->recipient_count; i++)
+        events_add(job->owner->set->events, &(struct event){.name = "rerouted",
+                                                            .message = job->message,
+                                                            .group = moved,
+                                                            .recipient = &moved->recipients[i]});
+}
+
 void event_notified(const struct job *job, const struct queue_message *notification)
 {
     events_add(job->owner->set->events, &(struct event){.name = "notified",

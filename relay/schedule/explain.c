@@ -180,7 +180,7 @@ static void explain_job(const struct job *job, struct schedule_explanation *out)
 
     if (job->state == JOB_ATTEMPT)
         explain_sending(job, out);
-    else if (job->state == JOB_SETTLING || job->state == JOB_CLAIMED)
+    else if (job->state != JOB_READY)
         say(out, SCHEDULE_RECORDING, 0, "what became of it is being recorded");
     else if (d->resolving)
         say(out, SCHEDULE_LOOKUP, 0, "the hosts of its next hop are being looked up");

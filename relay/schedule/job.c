@@ -254,6 +254,15 @@ void job_conclude(struct job *job, const struct status *status)
     settle(job, fates, fates[0] == SETTLE_KEEP);
 }
 
+void job_refuse(struct job *job, uint32_t index, const struct status *status)
+{
+    struct queue_recipient *recipient = &job->group->recipients[index];
+
+    recipient->last = status_dup(&job->arena, status);
+    bump(&job->owner->counters.failed, 1);
+    tell_outcome(job, NULL, recipient, &recipient->last, "", "failed");
+}
+
 void job_give_up(struct job *job, struct schedule_batch *batch)
 {
     static const struct status late = {

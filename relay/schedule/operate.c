@@ -93,6 +93,7 @@ void schedule_operate(const struct schedule_set *set, struct queue *queue,
     operation->result = ERR_OK;
     batch_begin(&run->batch, operation->home, on_operated);
     run->batch.is_patient = true;
+    run->batch.reroute = operation->reroute;
     run->operation = operation;
     run->set = set;
     run->queue = queue;

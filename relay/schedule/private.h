@@ -24,11 +24,13 @@ enum job_state {
     JOB_ATTEMPT,  /* a connection has it */
     JOB_SETTLING, /* what became of it is being recorded */
     JOB_CLAIMED,  /* out of its line: an action that has waited for it comes next */
+    JOB_ROUTING,  /* its recipients are being routed again */
 };
 
 struct load;
 struct schedule_batch;
 struct detour;
+struct reroute;
 
 /* One group in memory. */
 struct job {
@@ -278,6 +280,8 @@ void job_finished(struct job *job, struct connection *c);
 void job_conclude(struct job *job, const struct status *status);
 /* RFC 2852: it was to be delivered by now or not at all. */
 bool job_is_late(const struct job *job);
+/* A recipient has failed without an attempt. */
+void job_refuse(struct job *job, uint32_t index, const struct status *status);
 /* Fails all recipients of such a job, which is out of its line; `batch` may be NULL. */
 void job_give_up(struct job *job, struct schedule_batch *batch);
 
@@ -288,6 +292,8 @@ void event_outcome(const struct job *job, const struct connection *c,
                    const char *klass, const char *name);
 /* Of all recipients. */
 void event_action(const struct job *job, const char *name);
+/* Of the recipients of a group that is made of some of the job's. */
+void event_moved(const struct job *job, const struct queue_group *moved);
 void event_notified(const struct job *job, const struct queue_message *notification);
 
 /* response.c */
@@ -316,6 +322,7 @@ enum settle_fate {
     SETTLE_FAILED,
     SETTLE_LATE, /* failed because deliver_by has passed (RFC 2852) */
     SETTLE_REMOVED,
+    SETTLE_MOVED, /* into one of the splits */
 };
 struct settle_plan {
     const enum settle_fate *fates; /* one a recipient of the group */
@@ -327,6 +334,9 @@ struct settle_plan {
     struct span final_text; /* for the notification: why they are given up, where it is not the
                                last status; static */
     struct schedule_batch *batch; /* told when it is recorded; may be NULL */
+    struct queue_group *splits;   /* with their recipients; in place until it is recorded */
+    unsigned split_count;
+    struct reroute *reroute; /* told likewise; may be NULL */
 };
 /* Records what became of a job: removals, new state, notifications, in one transaction. The plan
  * is used at once. */
@@ -519,6 +529,7 @@ struct schedule_batch {
     struct loop *home;
     struct call end; /* on `home`, when all have been told and whoever posts has let go */
     bool is_patient; /* its actions wait for attempts that are under way (queue_command_wait) */
+    struct schedule_reroute *reroute; /* of SCHEDULE_REROUTE; changed on `home` only */
     atomic_uint untold;
     _Atomic uint64_t affected;
     _Atomic uint64_t busy;
@@ -544,5 +555,14 @@ void action_post(const struct schedule_set *set, struct schedule_batch *batch,
 bool actions_claim(struct job *job);
 /* The group has gone, or what became of it is not known: for those that still wait. */
 void actions_give_up(struct job *job, bool has_gone);
+/* The action that has had it leaves it as it is. */
+void action_release(struct job *job);
+
+/* reroute.c */
+/* Routes a group again for a batch, which is told. With its job, which is in no line, it is changed
+ * too; `job` NULL: it is only told what would be. */
+void reroute_start(struct schedule_batch *batch, struct scheduler *s, struct queue_message *message,
+                   const struct queue_group *group, struct job *job);
+void reroute_recorded(struct reroute *r, bool recorded);
 
 #endif

@@ -68,9 +68,32 @@ enum schedule_verb {
     SCHEDULE_HOLD,
     SCHEDULE_RELEASE,
     SCHEDULE_BOUNCE,
-    SCHEDULE_EXPIRE, /* the sweep's: returned because it waited too long */
-    SCHEDULE_WARN,   /* the sweep's: its sender is told that it is late */
+    SCHEDULE_REROUTE, /* routed again, by the configuration as it is now */
+    SCHEDULE_EXPIRE,  /* the sweep's: returned because it waited too long */
+    SCHEDULE_WARN,    /* the sweep's: its sender is told that it is late */
     SCHEDULE_LATE, /* the sweep's: its time by DELIVERBY has passed; returned, or its sender told */
+};
+
+/* Recipients that were routed again, all with the same result. */
+struct schedule_rerouted {
+    struct span from;      /* next hop, as text */
+    struct span to;        /* likewise, or why it goes nowhere */
+    struct span route;     /* the pattern of the route that decided; empty = there was none */
+    const char *fate;      /* "same", "moved", "held", "returned", "dropped" or "undecided" */
+    struct span recipient; /* where recipients are named */
+    uint64_t recipients;
+};
+
+/* How SCHEDULE_REROUTE does it. Recipients that go elsewhere now are made groups of their own, due
+ * at once, with their tries; what is held or early stays so. What a route refuses or discards now
+ * is returned or dropped; where none can be found for now it stays as it is. */
+struct schedule_reroute {
+    bool dry_run;
+    bool names_recipients;          /* otherwise those with the same result are counted together */
+    struct span next_hop;           /* for all of them, as text; empty = what the routes say */
+    struct arena arena;             /* of the rows; the caller's, empty at first */
+    struct schedule_rerouted *rows; /* out */
+    unsigned row_count;
 };
 
 /* An operator's word on the groups that are named, or without any on one message. For a group that
@@ -83,9 +106,10 @@ struct schedule_operation {
     uint64_t id;
     const struct queue_group_name *groups; /* until the completion; NULL = by `id` */
     unsigned group_count;
-    uint64_t affected; /* out: groups */
-    uint64_t busy;     /* out: groups that were being delivered, and still are */
-    uint64_t moot;     /* out: groups with nothing to do: they have gone, or are so already */
+    struct schedule_reroute *reroute; /* of SCHEDULE_REROUTE; until the completion */
+    uint64_t affected;                /* out: groups */
+    uint64_t busy;                    /* out: groups that were being delivered, and still are */
+    uint64_t moot; /* out: groups with nothing to do: they have gone, or are so already */
     struct err result;
 };
 void schedule_operate(const struct schedule_set *set, struct queue *queue,

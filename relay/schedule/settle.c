@@ -5,7 +5,6 @@
  */
 #include "schedule/private.h"
 
-#include "proto/domain.h"
 #include "proto/verp.h"
 
 #include <stdlib.h>
@@ -26,6 +25,7 @@ struct settling {
     struct queue_group remaining;
     bool delivered; /* some of it: must not be forgotten before it is recorded */
     struct schedule_batch *batch;
+    struct reroute *reroute;
     struct timer retry;
 
     /* The notification. */
@@ -81,7 +81,7 @@ static void leave(struct settling *st, bool recorded)
 {
     struct job *job = st->job;
     bool is_left = recorded && st->remaining.recipient_count > 0;
-    bool is_tried = is_left && st->remaining.state == QUEUE_GROUP_WAITING;
+    bool is_tried = is_left && st->remaining.state != QUEUE_GROUP_HELD;
 
     if (is_left && !list_is_empty(&job->waiting)) {
         keep_remaining(st);
@@ -99,6 +99,8 @@ static void finish(struct settling *st, bool recorded)
 
     if (st->batch != NULL)
         batch_told(st->batch, recorded);
+    if (st->reroute != NULL)
+        reroute_recorded(st->reroute, recorded);
     for (unsigned i = 0; i < NOTICES; i++) {
         struct queue_message *notice = st->notices[i].message;
         if (recorded && notice != NULL) {
@@ -206,15 +208,11 @@ static void route_notice(struct settling *st)
 {
     struct queue_message *dsn = st->notices[st->routing].message;
     struct span path = st->notices[st->routing].to;
-    size_t at = span_rindex(path, '@');
-    struct span domain = span_from(path, at + 1), ascii = domain;
 
-    if (domain.len > 0 && domain.ptr[0] != '[')
-        domain_to_ascii(domain, &dsn->arena, &ascii);
     st->route = (struct route_query){
         .conf = st->conf,
         .recipient = path,
-        .domain = ascii,
+        .domain = route_domain(&dsn->arena, path),
         .tenant = dsn->tenant,
         .arena = &dsn->arena,
         .call.done = on_routed,
@@ -395,6 +393,7 @@ static void sort_recipients(struct settling *st, const struct settle_plan *plan)
         case SETTLE_LATE:
             tell_of_failure(st, recipient, plan->fates[i] == SETTLE_LATE, plan->final_text);
             break;
+        case SETTLE_MOVED:
         case SETTLE_REMOVED:
             break;
         }
@@ -411,6 +410,9 @@ void settle_start(struct job *job, const struct settle_plan *plan)
     job->owner->settling++;
     st->job = job;
     st->batch = plan->batch;
+    st->reroute = plan->reroute;
+    st->op.splits = plan->splits;
+    st->op.split_count = plan->split_count;
     st->remaining = *group;
     st->remaining.state = plan->state;
     st->remaining.due = plan->due;

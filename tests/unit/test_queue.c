@@ -334,6 +334,47 @@ static void test_deferral_moves_the_group(void **state)
     queue_message_unref(message);
 }
 
+/* All recipients leave for groups of their own, in one step. */
+static void test_several_splits(void **state)
+{
+    struct queue_message *message = rig_make_message(f.queue, 1, three, 10);
+    struct queue_message *loaded;
+    struct queue_group splits[3];
+
+    (void)state;
+    assert_int_equal(rig_insert(f.queue, message, 0), ERR_NONE);
+    unsigned count = message->groups[0].recipient_count;
+    assert_in_range(count, 1, 3);
+    for (unsigned i = 0; i < count; i++) {
+        splits[i] = message->groups[0];
+        splits[i].recipient_count = 1;
+        splits[i].recipients += i;
+        splits[i].due += i;
+    }
+    struct queue_settle settle = {.id = message->id,
+                                  .old_destination = SPAN("a.example"),
+                                  .old_due = RIG_DUE,
+                                  .splits = splits,
+                                  .split_count = count};
+    assert_int_equal(rig_settle(f.queue, &settle), ERR_NONE);
+    assert_false(settle.message_gone);
+    assert_false(err_is(queue_load(f.queue, message->id, QUEUE_ALL_GROUPS, &loaded)));
+    assert_int_equal(loaded->group_count, count);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(splits[i].number, 1 + i);
+        assert_group(&loaded->groups[i], &splits[i]);
+    }
+    /* One that cannot be stored stores none of them, and nothing goes. */
+    splits[count - 1].recipient_count = 0;
+    settle.group = 1;
+    assert_int_equal(rig_settle(f.queue, &settle), ERR_INVALID);
+    queue_message_unref(loaded);
+    assert_false(err_is(queue_load(f.queue, message->id, QUEUE_ALL_GROUPS, &loaded)));
+    assert_int_equal(loaded->group_count, count);
+    queue_message_unref(loaded);
+    queue_message_unref(message);
+}
+
 static void test_split_gets_a_number(void **state)
 {
     struct queue_message *message = rig_make_message(f.queue, 2, three, 10);
@@ -350,7 +391,8 @@ static void test_split_gets_a_number(void **state)
                                   .old_destination = SPAN("a.example"),
                                   .old_due = RIG_DUE,
                                   .remaining = &remaining,
-                                  .split = &split};
+                                  .splits = &split,
+                                  .split_count = 1};
     assert_int_equal(rig_settle(f.queue, &settle), ERR_NONE);
     assert_int_equal(split.number, 2);
     assert_int_equal(counts().groups, 3);
@@ -360,7 +402,8 @@ static void test_split_gets_a_number(void **state)
     settle = (struct queue_settle){.id = message->id,
                                    .old_destination = SPAN("a.example"),
                                    .old_due = RIG_DUE,
-                                   .split = &split};
+                                   .splits = &split,
+                                   .split_count = 1};
     assert_int_equal(rig_settle(f.queue, &settle), ERR_NONE);
     assert_false(settle.message_gone);
     assert_int_equal(split.number, 3);
@@ -441,6 +484,7 @@ int main(void)
         QUEUE_CASE(test_discard),
         QUEUE_CASE(test_groups_go_in_any_order),
         QUEUE_CASE(test_deferral_moves_the_group),
+        QUEUE_CASE(test_several_splits),
         QUEUE_CASE(test_split_gets_a_number),
         QUEUE_CASE(test_bounce_replaces_the_message),
         QUEUE_CASE(test_failed_settle_changes_nothing),

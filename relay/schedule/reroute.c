@@ -1,0 +1,352 @@
+/*
+ * Routes the recipients of a group again. Each is asked for on the owner's loop, while the group's
+ * job is in no line; what goes elsewhere now leaves the group for others, in the one transaction
+ * that settles it, and their owners then find these in the store.
+ */
+#include "schedule/private.h"
+
+#include <stdlib.h>
+
+struct reroute {
+    struct call call; /* brings what came of it to the batch's home */
+    struct schedule_batch *batch;
+    struct scheduler *owner;
+    struct queue_message *message;
+    const struct queue_group *group;
+    struct job *job; /* NULL: a dry run */
+    struct conf *conf;
+    struct arena arena;
+    unsigned pending; /* queries, and who posts them */
+    bool changes;     /* some of it does not stay as it is */
+    struct queue_group *splits;
+    unsigned split_count;
+    enum settle_fate fates[QUEUE_GROUP_MAX];
+    struct schedule_rerouted rows[QUEUE_GROUP_MAX]; /* one a recipient */
+    unsigned row_count;
+    struct question {
+        struct reroute *reroute;
+        struct route_query query;
+    } questions[];
+};
+
+/* ---- at the batch's home ------------------------------------------------------------------ */
+
+static bool is_alike(const struct schedule_rerouted *a, const struct schedule_rerouted *b)
+{
+    return a->fate == b->fate && span_equal(a->from, b->from) && span_equal(a->to, b->to) &&
+           span_equal(a->route, b->route);
+}
+
+static struct schedule_rerouted *new_row(struct schedule_reroute *order)
+{
+    /* A power of two is full. Arrays that became too small stay in the arena. */
+    if ((order->row_count & (order->row_count - 1)) == 0) {
+        unsigned room = order->row_count ? order->row_count * 2 : 1;
+        struct schedule_rerouted *rows = arena_alloc(&order->arena, room * sizeof *rows);
+        if (order->row_count > 0)
+            memcpy(rows, order->rows, order->row_count * sizeof *rows);
+        order->rows = rows;
+    }
+    return &order->rows[order->row_count++];
+}
+
+static void add_row(struct schedule_reroute *order, const struct schedule_rerouted *row)
+{
+    struct arena *arena = &order->arena;
+
+    for (unsigned i = order->row_count; i > 0 && !order->names_recipients; i--) {
+        if (is_alike(&order->rows[i - 1], row)) {
+            order->rows[i - 1].recipients++;
+            return;
+        }
+    }
+    *new_row(order) = (struct schedule_rerouted){
+        .from = arena_dup(arena, row->from),
+        .to = arena_dup(arena, row->to),
+        .route = arena_dup(arena, row->route),
+        .fate = row->fate,
+        .recipient = order->names_recipients ? arena_dup(arena, row->recipient) : SPAN_NONE,
+        .recipients = 1,
+    };
+}
+
+static void on_home(struct call *call)
+{
+    struct reroute *r = container_of(call, struct reroute, call);
+    struct schedule_batch *batch = r->batch;
+
+    for (unsigned i = 0; i < r->row_count; i++)
+        add_row(batch->reroute, &r->rows[i]);
+    if (r->changes)
+        batch_told(batch, true);
+    else
+        batch_told_moot(batch);
+    queue_message_unref(r->message);
+    conf_unref(r->conf);
+    arena_fini(&r->arena);
+    free(r);
+}
+
+static void go_home(struct reroute *r)
+{
+    r->call.done = on_home;
+    loop_post(r->batch->home, &r->call);
+}
+
+/* Nothing came of it: it is as it was. */
+static void give_up(struct reroute *r)
+{
+    batch_told(r->batch, false);
+    queue_message_unref(r->message);
+    conf_unref(r->conf);
+    arena_fini(&r->arena);
+    free(r);
+}
+
+/* ---- what the answers mean ---------------------------------------------------------------- */
+
+/* The split for such recipients. */
+static struct queue_group *split_for(struct reroute *r, const struct route_query *query,
+                                     enum queue_group_state state)
+{
+    const struct queue_group *group = r->group;
+
+    for (unsigned i = 0; i < r->split_count; i++)
+        if (r->splits[i].state == state && span_equal(r->splits[i].next_hop, query->next_hop) &&
+            span_equal(r->splits[i].destination, query->destination))
+            return &r->splits[i];
+    struct queue_group *split = &r->splits[r->split_count++];
+    uint64_t now = clock_steady_ms();
+    *split = *group;
+    split->state = state;
+    /* Not what a delivered group was due: it may have had the number that this one gets. */
+    split->due = queue_group_is_early(group, now) ? group->due : now + 1;
+    split->destination = query->destination;
+    split->next_hop = query->next_hop;
+    split->recipient_count = 0;
+    split->recipients = arena_alloc(&r->arena, group->recipient_count * sizeof *split->recipients);
+    return split;
+}
+
+static enum settle_fate place(struct reroute *r, unsigned index, struct schedule_rerouted *row)
+{
+    const struct route_query *query = &r->questions[index].query;
+    const struct queue_group *group = r->group;
+    bool is_held = query->verdict == ROUTE_HOLD;
+    enum queue_group_state state = is_held ? QUEUE_GROUP_HELD : group->state;
+
+    row->to = query->next_hop;
+    if (state == group->state && span_equal(query->next_hop, group->next_hop) &&
+        span_equal(query->destination, group->destination)) {
+        row->fate = "same";
+        return SETTLE_KEEP;
+    }
+    row->fate = is_held ? "held" : "moved";
+    struct queue_group *split = split_for(r, query, state);
+    split->recipients[split->recipient_count++] = group->recipients[index];
+    return SETTLE_MOVED;
+}
+
+static enum settle_fate judge(struct reroute *r, unsigned index)
+{
+    const struct route_query *query = &r->questions[index].query;
+    struct schedule_rerouted *row = &r->rows[r->row_count++];
+
+    *row = (struct schedule_rerouted){
+        .from = r->group->next_hop,
+        .to = query->status.text,
+        .route = query->route,
+        .recipient = r->group->recipients[index].address,
+    };
+    switch (query->verdict) {
+    case ROUTE_SEND:
+    case ROUTE_HOLD:
+        return place(r, index, row);
+    case ROUTE_REJECT:
+        row->fate = "returned";
+        return SETTLE_FAILED;
+    case ROUTE_DISCARD:
+        row->fate = "dropped";
+        return SETTLE_REMOVED;
+    case ROUTE_DEFER:
+        break;
+    }
+    row->fate = "undecided";
+    return SETTLE_KEEP;
+}
+
+static void log_move(const struct reroute *r, const struct queue_group *to)
+{
+    struct log_line line;
+    char id[ID_TEXT_SIZE];
+
+    if (!log_begin(&line, LOG_INFO, "rerouted"))
+        return;
+    log_text(&line, "id", id_format(r->message->id, id));
+    log_span(&line, "from", r->message->reverse_path);
+    log_span(&line, "to", to->recipients[0].address);
+    log_u64(&line, "recipients", to->recipient_count);
+    log_span(&line, "destination", to->destination);
+    log_span(&line, "before", r->group->destination);
+    log_end(&line);
+}
+
+static void apply(struct reroute *r)
+{
+    struct job *job = r->job;
+    struct settle_plan plan = {
+        .fates = r->fates,
+        .state = r->group->state,
+        .due = r->group->due,
+        .tries = r->group->tries,
+        .splits = r->splits,
+        .split_count = r->split_count,
+        .reroute = r,
+    };
+
+    for (unsigned i = 0; i < r->split_count; i++) {
+        event_moved(job, &r->splits[i]);
+        log_move(r, &r->splits[i]);
+    }
+    for (unsigned i = 0; i < r->row_count; i++)
+        if (r->fates[i] == SETTLE_FAILED)
+            job_refuse(job, i, &r->questions[i].query.status);
+    settle_start(job, &plan);
+}
+
+static void decide(struct reroute *r)
+{
+    struct scheduler *s = r->owner;
+    struct job *job = r->job;
+
+    s->working--;
+    if (s->is_stopping) {
+        give_up(r);
+        if (job != NULL)
+            action_release(job);
+        scheduler_check_stopped(s);
+        return;
+    }
+    r->splits = arena_alloc(&r->arena, r->group->recipient_count * sizeof *r->splits);
+    for (unsigned i = 0; i < r->group->recipient_count; i++) {
+        r->fates[i] = judge(r, i);
+        r->changes = r->changes || r->fates[i] != SETTLE_KEEP;
+    }
+    if (job != NULL && r->changes) {
+        apply(r);
+        return;
+    }
+    go_home(r);
+    if (job != NULL)
+        action_release(job);
+}
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+static void answered(struct reroute *r)
+{
+    if (--r->pending == 0)
+        decide(r);
+}
+
+static void on_routed(struct call *call)
+{
+    struct route_query *query = container_of(call, struct route_query, call);
+
+    answered(container_of(query, struct question, query)->reroute);
+}
+
+static void ask(struct reroute *r, struct question *question, struct span recipient)
+{
+    struct span forced = r->batch->reroute->next_hop;
+    struct route_query *query = &question->query;
+
+    question->reroute = r;
+    *query = (struct route_query){
+        .call.done = on_routed,
+        .conf = r->conf,
+        .reverse_path = r->message->reverse_path,
+        .recipient = recipient,
+        .domain = route_domain(&r->arena, recipient),
+        .tenant = r->message->tenant,
+        .arena = &r->arena,
+    };
+    list_init(&query->call.link);
+    r->pending++;
+    if (forced.len == 0) {
+        route_recipient(r->owner->loop, query);
+        return;
+    }
+    query->verdict = ROUTE_SEND;
+    query->next_hop = arena_dup(&r->arena, forced);
+    query->destination = route_destination(&r->arena, query->next_hop, query->tenant);
+    loop_defer(r->owner->loop, &query->call);
+}
+
+void reroute_start(struct schedule_batch *batch, struct scheduler *s, struct queue_message *message,
+                   const struct queue_group *group, struct job *job)
+{
+    unsigned count = group->recipient_count;
+    struct reroute *r = mem_zalloc(sizeof *r + count * sizeof r->questions[0]);
+
+    list_init(&r->call.link);
+    arena_init(&r->arena);
+    r->batch = batch;
+    r->owner = s;
+    r->message = queue_message_ref(message);
+    r->group = group;
+    r->job = job;
+    r->conf = conf_ref(s->conf);
+    s->working++;
+    for (unsigned i = 0; i < count; i++)
+        ask(r, &r->questions[i], group->recipients[i].address);
+}
+
+/* ---- the new groups come to their owners -------------------------------------------------- */
+
+struct arrival {
+    struct call call;
+    struct scheduler *owner;
+    struct queue_due due;
+    struct arena arena;
+    struct span destination;
+};
+
+static void on_arrival(struct call *call)
+{
+    struct arrival *arrival = container_of(call, struct arrival, call);
+    struct destination *d = scheduler_destination(arrival->owner, arrival->destination);
+
+    destination_note(d, &arrival->due);
+    destination_run(d);
+    arena_fini(&arrival->arena);
+    free(arrival);
+}
+
+static void hand_over(const struct reroute *r, const struct queue_group *group)
+{
+    struct arrival *arrival;
+
+    if (group->state == QUEUE_GROUP_HELD)
+        return;
+    arrival = mem_zalloc(sizeof *arrival);
+    list_init(&arrival->call.link);
+    arena_init(&arrival->arena);
+    arrival->call.done = on_arrival;
+    arrival->owner = schedule_owner(r->owner->set, group->destination);
+    arrival->destination = arena_dup(&arrival->arena, group->destination);
+    arrival->due =
+        (struct queue_due){.due = group->due, .is_future = group->state == QUEUE_GROUP_FUTURE};
+    loop_post(arrival->owner->loop, &arrival->call);
+}
+
+void reroute_recorded(struct reroute *r, bool recorded)
+{
+    if (!recorded) {
+        give_up(r);
+        return;
+    }
+    for (unsigned i = 0; i < r->split_count; i++)
+        hand_over(r, &r->splits[i]);
+    go_home(r);
+}
