@@ -176,15 +176,14 @@ def test_expiry_of_a_destination(start, sink):
 def test_delay_warning_of_a_destination(start, sink):
     relay, _ = start(*LATER, destinations={"127.0.0.1": {"delay_warning_after": "300ms",
                                                          "expire_after": "2d"}})
-    submit(relay, MESSAGE, "later@example.test")
+    [queue_id] = submit(relay, MESSAGE, "later@example.test")
     told = report.parse(sink.wait(1)[0])
     fields = told.recipients["later@example.test"]
     assert fields["Action"] == "delayed"
     until = email.utils.parsedate_to_datetime(fields["Will-Retry-Until"])
     arrival = email.utils.parsedate_to_datetime(told.message["Arrival-Date"])
     assert (until - arrival).total_seconds() == 2 * 86400
-    [listed] = relay.queue()
-    explained = json.loads(relay.ctl("queue", "explain", listed["id"], "--json").stdout)
+    explained = json.loads(relay.ctl("queue", "explain", queue_id, "--json").stdout)
     assert explained["expires"] == explained["arrival"] + 2 * 86400 * 1000
 
 
