@@ -3,7 +3,7 @@ flight, unaltered, and nothing is left behind."""
 
 from rig import Load, assert_unaltered, await_nothing_left, elapse, scaled
 
-KILLS = scaled(20, 100)
+KILLS = scaled(10, 100)
 LARGE_KILLS = max(2, KILLS // 5)
 CONNECTIONS = 8
 DUPLICATES_MOST = 2 * CONNECTIONS  # a kill: on each connection a message, and one being settled

@@ -14,7 +14,7 @@ from faults import SYNC, SYNC_WRITE, WRITE, Faults, read_record
 from rig import elapse, scaled, simple_message, subject_of, transact
 from support.dialogue import Dialogue
 
-CUTS = scaled(15, 60)
+CUTS = scaled(10, 60)
 SENDERS = 8
 RECORDED_S = 2.0
 SECTOR = 512

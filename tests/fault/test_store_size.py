@@ -7,9 +7,9 @@ from rig import Load, await_nothing_left, scaled
 WAVES = 3
 # (messages, size) of a wave
 SIZES = {
-    "mixed": scaled([(600, 4000), (40, 300_000), (4, 6 << 20)],
+    "mixed": scaled([(300, 4000), (20, 300_000), (2, 6 << 20)],
                     [(20000, 4000), (600, 300_000), (30, 6 << 20)]),
-    "small": scaled([(1500, 2000)], [(40000, 2000)]),
+    "small": scaled([(600, 2000)], [(40000, 2000)]),
 }
 SETTINGS = {"store_map_size": "4GiB", "memory_body_max": "128KiB"}
 DRAIN_S = 200
