@@ -40,9 +40,10 @@ endfunction()
 
 # smarthop_plugin(NAME SOURCES a.c LINKS libraries): lib/smarthop/NAME.so, which includes
 # <smarthop_plugin.h> as plugins of others do, exports its descriptor alone, and asks the program
-# that loads it for no symbol.
+# that loads it for no symbol. With TEST it is for tests alone: it lies in lib/test, and is not
+# installed.
 function(smarthop_plugin name)
-    cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+    cmake_parse_arguments(ARG "TEST" "" "SOURCES;LINKS" ${ARGN})
     set(target smarthop_plugin_${name})
     set(map ${PROJECT_SOURCE_DIR}/cmake/plugin.map)
     add_library(${target} MODULE ${ARG_SOURCES})
@@ -57,8 +58,10 @@ function(smarthop_plugin name)
         PREFIX ""
         C_VISIBILITY_PRESET hidden
         LINK_DEPENDS ${map}
-        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/smarthop)
-    install(TARGETS ${target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/smarthop)
+        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/$<IF:$<BOOL:${ARG_TEST}>,test,smarthop>)
+    if(NOT ARG_TEST)
+        install(TARGETS ${target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/smarthop)
+    endif()
     set_property(GLOBAL APPEND PROPERTY SMARTHOP_PLUGINS ${target})
 endfunction()
 

@@ -51,7 +51,7 @@ TABLE = (
     # What is suspended is told by next hops, whose text form is route's.
     Row(
         "queue/ctl",
-        (BASE, PROTO, CONF, AUTH, "queue/queue.h", "relay/guard/guard.h", "relay/route/route.h"),
+        (BASE, PROTO, CONF, AUTH, "queue/queue.h", "relay/guard/guard.h", "relay/route/route.h", "plugins/kit/kit.h"),
         JANSSON,
     ),
     Row("sendmail", (BASE, PROTO, CONF)),
@@ -68,6 +68,12 @@ TABLE = (
     Row("relay", ("relay", "queue", "resolver", "plugins/host"), ()),
     # An id looks the same in every line of the log.
     Row("plugins/host", (BASE, CONF, "relay/proto/base32.h", "plugins/smarthop_plugin.h"), (("dlfcn.h", "*"),)),
+    # The test kit is a host too: it loads plugins, and judges their answers, as the daemon does.
+    Row(
+        "plugins/kit",
+        (BASE, PROTO, CONF, "plugins/smarthop_plugin.h", "plugins/host/host.h", "plugins/host/self.h"),
+        JANSSON,
+    ),
     # Final delivery is a server of its own.
     Row("plugins/drop", ("plugins/smarthop_plugin.h", BASE, PROTO, NET, AUTH), (("openssl/*", "*"),)),
     # They find the header as plugins of others do.

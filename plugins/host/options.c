@@ -94,6 +94,15 @@ static struct option *find(const struct smarthop_self *self, const char *name)
     return NULL;
 }
 
+/* Line 0: it stands in no file. */
+static void add_place(const struct smarthop_self *self, unsigned line, struct buf *messages)
+{
+    if (line != 0)
+        buf_addf(messages, "%s:%u: ", self->conf_file, line);
+    else
+        buf_addf(messages, "%s: ", self->conf_file);
+}
+
 static bool take_given(struct smarthop_self *self, const struct conf_option *given,
                        struct buf *messages)
 {
@@ -102,16 +111,14 @@ static bool take_given(struct smarthop_self *self, const struct conf_option *giv
     bool good = true;
 
     if (option == NULL) {
-        buf_addf(messages,
-                 "%s:%u: unknown key %s in plugin \"%s\"; neither the server nor %s %s "
-                 "has it\n",
-                 self->conf_file, line, given->name, self->name, self->plugin.name,
-                 self->plugin.version);
+        add_place(self, line, messages);
+        buf_addf(messages, "unknown key %s in plugin \"%s\"; neither the server nor %s %s has it\n",
+                 given->name, self->name, self->plugin.name, self->plugin.version);
         return false;
     }
     if (!option->schema->list && given->count != 1) {
-        buf_addf(messages, "%s:%u: %s takes one value, not a list\n", self->conf_file, line,
-                 given->name);
+        add_place(self, line, messages);
+        buf_addf(messages, "%s takes one value, not a list\n", given->name);
         return false;
     }
     option->values = mem_zalloc((given->count + 1) * sizeof *option->values);

@@ -37,6 +37,7 @@ struct smarthop_self {
     struct list among; /* home's plugins that are started; main thread */
     struct call finish;
     struct plugin_home *home;
+    void *kit;  /* the test kit, where that is its host */
     char *name; /* of its section */
     char *file;
     char *section; /* as text: whether a new configuration has the same one */

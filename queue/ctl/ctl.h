@@ -8,6 +8,7 @@
 #define SMARTHOP_QUEUE_CTL_CTL_H
 
 #include "conf/conf.h"
+#include "plugins/kit/kit.h"
 #include "queue/ctl/filter.h"
 
 enum ctl_exit {
@@ -38,6 +39,7 @@ enum ctl_option {
     CTL_UNTIL = 1 << 16,
     CTL_REASON = 1 << 17,
     CTL_NEXT_HOP = 1 << 18,
+    CTL_TRIAL = 1 << 19, /* any of the trial of a plugin */
 };
 
 /* The values of an option that may be given several times. */
@@ -58,7 +60,8 @@ struct ctl {
     const char *until;
     const char *reason;
     const char *next_hop;
-    const char *users; /* the users file, or NULL = the configured one */
+    const char *users;      /* the users file, or NULL = the configured one */
+    struct kit_order trial; /* of a plugin */
     struct ctl_values send_as;
     struct ctl_values certificates; /* files */
     char **operands;
@@ -89,6 +92,7 @@ enum ctl_exit ctl_config_check(struct ctl *ctl);
 enum ctl_exit ctl_config_show(struct ctl *ctl);
 enum ctl_exit ctl_guard_list(struct ctl *ctl);
 enum ctl_exit ctl_guard_forget(struct ctl *ctl);
+enum ctl_exit ctl_plugin_test(struct ctl *ctl);
 enum ctl_exit ctl_user_add(struct ctl *ctl);
 enum ctl_exit ctl_user_passwd(struct ctl *ctl);
 enum ctl_exit ctl_user_allow(struct ctl *ctl);

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "queue/ctl/ctl.h"
 #include "queue/ctl/output.h"
+#include "queue/ctl/trial.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 enum {
     OPERANDS_ANY = 1000000,
     OPTION_FILTER = 1 << 24, /* and the term: what getopt gives for an option of the filter */
+    OPTION_TRIAL = 1 << 25,  /* likewise */
 };
 
 enum {
@@ -29,8 +31,8 @@ static enum ctl_exit run_version(struct ctl *ctl)
 
 static enum ctl_exit run_help(struct ctl *ctl);
 
-/* CONFIG_USERS: only where no users file is named. */
-enum config_need { CONFIG_NONE, CONFIG_NAME, CONFIG_LOADED, CONFIG_USERS };
+/* CONFIG_GIVEN: only where one is named. CONFIG_USERS: only where no users file is named. */
+enum config_need { CONFIG_NONE, CONFIG_NAME, CONFIG_GIVEN, CONFIG_LOADED, CONFIG_USERS };
 
 static const struct command {
     const char *group; /* NULL for commands of one word */
@@ -104,6 +106,8 @@ static const struct command {
      "let somebody log in no more"},
     {"user", "test", ctl_user_test, CONFIG_USERS, CTL_USERS | CTL_PASSWORD_STDIN, 1, 1, "NAME",
      "is this the password?"},
+    {"plugin", "test", ctl_plugin_test, CONFIG_GIVEN, CTL_TRIAL, 1, 1, "FILE.so --to ADDRESS...",
+     "try a plugin without a daemon"},
     {NULL, "version", run_version, CONFIG_NONE, 0, 0, 0, "", "the version"},
     {NULL, "help", run_help, CONFIG_NONE, 0, 0, OPERANDS_ANY, "", "this text"},
 };
@@ -146,6 +150,17 @@ static const struct option options[] = {
     {"until", required_argument, NULL, CTL_UNTIL},
     {"reason", required_argument, NULL, CTL_REASON},
     {"next-hop", required_argument, NULL, CTL_NEXT_HOP},
+    {"option", required_argument, NULL, OPTION_TRIAL + TRIAL_OPTION},
+    {"dns", required_argument, NULL, OPTION_TRIAL + TRIAL_DNS},
+    {"from", required_argument, NULL, OPTION_TRIAL + TRIAL_FROM},
+    {"to", required_argument, NULL, OPTION_TRIAL + TRIAL_TO},
+    {"message", required_argument, NULL, OPTION_TRIAL + TRIAL_MESSAGE},
+    {"client", required_argument, NULL, OPTION_TRIAL + TRIAL_CLIENT},
+    {"helo", required_argument, NULL, OPTION_TRIAL + TRIAL_HELO},
+    {"user", required_argument, NULL, OPTION_TRIAL + TRIAL_USER},
+    {"outcome", required_argument, NULL, OPTION_TRIAL + TRIAL_OUTCOME},
+    {"race", required_argument, NULL, OPTION_TRIAL + TRIAL_RACE},
+    {"timeout", required_argument, NULL, OPTION_TRIAL + TRIAL_TIMEOUT},
     {0},
 };
 
@@ -171,6 +186,11 @@ static enum ctl_exit run_help(struct ctl *ctl)
          "client-recipients, client-errors, triplet, known; --limit N.\n"
          "Options of `user`: --users FILE (instead of the configured one), --password-stdin,\n"
          "--no-password, --send-as ADDRESS..., --certificate FILE.pem...\n"
+         "Options of `plugin test`: --option NAME=VALUE, --dns \"TYPE NAME VALUE\", --from "
+         "ADDRESS,\n"
+         "--message FILE, --client ADDRESS, --helo NAME, --user NAME, --outcome "
+         "delivered|deferred|\n"
+         "failed|expired, --race cancel|late|double, --timeout DURATION.\n"
          "Option of `trace`: --for DURATION (30s, 5m, ...).\n"
          "A PATTERN is a host or domain of next hops, .DOMAIN, or * for all; a TIME as in\n"
          "2026-07-01T08:00 (local) or 2026-07-01T06:00Z.\n"
@@ -209,6 +229,10 @@ static bool take_term(struct ctl *ctl, enum filter_term term, const char *value)
 
 static bool take_option(struct ctl *ctl, int option, const char *value)
 {
+    if (option >= OPTION_TRIAL) {
+        ctl->options |= CTL_TRIAL;
+        return trial_take(&ctl->trial, (enum trial_term)(option - OPTION_TRIAL), value);
+    }
     if (option >= OPTION_FILTER)
         return take_term(ctl, (enum filter_term)(option - OPTION_FILTER), value);
     switch (option) {
@@ -304,6 +328,10 @@ static bool check_arguments(const struct ctl *ctl, const struct command *command
         ctl_complain("filters do not go with `%s`", command->name);
         return false;
     }
+    if (stray & CTL_TRIAL) {
+        ctl_complain("options of `plugin test` do not go with `%s`", command->name);
+        return false;
+    }
     for (const struct option *row = options; stray != 0 && row->name != NULL; row++) {
         if (row->val == first_stray) {
             ctl_complain("--%s does not go with `%s`", row->name, command->name);
@@ -333,10 +361,12 @@ static bool load_config(struct ctl *ctl)
 
 static enum ctl_exit run(struct ctl *ctl, const struct command *command)
 {
+    bool is_needed = command->config == CONFIG_LOADED ||
+                     (command->config == CONFIG_USERS && ctl->users == NULL) ||
+                     (command->config == CONFIG_GIVEN && ctl->config != NULL);
+
     if (ctl->config == NULL)
         ctl->config = access("relay.conf", F_OK) == 0 ? "relay.conf" : "/etc/smarthop/relay.conf";
-    bool is_needed =
-        command->config == CONFIG_LOADED || (command->config == CONFIG_USERS && ctl->users == NULL);
     if (is_needed && !load_config(ctl))
         return CTL_FAILED;
     enum ctl_exit result = command->run(ctl);
@@ -366,6 +396,7 @@ int main(int argc, char **argv)
     output_start();
     enum ctl_exit result = take_arguments(&ctl, argc, argv);
     filter_fini(&ctl.filter);
+    trial_fini(&ctl.trial);
     free(ctl.send_as.items);
     free(ctl.certificates.items);
     if (!output_end()) {
