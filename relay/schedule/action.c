@@ -259,6 +259,28 @@ void action_release(struct job *job)
 
 /* ---- coming to the owner ------------------------------------------------------------------ */
 
+/* What is due already waits for its destination alone. */
+static bool is_only_lifted(const struct action *action, const struct job *job,
+                           const struct queue_group *group)
+{
+    return action->verb == SCHEDULE_RETRY && (job == NULL || job->state == JOB_READY) &&
+           group->state == QUEUE_GROUP_WAITING && group->due <= clock_steady_ms();
+}
+
+/* The destination's back-off has been lifted, and nothing of the group is to be recorded: a queue
+ * that has filled up behind a next hop that was down leaves without being written anew. */
+static void tell_lifted(struct action *action, struct queue_group *group)
+{
+    struct destination *d = scheduler_destination(action->owner, group->destination);
+
+    tell_action(&(struct job){.owner = action->owner, .message = action->message, .group = group},
+                "retry");
+    destination_note_due(d, group->due);
+    batch_told(action->batch, true);
+    action_free(action);
+    destination_run(d);
+}
+
 static void on_action(struct call *call)
 {
     struct action *action = container_of(call, struct action, call);
@@ -276,6 +298,12 @@ static void on_action(struct call *call)
     if (action->batch->reroute != NULL && action->batch->reroute->dry_run) {
         reroute_start(action->batch, s, action->message, group, NULL);
         action_free(action);
+        return;
+    }
+    if (job != NULL)
+        group = job->group;
+    if (is_only_lifted(action, job, group)) {
+        tell_lifted(action, group);
         return;
     }
     if (job == NULL) {

@@ -230,6 +230,21 @@ static void test_retry_lifts_a_back_off(void **state)
     schedule_rig_close(&rig);
 }
 
+static void test_retry_records_nothing_of_what_is_due(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open(&rig, "");
+    rig.conf->retry_first = rig.conf->retry_max = 3600000;
+    uint64_t id = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    uint64_t due = schedule_rig_group(&rig, id)->due;
+    TURN_UNTIL(rig.loop, schedule_rig_back_off(&rig).records == 1 && clock_steady_ms() > due);
+    assert_int_equal(schedule_rig_operate(&rig, SCHEDULE_RETRY, id).affected, 1);
+    assert_int_equal(schedule_rig_group(&rig, id)->due, due);
+    schedule_rig_close(&rig);
+}
+
 static void test_the_record_goes_with_the_last_message(void **state)
 {
     struct schedule_rig rig;
@@ -482,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_refused_then_recovered),
         cmocka_unit_test(test_a_back_off_survives_a_restart),
         cmocka_unit_test(test_retry_lifts_a_back_off),
+        cmocka_unit_test(test_retry_records_nothing_of_what_is_due),
         cmocka_unit_test(test_the_record_goes_with_the_last_message),
         cmocka_unit_test(test_one_connection_is_enough),
         cmocka_unit_test(test_turned_away),
