@@ -168,6 +168,10 @@ static void take_failed_commit(struct kv *kv, int rc, size_t bytes, struct list 
     atomic_fetch_add(&kv->failed_commits, 1);
     if (was_short_write(kv, rc, bytes))
         e = err_system(ENOSPC, "commit");
+    if (rc == ENOMEM) { /* told before anything is written: the store is as it was */
+        fail_all(applied, e);
+        return;
+    }
     if (e.kind != ERR_NO_SPACE) {
         fail_all(applied, go_broken(kv, rc));
         return;
@@ -189,7 +193,7 @@ static void commit_some(struct kv *kv, struct list *ops)
     list_init(&applied);
     int rc = mdb_txn_begin(kv->env, NULL, 0, &txn.txn);
     if (rc != 0) {
-        fail_all(ops, go_broken(kv, rc));
+        fail_all(ops, rc == ENOMEM ? kv_error(rc, "begin") : go_broken(kv, rc));
         return;
     }
     struct kv_op *failed = apply_some(&txn, ops, &applied);
