@@ -330,7 +330,9 @@ enum smarthop_watch { SMARTHOP_READABLE = 1, SMARTHOP_WRITABLE = 2 };
  * `stop`, but for those that say otherwise. Completions of timers, look-ups and watches come on the
  * thread of the event whose token they were given, or with token 0 on one thread that is always the
  * same; never from within the call that asked for them. With a token they are cancelled, and
- * their functions not called any more, when that event is over.
+ * their functions not called any more, when that event is over. The same holds of all once `stop`
+ * is about to be called: what can be cancelled is, work and writes under way are waited for, and
+ * nothing new is begun.
  */
 struct smarthop_host {
     uint32_t size;
@@ -373,7 +375,10 @@ struct smarthop_host {
                             void (*fire)(void *context), void *context);
     void (*timer_stop)(struct smarthop_self *self, uint64_t id);
 
-    /* Looks a name up. The answer lives until `done` returns. PTR takes an address as text. */
+    /* Looks a name up. The answer lives until `done` returns. MX tells the hosts that mail for the
+     * name would go to: without MX that is the name itself, and hosts without an address are left
+     * out. TXT tells the first text. PTR takes an address as text, and tells a name that has the
+     * address too. */
     void (*dns)(struct smarthop_self *self, uint64_t token, enum smarthop_record record,
                 struct smarthop_span name,
                 void (*done)(void *context, const struct smarthop_dns_answer *answer),
@@ -385,8 +390,8 @@ struct smarthop_host {
                       void (*ready)(void *context, int events), void *context);
     void (*unwatch)(struct smarthop_self *self, uint64_t id);
 
-    /* Calls `run` on a thread where it may block, then `done` as above. Both are called, whatever
-     * becomes of the event. */
+    /* Calls `run` on a thread where it may block, also where the plugin is SMARTHOP_SERIAL, then
+     * `done` as above. Both are called, whatever becomes of the event. */
     void (*work)(struct smarthop_self *self, uint64_t token, void (*run)(void *context),
                  void (*done)(void *context), void *context);
 
@@ -404,10 +409,10 @@ struct smarthop_host {
                        const char *help);
     void (*metric_add)(struct smarthop_self *self, uint32_t metric, uint64_t value);
 
-    /* A store of the plugin's own, kept over restarts, bounded by the `store_max` of its section.
-     * Keys have 1 to 400 bytes. Reading copies at most `len` bytes, and returns the length of the
-     * value, below 0 where there is none. Writing is durable once `done` is called with 0; NULL =
-     * need not be told. A value of length 0 removes the key. */
+    /* SMARTHOP_STORES only: a store of the plugin's own, kept over restarts, bounded by the
+     * `store_max` of its section. Keys have 1 to 400 bytes. Reading copies at most `len` bytes, and
+     * returns the length of the value, below 0 where there is none. Writing is durable once `done`
+     * is called with 0; NULL = need not be told. A value of length 0 removes the key. */
     int64_t (*kv_get)(struct smarthop_self *self, struct smarthop_span key, void *bytes,
                       size_t len);
     void (*kv_put)(struct smarthop_self *self, uint64_t token, struct smarthop_span key,
@@ -445,6 +450,7 @@ enum smarthop_fail_mode {
 enum smarthop_plugin_flags {
     SMARTHOP_SERIAL = 1 << 0,       /* not thread-safe: called one thread at a time */
     SMARTHOP_READS_HEADER = 1 << 1, /* its route hook is asked once the message is there */
+    SMARTHOP_STORES = 1 << 2,       /* uses kv_get and kv_put */
 };
 
 typedef int (*smarthop_hook_function)(void *state, const struct smarthop_event *event,

@@ -47,9 +47,29 @@ void plugin_chain_unref(struct plugin_chain *chain);
 
 /* ---- a worker ----------------------------------------------------------------------------- */
 
-/* Before its loop runs. It belongs to the home. */
+/* A name that a plugin looks up. */
+struct plugin_lookup {
+    struct call call; /* `done` is the host's */
+    enum smarthop_record record;
+    struct span name;                  /* until then, as all of this */
+    struct arena *arena;               /* for what the answer points to */
+    struct smarthop_dns_answer answer; /* set before done; blank means that nothing was found out */
+    void *own;                         /* the backend's */
+};
+
+/* What the wiring lends of the rest of the server. On the worker's loop; what was begun completes
+ * before that ends. */
+struct plugin_backend {
+    void *context;
+    void (*lookup)(void *context, struct plugin_lookup *lookup);
+    /* Nobody wants the answer any more. The completion still comes. */
+    void (*cancel)(void *context, struct plugin_lookup *lookup);
+};
+
+/* Before its loop runs. It belongs to the home. `backend` stays as long as the loop runs; NULL =
+ * there is no DNS: nothing is found out. */
 struct plugin_worker *plugin_worker_create(struct plugin_home *home, unsigned index,
-                                           struct loop *loop);
+                                           struct loop *loop, const struct plugin_backend *backend);
 /* On the loop, or before it runs. */
 void plugin_worker_configure(struct plugin_worker *worker, struct plugin_chain *chain);
 /* After plugin_home_stop: lets go of its chain. */
@@ -127,6 +147,22 @@ struct plugin_view {
 /* Any thread. */
 unsigned plugin_chain_count(const struct plugin_chain *chain);
 void plugin_chain_view(const struct plugin_chain *chain, unsigned index, struct plugin_view *out);
+enum { PLUGIN_METRIC_STEPS = 65 }; /* values of 0, of less than 2, 4, 8, .. */
+
+/* A metric of a plugin's own. */
+struct plugin_metric {
+    const char *plugin; /* these as long as the chain */
+    const char *name;
+    const char *help;
+    enum smarthop_metric kind;
+    uint64_t value; /* of a counter; of a histogram the sum of all values */
+    uint64_t count; /* of a histogram: of values */
+    uint64_t steps[PLUGIN_METRIC_STEPS];
+};
+/* Has the plugins bring theirs up to date, then shows each. Any thread. */
+typedef void plugin_metric_visit(void *context, const struct plugin_metric *metric);
+void plugin_chain_metrics(const struct plugin_chain *chain, plugin_metric_visit *visit,
+                          void *context);
 const char *plugin_action_name(enum smarthop_action action);
 const char *plugin_hook_name(enum smarthop_hook hook);
 

@@ -44,14 +44,6 @@ void inbox_close(struct inbox *inbox)
     pthread_mutex_unlock(&inbox->lock);
 }
 
-static void tell_news(struct plugin_home *home)
-{
-    pthread_mutex_lock(&home->lock);
-    home->has_news = true;
-    pthread_cond_signal(&home->news);
-    pthread_mutex_unlock(&home->lock);
-}
-
 void inbox_post(struct inbox *inbox, struct call *call)
 {
     pthread_mutex_lock(&inbox->lock);
@@ -60,7 +52,7 @@ void inbox_post(struct inbox *inbox, struct call *call)
     bool is_news = inbox->loop == NULL;
     pthread_mutex_unlock(&inbox->lock);
     if (is_news)
-        tell_news(inbox->home);
+        home_tell_news(inbox->home);
 }
 
 void inbox_run(struct inbox *inbox)

@@ -54,6 +54,13 @@ static char *section_text(const struct conf *conf, unsigned index)
     return copy;
 }
 
+static bool open_store(struct smarthop_self *self, const struct conf *conf,
+                       const struct conf_plugin *section, struct buf *messages)
+{
+    return !(self->plugin.flags & SMARTHOP_STORES) ||
+           store_join(self, conf->plugin_store_path, section->store_max, messages);
+}
+
 /* The caller's reference. NULL: told in `messages`. */
 static struct smarthop_self *self_load(struct plugin_home *home, const struct conf *conf,
                                        unsigned index, struct buf *messages)
@@ -70,7 +77,7 @@ static struct smarthop_self *self_load(struct plugin_home *home, const struct co
     if (self->tallies == NULL)
         abort();
     memset(self->tallies, 0, home->worker_count * sizeof(struct tally));
-    bool good = self_open(self, section, messages);
+    bool good = self_open(self, section, messages) && open_store(self, conf, section, messages);
     if (good) {
         self_begin(self);
         good = self_start(self, &host_services, messages);
@@ -276,6 +283,7 @@ struct plugin_home *plugin_home_create(struct loop *main, unsigned workers)
     pthread_cond_init(&home->news, NULL);
     list_init(&home->chains);
     list_init(&home->plugins);
+    list_init(&home->stores);
     inbox_init(&home->inbox, home);
     inbox_open(&home->inbox, main);
     home->worker_count = workers;

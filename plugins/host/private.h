@@ -69,6 +69,7 @@ struct plugin_home {
     bool has_news; /* something was posted to a loop that has ended */
     pthread_cond_t news;
     struct list plugins;
+    struct list stores; /* main thread */
     _Atomic uint64_t next_task;
 };
 
@@ -91,6 +92,7 @@ struct plugin_worker {
     struct inbox inbox;
     struct loop *loop;
     unsigned index;
+    const struct plugin_backend *backend;
     _Atomic(pthread_t) thread; /* of the loop; 0 = not known yet */
     struct plugin_chain *chain;
     struct slot **slots;
@@ -98,10 +100,14 @@ struct plugin_worker {
     unsigned free;                       /* the first free slot; slot_count = none */
     struct list tasks;                   /* of no event */
     struct list tasks_by_id[TASK_LISTS]; /* all */
+    struct list jobs;                    /* blocking work under way */
 };
 
 /* A token is 8 bits of worker + 1, 24 of slot, 32 of generation. */
 enum { TOKEN_SLOT_BITS = 24, SLOTS_MAX = 1 << TOKEN_SLOT_BITS };
+
+/* Something that plugin_home_stop may wait for has come about. Any thread. */
+void home_tell_news(struct plugin_home *home);
 
 /* inbox.c */
 void inbox_init(struct inbox *inbox, struct plugin_home *home);
@@ -210,6 +216,41 @@ void tasks_sweep(struct plugin_worker *worker, const struct smarthop_self *self)
 /* services_timer.c */
 uint64_t service_timer_start(struct smarthop_self *self, uint64_t token, uint64_t delay,
                              void (*fire)(void *context), void *context);
+
+/* services_watch.c */
+uint64_t service_watch(struct smarthop_self *self, uint64_t token, int descriptor, int events,
+                       void (*ready)(void *context, int events), void *context);
+
+/* services_dns.c */
+void service_dns(struct smarthop_self *self, uint64_t token, enum smarthop_record record,
+                 struct smarthop_span name,
+                 void (*done)(void *context, const struct smarthop_dns_answer *answer),
+                 void *context);
+
+/* services_work.c */
+void service_work(struct smarthop_self *self, uint64_t token, void (*run)(void *context),
+                  void (*done)(void *context), void *context);
+/* After the loop has ended: completes what has run. */
+void jobs_settle(struct plugin_worker *worker);
+
+/* services_store.c */
+/* Main thread, blocking. The plugin's store, shared by all plugins of that name. False: told in
+ * `messages`. */
+bool store_join(struct smarthop_self *self, const char *folder, uint64_t most,
+                struct buf *messages);
+/* What was put is durable then. */
+void store_leave(struct smarthop_self *self);
+int64_t service_kv_get(struct smarthop_self *self, struct smarthop_span key, void *bytes,
+                       size_t len);
+void service_kv_put(struct smarthop_self *self, uint64_t token, struct smarthop_span key,
+                    struct smarthop_span value, void (*done)(void *context, int error),
+                    void *context);
+
+/* services_metric.c */
+void metrics_free(struct smarthop_self *self);
+uint32_t service_metric(struct smarthop_self *self, enum smarthop_metric kind, const char *name,
+                        const char *help);
+void service_metric_add(struct smarthop_self *self, uint32_t metric, uint64_t value);
 
 /* services.c */
 extern const struct smarthop_host host_services;

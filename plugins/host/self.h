@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 
 struct tally;
+struct store;
+struct metric;
 
 /* A value of an option, as the plugin's schema has it. */
 struct option_value {
@@ -61,7 +63,10 @@ struct smarthop_self {
     atomic_uint strikes;
     _Atomic uint64_t bypassed_until; /* monotonic ms; 0 = it is asked */
     struct tally *tallies;           /* one a worker */
-    dev_t device;                    /* of the file that was loaded */
+    struct store *store;             /* NULL = it keeps none */
+    struct metric *metrics;
+    atomic_uint metric_count;
+    dev_t device; /* of the file that was loaded */
     ino_t inode;
     struct timespec changed;
 };

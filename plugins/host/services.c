@@ -81,6 +81,21 @@ static void service_random(struct smarthop_self *self, void *bytes, size_t len)
     }
 }
 
+/* No event has a message whose content can be had. */
+static int64_t service_body_read(struct smarthop_self *self, uint64_t token, uint64_t offset,
+                                 void *bytes, size_t len)
+{
+    (void)self, (void)token, (void)offset, (void)bytes, (void)len;
+    return -1;
+}
+
+static int service_body_write(struct smarthop_self *self, uint64_t token, const void *bytes,
+                              size_t len)
+{
+    (void)self, (void)token, (void)bytes, (void)len;
+    return -1;
+}
+
 const struct smarthop_host host_services = {
     .size = sizeof host_services,
     .abi_major = SMARTHOP_ABI_MAJOR,
@@ -98,4 +113,14 @@ const struct smarthop_host host_services = {
     .option_problem = service_option_problem,
     .timer_start = service_timer_start,
     .timer_stop = task_stop,
+    .dns = service_dns,
+    .watch = service_watch,
+    .unwatch = task_stop,
+    .work = service_work,
+    .body_read = service_body_read,
+    .body_write = service_body_write,
+    .metric = service_metric,
+    .metric_add = service_metric_add,
+    .kv_get = service_kv_get,
+    .kv_put = service_kv_put,
 };

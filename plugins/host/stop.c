@@ -11,6 +11,8 @@ static void on_finish(struct call *call)
 
     list_remove(&self->among);
     self_stop(self);
+    store_leave(self);
+    metrics_free(self);
     self_unref(self);
 }
 
@@ -93,9 +95,19 @@ void self_leave(struct smarthop_self *self)
 /* What the loops would have done, had they gone on. */
 static void run_inboxes(struct plugin_home *home)
 {
-    for (unsigned i = 0; i < home->worker_count; i++)
+    for (unsigned i = 0; i < home->worker_count; i++) {
         inbox_run(&home->workers[i].inbox);
+        jobs_settle(&home->workers[i]);
+    }
     inbox_run(&home->inbox);
+}
+
+void home_tell_news(struct plugin_home *home)
+{
+    pthread_mutex_lock(&home->lock);
+    home->has_news = true;
+    pthread_cond_signal(&home->news);
+    pthread_mutex_unlock(&home->lock);
 }
 
 static void await_news(struct plugin_home *home)

@@ -9,16 +9,18 @@ void worker_init(struct plugin_worker *worker, struct plugin_home *home, unsigne
     worker->index = index;
     inbox_init(&worker->inbox, home);
     list_init(&worker->tasks);
+    list_init(&worker->jobs);
     for (unsigned i = 0; i < TASK_LISTS; i++)
         list_init(&worker->tasks_by_id[i]);
 }
 
 struct plugin_worker *plugin_worker_create(struct plugin_home *home, unsigned index,
-                                           struct loop *loop)
+                                           struct loop *loop, const struct plugin_backend *backend)
 {
     struct plugin_worker *worker = &home->workers[index];
 
     worker->loop = loop;
+    worker->backend = backend;
     inbox_open(&worker->inbox, loop);
     return worker;
 }

@@ -264,3 +264,45 @@ struct err loop_catch(struct loop *loop, struct loop_signal *signal, int number)
     int rc = uv_signal_start(handle, on_signal, number);
     return rc == 0 ? ERR_OK : err_system(-rc, "uv_signal_start");
 }
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+    struct loop_watch *watch = handle->data;
+
+    watch->ready(watch, status == 0 ? events & (LOOP_READABLE | LOOP_WRITABLE)
+                                    : LOOP_READABLE | LOOP_WRITABLE);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+struct err loop_watch_start(struct loop *loop, struct loop_watch *watch, int fd, int events)
+{
+    uv_poll_t *handle = mem_zalloc(sizeof *handle);
+
+    _Static_assert((int)LOOP_READABLE == (int)UV_READABLE && (int)LOOP_WRITABLE == (int)UV_WRITABLE,
+                   "as libuv has them");
+    int rc = uv_poll_init(&loop->uv, handle, fd);
+    if (rc != 0) {
+        free(handle);
+        return err_system(-rc, "uv_poll_init");
+    }
+    handle->data = watch;
+    rc = uv_poll_start(handle, events & (LOOP_READABLE | LOOP_WRITABLE), on_poll);
+    if (rc != 0) {
+        uv_close((uv_handle_t *)handle, on_poll_closed);
+        return err_system(-rc, "uv_poll_start");
+    }
+    watch->handle = handle;
+    return ERR_OK;
+}
+
+void loop_watch_stop(struct loop_watch *watch)
+{
+    if (watch->handle == NULL)
+        return;
+    uv_close(watch->handle, on_poll_closed);
+    watch->handle = NULL;
+}

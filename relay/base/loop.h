@@ -69,6 +69,19 @@ struct work {
 };
 void loop_work(struct loop *loop, struct work *work);
 
+/* A descriptor that the owner has of others and watches here: sockets and pipes. Embedded in its
+ * owner; stopped before the loop is freed. */
+enum loop_watched { LOOP_READABLE = 1, LOOP_WRITABLE = 2 };
+struct loop_watch {
+    void (*ready)(struct loop_watch *watch, int events);
+    void *handle; /* NULL = it is not watched */
+};
+/* From now on `ready` is told whenever the descriptor is so (a broken one is all that was asked
+ * for), never from within. The descriptor becomes non-blocking, and is watched once at a time. */
+struct err loop_watch_start(struct loop *loop, struct loop_watch *watch, int fd, int events);
+/* Also from within `ready`. Then the descriptor may be closed, and the owner freed. */
+void loop_watch_stop(struct loop_watch *watch);
+
 /* A process signal, told on this loop. Embedded in its owner, which keeps it as long as the loop.
  */
 struct loop_signal {

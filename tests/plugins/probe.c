@@ -81,6 +81,14 @@ static int reload(void *state)
     return desk->reload;
 }
 
+static void metrics(void *state)
+{
+    struct plugin_desk *desk = state;
+
+    if (desk->metrics != NULL)
+        desk->metrics(desk);
+}
+
 static int ask(void *state, const struct smarthop_event *event, struct smarthop_verdict *verdict)
 {
     struct plugin_desk *desk = state;
@@ -128,6 +136,7 @@ SMARTHOP_EXPORT const struct smarthop_plugin PROBE_SYMBOL = {
     .self_test = self_test,
     .cancel = cancel,
     .reload = reload,
+    .metrics = metrics,
     .hooks = {[SMARTHOP_ON_CONNECT] = ask,
               [SMARTHOP_ON_RCPT] = ask,
               [SMARTHOP_ON_MESSAGE] = ask,

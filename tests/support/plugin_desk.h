@@ -15,6 +15,7 @@ struct plugin_desk {
     int (*ask)(struct plugin_desk *desk, const struct smarthop_event *event,
                struct smarthop_verdict *verdict);
     void (*stop)(struct plugin_desk *desk);
+    void (*metrics)(struct plugin_desk *desk);
     int self_test; /* what these two return */
     int reload;
 

@@ -20,12 +20,18 @@ struct plugin_rig {
     struct buf messages;        /* of the last load */
 };
 
-static inline void plugin_rig_start(struct plugin_rig *rig)
+static inline void plugin_rig_start_with(struct plugin_rig *rig,
+                                         const struct plugin_backend *backend)
 {
     *rig = (struct plugin_rig){.loop = turn_loop_create()};
     rig->home = plugin_home_create(rig->loop, 1);
-    rig->worker = plugin_worker_create(rig->home, 0, rig->loop);
+    rig->worker = plugin_worker_create(rig->home, 0, rig->loop, backend);
     buf_init(&rig->messages, 0);
+}
+
+static inline void plugin_rig_start(struct plugin_rig *rig)
+{
+    plugin_rig_start_with(rig, NULL);
 }
 
 static inline void plugin_rig_stop(struct plugin_rig *rig)
@@ -129,6 +135,22 @@ static inline enum smarthop_action ask_once(struct plugin_rig *rig, enum smartho
     enum smarthop_action action = a.run.verdict.action;
     asking_end(&a);
     return action;
+}
+
+/* Ends what is pending. */
+static inline void asking_cancel(struct plugin_rig *rig, struct asking *a)
+{
+    plugin_cancel(&a->run);
+    TURN_UNTIL(rig->loop, a->completions > 0);
+    asking_end(a);
+}
+
+/* For a desk's `ask`. */
+static inline int desk_promise(struct plugin_desk *desk, const struct smarthop_event *event,
+                               struct smarthop_verdict *verdict)
+{
+    (void)desk, (void)event, (void)verdict;
+    return SMARTHOP_PENDING;
 }
 
 static inline void assert_span(struct smarthop_span span, const char *text)

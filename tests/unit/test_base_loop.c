@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
 
 struct noted {
     struct call call;
@@ -369,6 +371,64 @@ static void test_signals(void **state)
     loop_free(loop);
 }
 
+/* ---- descriptors -------------------------------------------------------------------------- */
+
+struct seen_ready {
+    struct loop_watch watch;
+    int fd;
+    int events; /* of the last time */
+    unsigned times;
+};
+
+/* Reads a byte; at the end of what comes it stops watching, from within. */
+static void on_seen_ready(struct loop_watch *watch, int events)
+{
+    struct seen_ready *seen = container_of(watch, struct seen_ready, watch);
+    char byte;
+
+    seen->times++;
+    seen->events = events;
+    if (read(seen->fd, &byte, 1) == 1)
+        return;
+    loop_watch_stop(watch);
+    close(seen->fd);
+}
+
+static void test_a_descriptor_is_watched(void **state)
+{
+    struct loop *loop = turn_loop_create();
+    struct seen_ready seen = {.watch.ready = on_seen_ready};
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    seen.fd = ends[0];
+    assert_false(err_is(loop_watch_start(loop, &seen.watch, ends[0], LOOP_READABLE)));
+    assert_int_equal(write(ends[1], "ab", 2), 2);
+    assert_int_equal(seen.times, 0);
+    TURN_UNTIL(loop, seen.times == 2);
+    assert_int_equal(seen.events, LOOP_READABLE);
+    close(ends[1]);
+    TURN_UNTIL(loop, seen.watch.handle == NULL);
+    loop_watch_stop(&seen.watch);
+    loop_free(loop);
+    assert_int_equal(seen.times, 3);
+}
+
+static void test_what_cannot_be_watched_is_an_error(void **state)
+{
+    struct loop *loop = turn_loop_create();
+    struct seen_ready seen = {.watch.ready = on_seen_ready};
+    FILE *file = tmpfile();
+
+    (void)state;
+    assert_true(err_is(loop_watch_start(loop, &seen.watch, fileno(file), LOOP_READABLE)));
+    assert_true(err_is(loop_watch_start(loop, &seen.watch, -1, LOOP_READABLE)));
+    assert_null(seen.watch.handle);
+    fclose(file);
+    loop_free(loop);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -385,6 +445,8 @@ int main(void)
         cmocka_unit_test(test_an_armed_timer_outlives_its_loop),
         cmocka_unit_test(test_work_is_done_elsewhere_and_told_here),
         cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_a_descriptor_is_watched),
+        cmocka_unit_test(test_what_cannot_be_watched_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,13 +30,6 @@ static int reject(struct plugin_desk *desk, const struct smarthop_event *event,
     return SMARTHOP_DONE;
 }
 
-static int promise(struct plugin_desk *desk, const struct smarthop_event *event,
-                   struct smarthop_verdict *verdict)
-{
-    (void)desk, (void)event, (void)verdict;
-    return SMARTHOP_PENDING;
-}
-
 static int break_down(struct plugin_desk *desk, const struct smarthop_event *event,
                       struct smarthop_verdict *verdict)
 {
@@ -188,7 +181,7 @@ static void *complete_elsewhere(void *context)
 static void test_an_answer_may_come_from_another_thread(void **state)
 {
     struct plugin_rig rig;
-    struct plugin_desk desks[3] = {[1] = {.ask = promise}, [2] = {.ask = reject}};
+    struct plugin_desk desks[3] = {[1] = {.ask = desk_promise}, [2] = {.ask = reject}};
     struct asking a;
     pthread_t thread;
 
@@ -273,7 +266,7 @@ static void test_an_answer_for_a_token_that_never_was_is_late(void **state)
 static void test_only_who_promised_can_answer(void **state)
 {
     struct plugin_rig rig;
-    struct plugin_desk desks[3] = {{.ask = promise}};
+    struct plugin_desk desks[3] = {{.ask = desk_promise}};
     struct smarthop_verdict verdict = {.size = sizeof verdict, .action = SMARTHOP_DISCARD};
     struct asking a;
 
@@ -294,7 +287,7 @@ static void test_only_who_promised_can_answer(void **state)
 static void test_an_answer_that_never_comes_is_given_up(void **state)
 {
     struct plugin_rig rig;
-    struct plugin_desk desk = {.ask = promise};
+    struct plugin_desk desk = {.ask = desk_promise};
     struct asking a;
 
     (void)state;
@@ -316,7 +309,7 @@ static void test_an_answer_that_never_comes_is_given_up(void **state)
 static void test_cancelling_completes_and_is_told(void **state)
 {
     struct plugin_rig rig;
-    struct plugin_desk desk = {.ask = promise};
+    struct plugin_desk desk = {.ask = desk_promise};
     struct asking a, next;
 
     (void)state;
@@ -360,7 +353,7 @@ static void test_many_may_be_pending_at_once(void **state)
 {
     enum { MANY = 100 };
     struct plugin_rig rig;
-    struct plugin_desk desk = {.ask = promise};
+    struct plugin_desk desk = {.ask = desk_promise};
     static struct asking askings[MANY];
     struct smarthop_verdict verdict = {.size = sizeof verdict, .action = SMARTHOP_HOLD};
     uint64_t tokens[MANY];
@@ -473,7 +466,7 @@ static void test_only_one_asking_tries_after_the_rest(void **state)
     (void)state;
     plugin_rig_start_one(&rig, &desk, "strikes = 1 rest = 300ms timeout = 10m");
     ask_once(&rig, SMARTHOP_ON_RCPT);
-    desk.ask = promise;
+    desk.ask = desk_promise;
     for (unsigned asked = desk.asked; desk.asked == asked;) {
         asking_start(&rig, &probe, SMARTHOP_ON_RCPT);
         if (desk.asked != asked)
@@ -570,7 +563,7 @@ static unsigned ask_on_threads(const char *file, struct plugin_desk *desk)
     buf_init(&rig.messages, 0);
     for (unsigned i = 0; i < WORKERS; i++) {
         own[i].loop = turn_loop_create();
-        own[i].worker = plugin_worker_create(rig.home, i, own[i].loop);
+        own[i].worker = plugin_worker_create(rig.home, i, own[i].loop, NULL);
         own[i].left = EACH;
     }
     rig.worker = own[0].worker;

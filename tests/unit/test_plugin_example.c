@@ -20,7 +20,7 @@ static void rig_start(struct rig *rig, const char *options)
     snprintf(text, sizeof text, "plugin example { file = \"%s\"\n%s }\n", PLUGIN_FILE, options);
     rig->loop = turn_loop_create();
     rig->home = plugin_home_create(rig->loop, 1);
-    rig->worker = plugin_worker_create(rig->home, 0, rig->loop);
+    rig->worker = plugin_worker_create(rig->home, 0, rig->loop, NULL);
     rig->conf = conf_from_text(text);
     buf_init(&rig->messages, 0);
     if (!err_is(plugin_chain_load(rig->home, rig->conf, NULL, &rig->messages, &rig->chain)))

@@ -7,13 +7,6 @@
 
 #include <pthread.h>
 
-static int promise(struct plugin_desk *desk, const struct smarthop_event *event,
-                   struct smarthop_verdict *verdict)
-{
-    (void)desk, (void)event, (void)verdict;
-    return SMARTHOP_PENDING;
-}
-
 static int hold(struct plugin_desk *desk, const struct smarthop_event *event,
                 struct smarthop_verdict *verdict)
 {
@@ -98,7 +91,7 @@ static void copy_file(const char *from, const char *to)
 static void test_a_new_library_serves_beside_the_old_one(void **state)
 {
     struct plugin_rig rig;
-    struct plugin_desk desk = {.ask = promise};
+    struct plugin_desk desk = {.ask = desk_promise};
     struct asking old, new;
     char folder[SCRATCH_PATH], file[SCRATCH_PATH + 8], text[2 * SCRATCH_PATH];
 
@@ -323,7 +316,7 @@ static void test_stopping_after_the_loops_have_ended(void **state)
 {
     unsigned fired = 0;
     struct plugin_rig rig;
-    struct plugin_desk desk = {.start = start_timer, .ask = promise, .stop = start_in_vain};
+    struct plugin_desk desk = {.start = start_timer, .ask = desk_promise, .stop = start_in_vain};
     struct asking a;
 
     (void)state;
@@ -395,7 +388,7 @@ static void test_a_thread_of_its_own_may_call_until_stop_returns(void **state)
     struct plugin_rig rig;
     struct busy busy;
     struct plugin_desk desk = {
-        .start = start_thread, .stop = stop_thread, .ask = promise, .user = &busy};
+        .start = start_thread, .stop = stop_thread, .ask = desk_promise, .user = &busy};
 
     (void)state;
     log_set_level(LOG_ERROR);
