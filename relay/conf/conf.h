@@ -401,6 +401,7 @@ struct conf {
     uint64_t connection_idle_timeout; /* how long a connection waits for a next message */
     unsigned connections_per_destination;
     unsigned messages_per_connection;
+    bool pipeline_messages;
     unsigned recipients_per_transaction;
     enum conf_eight_bit eight_bit_conversion;
     unsigned connections_max;        /* outgoing, of the whole process */

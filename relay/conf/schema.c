@@ -383,6 +383,9 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, messages_per_connection), .type = CONF_NUMBER, .unit = "messages",
      .standard = "1000", .min = 1, .max = MILLION, .reloadable = true,
      .help = "Messages sent through one connection before it is closed."},
+    {FIELD(conf, pipeline_messages), .type = CONF_BOOL, .standard = "yes", .reloadable = true,
+     .help = "Where a host offers PIPELINING and messages wait for all connections to it, the "
+             "commands of the next message leave with the end of the one before (RFC 2920)."},
     {FIELD(conf, recipients_per_transaction), .type = CONF_NUMBER, .unit = "recipients",
      .standard = "100", .min = 1, .max = 10000, .reloadable = true,
      .help = "Recipients named in one transaction; a message with more goes out in several."},

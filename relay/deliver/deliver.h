@@ -75,13 +75,17 @@ struct deliver_attempt {
     bool sent;               /* the end of data has left: a lost reply may mean a duplicate */
     bool dsn_passed;         /* notifications are the next hop's to send from here on: RFC 3461 */
     bool damaged;            /* the stored body is not what was accepted: hold it for an operator */
-    bool declined; /* this host cannot take the message, and has not got it; another one may */
+    bool declined;  /* this host cannot take the message, and has not got it; another one may */
+    bool untouched; /* the connection ended before its turn came: nothing was said of it */
     uint64_t started_ms, finished_ms; /* loop time */
 };
 
 enum deliver_event {
     DELIVER_READY,    /* the session can take an attempt */
-    DELIVER_FINISHED, /* the attempt has its statuses; DELIVER_READY or DELIVER_CLOSED follows */
+    DELIVER_FOLLOW,   /* the end of data has left, its reply has not come: the next attempt may be
+                         given now, whose commands go along (RFC 2920 3.1) */
+    DELIVER_FINISHED, /* the attempt has its statuses; where another one was given it goes on with
+                         that, otherwise DELIVER_READY or DELIVER_CLOSED follows */
     DELIVER_CLOSED,   /* the session is gone; deliver_session_failure says why */
 };
 typedef void deliver_handler(struct deliver_session *session, enum deliver_event event,
@@ -91,9 +95,11 @@ typedef void deliver_handler(struct deliver_session *session, enum deliver_event
  */
 struct deliver_session *deliver_open(const struct deliver_options *options,
                                      deliver_handler *handler, void *owner);
-/* Only when the last event was DELIVER_READY. The attempt is the session's until
- * DELIVER_FINISHED, which comes exactly once. */
+/* Only when the last event was DELIVER_READY, or as long as deliver_can_follow. The attempt is the
+ * session's until DELIVER_FINISHED, which comes exactly once, in the order of the attempts. */
 void deliver_send(struct deliver_session *session, struct deliver_attempt *attempt);
+/* From DELIVER_FOLLOW until that attempt has finished or the next one has been given. */
+bool deliver_can_follow(const struct deliver_session *session);
 /* Ends an idle session with QUIT, any other (and one that has been told so before) at once;
  * DELIVER_CLOSED follows, after DELIVER_FINISHED for an attempt under way. */
 void deliver_close(struct deliver_session *session);

@@ -77,28 +77,18 @@ void deliver_enter(struct deliver_session *s, enum deliver_state state)
     conn_deadline(s->conn, ms);
 }
 
-static void tell(struct deliver_session *s, enum deliver_event event,
-                 struct deliver_attempt *attempt)
+void deliver_tell(struct deliver_session *s, enum deliver_event event,
+                  struct deliver_attempt *attempt)
 {
     s->handler(s, event, attempt, s->owner);
-}
-
-static void finish_attempt(struct deliver_session *s)
-{
-    struct deliver_attempt *attempt = s->attempt;
-
-    s->attempt = NULL;
-    attempt->finished_ms = loop_now(s->options.loop);
-    tell(s, DELIVER_FINISHED, attempt);
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
 static void release(struct deliver_session *s)
 {
-    if (s->attempt != NULL)
-        finish_attempt(s);
-    tell(s, DELIVER_CLOSED, NULL);
+    deliver_turns_end(s);
+    deliver_tell(s, DELIVER_CLOSED, NULL);
     deliver_login_free(s->login);
     tls_client_unref(s->options.tls_client);
     tls_session_free(s->options.resume);
@@ -116,6 +106,7 @@ void deliver_release_if_free(struct deliver_session *s)
 
 void deliver_end(struct deliver_session *s)
 {
+    s->follow = false;
     deliver_body_end(&s->body);
     deliver_enter(s, DELIVER_STATE_CLOSED);
     conn_close(s->conn);
@@ -146,7 +137,7 @@ void deliver_fail(struct deliver_session *s, const struct status *why)
     deliver_end(s);
 }
 
-static void quit(struct deliver_session *s)
+void deliver_quit(struct deliver_session *s)
 {
     conn_write(s->conn, SPAN("QUIT\r\n"));
     deliver_enter(s, DELIVER_STATE_QUIT);
@@ -169,7 +160,7 @@ void deliver_close(struct deliver_session *s)
         return;
     case DELIVER_STATE_READY:
     case DELIVER_STATE_IDLE:
-        quit(s);
+        deliver_quit(s);
         return;
     default:
         if (s->attempt != NULL) {
@@ -322,7 +313,7 @@ static void on_secured(struct deliver_session *s)
         send_extended_hello(s, DELIVER_STATE_EHLO_TLS);
 }
 
-/* ---- between attempts ---------------------------------------------------------------------- */
+/* ---- replies outside transactions ---------------------------------------------------------- */
 
 static void on_unasked_reply(struct deliver_session *s, const struct smtp_reply *reply)
 {
@@ -339,67 +330,6 @@ static void on_rset_reply(struct deliver_session *s, const struct smtp_reply *re
         deliver_enter(s, DELIVER_STATE_READY);
     else
         deliver_fail(s, &status);
-}
-
-/* Only when all that has arrived was looked at: a reply that nobody asked for must not be taken
- * for the answer to the next MAIL. */
-static void announce_ready(struct deliver_session *s)
-{
-    if (s->state != DELIVER_STATE_READY)
-        return;
-    buf_fini(&s->reply_text);
-    if (s->offer.mail_max != 0 && s->messages >= s->offer.mail_max) {
-        quit(s); /* RFC 9422 4.1 */
-        return;
-    }
-    deliver_enter(s, DELIVER_STATE_IDLE);
-    tell(s, DELIVER_READY, NULL);
-}
-
-void deliver_conclude(struct deliver_session *s, bool clean)
-{
-    s->messages++;
-    deliver_body_end(&s->body);
-    if (clean) {
-        deliver_enter(s, DELIVER_STATE_READY);
-    } else {
-        conn_write(s->conn, SPAN("RSET\r\n"));
-        deliver_enter(s, DELIVER_STATE_RSET);
-    }
-    finish_attempt(s);
-}
-
-static void on_declined(struct call *call)
-{
-    struct deliver_session *s = container_of(call, struct deliver_session, decline);
-
-    s->declining = false;
-    if (s->state != DELIVER_STATE_DECLINED) {
-        deliver_release_if_free(s);
-        return;
-    }
-    struct status status = verdict_of_own(s->objection);
-    status.by = s->transaction.by;
-    s->attempt->declined = true;
-    deliver_transaction_settle(s, &status);
-    deliver_enter(s, DELIVER_STATE_READY);
-    finish_attempt(s);
-    announce_ready(s);
-}
-
-void deliver_send(struct deliver_session *s, struct deliver_attempt *attempt)
-{
-    if (s->state != DELIVER_STATE_IDLE || attempt->recipient_count == 0)
-        abort();
-    deliver_transaction_prepare(s, attempt);
-    if (!deliver_is_declined(s)) {
-        deliver_transaction_begin(s);
-        return;
-    }
-    deliver_enter(s, DELIVER_STATE_DECLINED);
-    s->declining = true;
-    s->decline.done = on_declined;
-    loop_defer(s->options.loop, &s->decline);
 }
 
 /* ---- events -------------------------------------------------------------------------------- */
@@ -449,7 +379,7 @@ static void on_input(struct deliver_session *s)
         else if (result == PARSE_BAD)
             on_trouble(s, VERDICT_GARBAGE, smtp_reply_error_text(s->parser.error));
     }
-    announce_ready(s);
+    deliver_announce_ready(s);
 }
 
 static void on_conn_closed(struct deliver_session *s)

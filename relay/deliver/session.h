@@ -55,6 +55,9 @@ struct deliver_session {
 
     struct deliver_attempt *attempt;
     struct deliver_transaction transaction;
+    struct deliver_attempt *next;         /* waits for the end of that one; NULL = none */
+    struct deliver_transaction following; /* its; nothing has been sent where it has to wait */
+    bool follow;                          /* one may be given to go along */
     struct deliver_body body;
     enum verdict_own objection; /* in state DECLINED */
     struct call decline;
@@ -73,8 +76,21 @@ void deliver_fail(struct deliver_session *s, const struct status *why);
 void deliver_release_if_free(struct deliver_session *s);
 /* Ends the connection; it is not the host's fault. The attempt has its statuses. */
 void deliver_end(struct deliver_session *s);
-/* The attempt has its statuses. `clean`: the next one may follow without RSET. */
+/* turn.c: the attempt has its statuses. `clean`: the next one may follow without RSET. */
 void deliver_conclude(struct deliver_session *s, bool clean);
+/* Ends a connection on which nothing is under way. */
+void deliver_quit(struct deliver_session *s);
+void deliver_tell(struct deliver_session *s, enum deliver_event event,
+                  struct deliver_attempt *attempt);
+
+/* turn.c */
+/* Only when all that has arrived was looked at: a reply that nobody asked for must not be taken for
+ * the answer to the next MAIL. */
+void deliver_announce_ready(struct deliver_session *s);
+/* The end of data has left: the owner may have another attempt to go along. */
+void deliver_offer_turn(struct deliver_session *s);
+/* The connection is gone: attempts that it still has are given back. */
+void deliver_turns_end(struct deliver_session *s);
 
 static inline bool deliver_is_offered(const struct deliver_session *s,
                                       enum smtp_extension extension)
@@ -106,6 +122,8 @@ bool deliver_address(const struct deliver_session *s, struct span address, struc
 int64_t deliver_seconds_left(const struct queue_message *message);
 
 void deliver_transaction_prepare(struct deliver_session *s, struct deliver_attempt *attempt);
+/* What leaves behind the data of another transaction: commands, and no message data. */
+void deliver_transaction_send_ahead(struct deliver_session *s);
 void deliver_transaction_begin(struct deliver_session *s);
 /* Gives the status to every recipient of the attempt that has none. */
 void deliver_transaction_settle(struct deliver_session *s, const struct status *status);

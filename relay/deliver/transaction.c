@@ -23,8 +23,8 @@ void deliver_transaction_prepare(struct deliver_session *s, struct deliver_attem
     attempt->dsn_passed = deliver_is_offered(s, SMTP_EXT_DSN);
     attempt->damaged = false;
     attempt->declined = false;
+    attempt->untouched = false;
     attempt->started_ms = loop_now(s->options.loop);
-    deliver_phases_begin(s);
 }
 
 /* ---- outcomes ------------------------------------------------------------------------------ */
@@ -139,14 +139,27 @@ static void send_xforward(struct deliver_session *s)
         conn_written(s->conn);
 }
 
+static void choose_form(struct deliver_session *s)
+{
+    struct deliver_transaction *t = &s->transaction;
+
+    if (deliver_has_to_downgrade(s))
+        t->downgrade = arena_alloc(s->attempt->arena, sizeof *t->downgrade);
+    t->chunking = deliver_is_offered(s, SMTP_EXT_CHUNKING) && t->downgrade == NULL;
+}
+
+void deliver_transaction_send_ahead(struct deliver_session *s)
+{
+    choose_form(s);
+    send_commands(s);
+}
+
 void deliver_transaction_begin(struct deliver_session *s)
 {
     struct deliver_transaction *t = &s->transaction;
     const struct queue_message *message = s->attempt->message;
 
-    if (deliver_has_to_downgrade(s))
-        t->downgrade = arena_alloc(s->attempt->arena, sizeof *t->downgrade);
-    t->chunking = deliver_is_offered(s, SMTP_EXT_CHUNKING) && t->downgrade == NULL;
+    choose_form(s);
     t->at_once = t->chunking && deliver_is_offered(s, SMTP_EXT_PIPELINING) &&
                  message->body_in_memory && deliver_wire_size(message) <= AT_ONCE_MAX;
     t->xforward_replies = s->xforward != 0 ? deliver_write_xforward(s, &t->xforward) : 0;
@@ -273,8 +286,10 @@ static void end_body(struct deliver_session *s)
     }
     s->attempt->sent = true;
     deliver_body_end(&s->body);
-    if (s->state == DELIVER_STATE_BODY)
-        enter_final(s);
+    if (s->state != DELIVER_STATE_BODY)
+        return;
+    enter_final(s);
+    deliver_offer_turn(s);
 }
 
 void deliver_transaction_pump(struct deliver_session *s)

@@ -80,7 +80,9 @@ void connection_use(struct connection *c, struct job *job)
 {
     c->detour = NULL;
     timer_stop(c->site->owner->loop, &c->idle);
-    c->job = job;
+    list_remove(&c->link);
+    list_remove(&c->near);
+    *(c->job == NULL ? &c->job : &c->next) = job;
     job_start(job, c);
 }
 
@@ -130,6 +132,7 @@ static void on_closed(struct connection *c)
     struct target *target = targets_find(site->targets, site->target_count, &c->address);
 
     list_remove(&c->link);
+    list_remove(&c->near);
     list_remove(&c->member);
     timer_stop(s->loop, &c->idle);
     site->connections--;
@@ -154,6 +157,19 @@ static void on_closed(struct connection *c)
     scheduler_check_stopped(s);
 }
 
+/* What went along with the job is the connection's now. */
+static void on_finished(struct connection *c, struct deliver_attempt *attempt)
+{
+    list_remove(&c->near);
+    c->job = c->next;
+    c->next = NULL;
+    if (attempt->scope != STATUS_SCOPE_HOST && !attempt->untouched)
+        balance_answered(c);
+    job_finished(container_of(attempt, struct job, attempt), c);
+    if (c->job != NULL && c->site->owner->is_stopping)
+        deliver_close(c->session);
+}
+
 static void on_event(struct deliver_session *session, enum deliver_event event,
                      struct deliver_attempt *attempt, void *owner)
 {
@@ -164,14 +180,12 @@ static void on_event(struct deliver_session *session, enum deliver_event event,
     case DELIVER_READY:
         on_ready(c);
         break;
-    case DELIVER_FINISHED: {
-        struct job *job = container_of(attempt, struct job, attempt);
-        c->job = NULL;
-        if (attempt->scope != STATUS_SCOPE_HOST)
-            balance_answered(c);
-        job_finished(job, c);
+    case DELIVER_FOLLOW:
+        follow_begin(c);
         break;
-    }
+    case DELIVER_FINISHED:
+        on_finished(c, attempt);
+        break;
     case DELIVER_CLOSED:
         on_closed(c);
         break;
@@ -234,6 +248,7 @@ void connection_open(struct site *site, struct target *target, struct origin *or
     };
 
     list_init(&c->link);
+    list_init(&c->near);
     list_append(&site->members, &c->member);
     c->site = site;
     c->detour = detour;

@@ -56,7 +56,7 @@ static const struct connection *connection_of(const struct job *job)
 
     for (const struct list *node = site->members.next; node != &site->members; node = node->next) {
         const struct connection *c = container_of(node, struct connection, member);
-        if (c->job == job || c->detour == job)
+        if (c->job == job || c->next == job || c->detour == job)
             return c;
     }
     return NULL;
@@ -70,6 +70,9 @@ static void explain_sending(const struct job *job, struct schedule_explanation *
 
     if (c == NULL || target == NULL)
         say(out, SCHEDULE_SENDING, 0, "it is being sent now");
+    else if (c->next == job)
+        say(out, SCHEDULE_SENDING, 0, "it goes to %s behind another message (%s)", target->host,
+            deliver_session_state(c->session));
     else if (c->job != job)
         say(out, SCHEDULE_SENDING, 0, "another host has declined it; it goes to %s now (%s)",
             target->host, deliver_session_state(c->session));

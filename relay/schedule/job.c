@@ -145,6 +145,8 @@ static bool is_unharmed(const struct job *job, const struct connection *c)
     enum { LOST_MOST = 2 };
     const struct deliver_attempt *attempt = &job->attempt;
 
+    if (attempt->untouched)
+        return true;
     if (attempt->sent || attempt->damaged)
         return false;
     if (attempt->scope == STATUS_SCOPE_HOST || job->owner->is_stopping)
@@ -216,7 +218,7 @@ void job_finished(struct job *job, struct connection *c)
     bool any_deferred = false;
 
     if (is_unharmed(job, c) && !responses_bounce(job)) {
-        job->requeues++;
+        job->requeues += !attempt->untouched;
         job_requeue(job);
         return;
     }

@@ -109,6 +109,7 @@ struct site {
     unsigned origin_count;
 
     struct list idle;    /* connections that wait for a job */
+    struct list near;    /* that wait for the reply to the end of data: one more job may go along */
     struct list members; /* all connections */
     unsigned connections;
     unsigned opening;
@@ -226,10 +227,12 @@ struct scheduler {
 /* A connection to one target. */
 struct connection {
     struct list link;   /* in site->idle, or in no list */
+    struct list near;   /* in site->near, or in no list */
     struct list member; /* in site->members */
     struct site *site;
     struct deliver_session *session;
     struct job *job;
+    struct job *next;   /* whose commands have gone along with it; NULL = none */
     struct job *detour; /* when this one has closed, or is ready: the only job it has */
     struct sockaddr_storage address; /* names its target, should the targets change meanwhile */
     struct budget *origin;           /* of the address that it leaves from; NULL = no bound */
@@ -502,6 +505,12 @@ void connection_use(struct connection *c, struct job *job);
 /* For the stop: ends every connection on which nothing is in doubt. Idle ones say QUIT; a second
  * call ends those that still wait for its answer. */
 void connections_stop(struct site *site);
+
+/* follow.c: one job behind the end of data of another, on the same connection */
+/* The end of data of its job has left. */
+void follow_begin(struct connection *c);
+/* The connection for the next job, where each has one that waits; NULL: there is none. */
+struct connection *follow_choose(const struct site *site);
 
 /* detour.c */
 /* The host has declined the attempt. False where no other is left to try: the statuses tell the

@@ -51,6 +51,7 @@ static struct site *create(struct destination *d, struct span key, size_t group_
     route_next_hop_parse(text, &site->next_hop);
     site->domain = site->next_hop.hosts[0].name;
     list_init(&site->idle);
+    list_init(&site->near);
     list_init(&site->members);
     heap_init(&site->turns);
     list_init(&site->waiter.link);
@@ -245,7 +246,6 @@ static void give(struct site *site, struct connection *c)
         job_give_up(job, NULL);
     } else {
         balance_charge(site, c);
-        list_remove(&c->link);
         connection_use(c, job);
     }
     destination_refill(d);
@@ -432,6 +432,13 @@ static struct connection *take_idle(struct site *site)
     return NULL;
 }
 
+static struct connection *take_free(struct site *site)
+{
+    struct connection *c = take_idle(site);
+
+    return c != NULL ? c : follow_choose(site);
+}
+
 static void serve(struct site *site)
 {
     struct connection *c;
@@ -439,7 +446,7 @@ static void serve(struct site *site)
 
     if (site->ready_count > 0 && site->target_count > 1)
         open_aside(site);
-    while (site->ready_count > 0 && site_has_turn(site) && (c = take_idle(site)) != NULL) {
+    while (site->ready_count > 0 && site_has_turn(site) && (c = take_free(site)) != NULL) {
         enum budget_answer answer = budget_spend(site->budget, loop_now(site->owner->loop), &until);
         if (answer != BUDGET_YES) {
             if (c->origin != NULL)

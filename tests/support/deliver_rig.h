@@ -63,6 +63,7 @@ struct rig_case {
     bool login_anyway;           /* without TLS, too */
     bool linger;                 /* the owner never closes */
     bool cancel;                 /* it closes at once after sending */
+    bool follow;                 /* it gives the next message as soon as that may go along */
 };
 
 struct rig {
@@ -77,10 +78,10 @@ struct rig {
     struct queue_recipient recipients[RIG_RECIPIENTS_MAX];
     struct loop *loop;
     struct deliver_session *session;
-    struct deliver_attempt attempt;
-    struct status statuses[RIG_RECIPIENTS_MAX];
+    struct deliver_attempt attempts[2];
+    struct status statuses[2][RIG_RECIPIENTS_MAX];
     struct arena arena;
-    unsigned begun;
+    unsigned begun, finished;
     bool inside; /* a call into deliver/: no event may come */
     struct buf got;
     char by[128]; /* of the first status */
@@ -107,9 +108,8 @@ static inline void rig_note_status(struct rig *rig, const struct status *status)
     buf_addf(&rig->got, "%u %s%s", status->code, enhanced, scopes[status->scope]);
 }
 
-static inline void rig_note_finished(struct rig *rig)
+static inline void rig_note_finished(struct rig *rig, const struct deliver_attempt *attempt)
 {
-    const struct deliver_attempt *attempt = &rig->attempt;
     enum status_scope scope = STATUS_SCOPE_RECIPIENT;
 
     for (unsigned i = 0; i < attempt->recipient_count; i++) {
@@ -119,9 +119,9 @@ static inline void rig_note_finished(struct rig *rig)
             scope = attempt->statuses[i].scope;
     }
     assert_int_equal(attempt->scope, scope);
-    buf_addf(&rig->got, "%s%s%s%s%s; ", attempt->sent ? " sent" : "",
-             attempt->declined ? " declined" : "", attempt->dsn_passed ? " dsn" : "",
-             attempt->damaged ? " damaged" : "",
+    buf_addf(&rig->got, "%s%s%s%s%s%s; ", attempt->untouched ? " untouched" : "",
+             attempt->sent ? " sent" : "", attempt->declined ? " declined" : "",
+             attempt->dsn_passed ? " dsn" : "", attempt->damaged ? " damaged" : "",
              deliver_session_tls(rig->session)[0] != '\0' ? " tls" : "");
     tls_session_free(rig->kept);
     rig->kept = deliver_session_resume(rig->session);
@@ -135,16 +135,16 @@ static inline void rig_send(struct rig *rig)
 {
     static const uint32_t indexes[RIG_RECIPIENTS_MAX] = {0, 1, 2, 3};
 
-    rig->begun++;
-    rig->attempt = (struct deliver_attempt){
+    unsigned at = rig->begun++ % 2;
+    rig->attempts[at] = (struct deliver_attempt){
         .message = &rig->message,
         .group = &rig->group,
         .recipients = indexes,
         .recipient_count = rig->group.recipient_count,
-        .statuses = rig->statuses,
+        .statuses = rig->statuses[at],
         .arena = &rig->arena,
     };
-    deliver_send(rig->session, &rig->attempt);
+    deliver_send(rig->session, &rig->attempts[at]);
 }
 
 static inline void rig_ready(struct rig *rig)
@@ -160,12 +160,22 @@ static inline void rig_ready(struct rig *rig)
     rig->inside = false;
 }
 
+static inline void rig_follow(struct rig *rig)
+{
+    assert_true(deliver_can_follow(rig->session));
+    if (!rig->test->follow || rig->begun == rig_or_one(rig->test->messages))
+        return;
+    rig->inside = true;
+    rig_send(rig);
+    rig->inside = false;
+    assert_false(deliver_can_follow(rig->session));
+}
+
 static inline void rig_on_event(struct deliver_session *session, enum deliver_event event,
                                 struct deliver_attempt *attempt, void *owner)
 {
     struct rig *rig = owner;
 
-    (void)attempt;
     assert_false(rig->inside);
     assert_ptr_equal(session, rig->session);
     switch (event) {
@@ -173,8 +183,11 @@ static inline void rig_on_event(struct deliver_session *session, enum deliver_ev
         rig_ready(rig);
         break;
     case DELIVER_FINISHED:
-        assert_ptr_equal(attempt, &rig->attempt);
-        rig_note_finished(rig);
+        assert_ptr_equal(attempt, &rig->attempts[rig->finished++ % 2]);
+        rig_note_finished(rig, attempt);
+        break;
+    case DELIVER_FOLLOW:
+        rig_follow(rig);
         break;
     case DELIVER_CLOSED:
         buf_addf(&rig->got, "closed%s", deliver_session_failure(session)->code != 0 ? " " : "");

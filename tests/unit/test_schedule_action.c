@@ -446,7 +446,7 @@ static void test_stop_while_busy(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    schedule_rig_open_listening(&rig, "connections_per_destination = 1\n");
+    schedule_rig_open_listening(&rig, "connections_per_destination = 1\npipeline_messages = no\n");
     rig.peer.final = "";
     schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
     uint64_t waiting = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);

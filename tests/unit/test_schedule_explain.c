@@ -68,7 +68,7 @@ static void test_sending_and_line(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    schedule_rig_open_listening(&rig, "connections_per_destination = 1\n");
+    schedule_rig_open_listening(&rig, "connections_per_destination = 1\npipeline_messages = no\n");
     rig.peer.final = "";
     uint64_t first = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
     TURN_UNTIL(rig.loop, rig.peer.transactions == 1);

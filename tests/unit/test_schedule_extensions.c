@@ -46,7 +46,7 @@ static void test_priority(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    schedule_rig_open_listening(&rig, "connections_per_destination = 1\n");
+    schedule_rig_open_listening(&rig, "connections_per_destination = 1\npipeline_messages = no\n");
     rig.peer.final = "";
     send_with_priority(&rig, "first@x", -9);
     TURN_UNTIL(rig.loop, rig.peer.transactions == 1);

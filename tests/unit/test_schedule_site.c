@@ -86,6 +86,25 @@ static void test_weights(void **state)
     schedule_rig_close(&rig);
 }
 
+/* The second message's commands have gone along with the end of the first: what the host then says
+ * of itself is a try of the first alone. */
+static void test_what_goes_along_is_not_tried(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open_listening(&rig, "connections_per_destination = 1\n");
+    const struct schedule_counters *counters = schedule_counters(rig.scheduler);
+    rig.peer.final = "421 4.3.2 going down";
+    send_all(&rig, "a", 2);
+    TURN_UNTIL(rig.loop, rig.peer.transactions == 1);
+    rig.peer.final = "250 ok";
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+    assert_int_equal(rig.peer.messages, 2);
+    assert_int_equal(schedule_rig_counted(&counters->deferred), 1);
+    schedule_rig_close(&rig);
+}
+
 /* What waits already gets the new share too. */
 static void test_weights_anew(void **state)
 {
@@ -342,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tenants_take_turns),
         cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_what_goes_along_is_not_tried),
         cmocka_unit_test(test_weights_anew),
         cmocka_unit_test(test_priorities),
         cmocka_unit_test(test_small_ones_pass),
