@@ -4,7 +4,8 @@
 #include "base/record.h"
 #include "queue/keys.h"
 
-enum { RECORD_VERSION = 2 };
+/* That of meta stays, since it tells which the others have. */
+enum { RECORD_VERSION = 3, META_VERSION = 2 };
 
 /* Any odd constant spreads the parts of a key over the seed. */
 static uint64_t seed_of(uint64_t id, uint32_t part)
@@ -57,7 +58,7 @@ static struct status get_status(struct record_reader *r)
 
 size_t codec_write_meta(const struct codec_meta *meta, char *room)
 {
-    struct record_writer w = record_begin(room, RECORD_VERSION);
+    struct record_writer w = record_begin(room, META_VERSION);
 
     record_put32(&w, meta->format);
     record_put64(&w, meta->seed);
@@ -67,7 +68,7 @@ size_t codec_write_meta(const struct codec_meta *meta, char *room)
 
 struct err codec_read_meta(struct span record, struct codec_meta *out)
 {
-    struct record_reader r = record_open(record, RECORD_VERSION, 0);
+    struct record_reader r = record_open(record, META_VERSION, 0);
 
     out->format = record_get32(&r);
     out->seed = record_get64(&r);
@@ -152,6 +153,8 @@ size_t codec_write_group(uint64_t id, const struct queue_group *group, char *roo
     record_put64(&w, group->due);
     record_put_text(&w, group->destination, CODEC_DESTINATION_MAX);
     record_put_text(&w, group->next_hop, CODEC_NEXT_HOP_MAX);
+    record_put_text(&w, group->reverse_path, CODEC_ADDRESS_MAX);
+    record_put_text(&w, group->routed_by, CODEC_REASON_MAX);
     record_put16(&w, group->recipient_count);
     for (unsigned i = 0; i < group->recipient_count; i++) {
         record_put32(&w, group->recipients[i].index);
@@ -198,6 +201,8 @@ struct err codec_read_group(struct span record, uint64_t id, uint32_t number, st
     out->due = record_get64(&r);
     out->destination = record_get_text(&r, CODEC_DESTINATION_MAX);
     out->next_hop = record_get_text(&r, CODEC_NEXT_HOP_MAX);
+    out->reverse_path = record_get_text(&r, CODEC_ADDRESS_MAX);
+    out->routed_by = record_get_text(&r, CODEC_REASON_MAX);
     get_recipients(&r, arena, out);
     return record_close(&r, "group record");
 }

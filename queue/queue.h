@@ -53,11 +53,13 @@ struct queue_group {
     uint32_t number; /* within the message */
     enum queue_group_state state;
     bool delay_warned;
-    bool late_told;          /* the sender knows that deliver_by has passed (RFC 2852) */
-    uint32_t tries;          /* attempts that reached the point of failing */
-    uint64_t due;            /* wall clock ms: the earliest next try */
-    struct span destination; /* its key: the same text, the same destination; at most 255 bytes */
-    struct span next_hop;    /* what route/ stored to find the way again; opaque here, <= 1 KiB */
+    bool late_told;           /* the sender knows that deliver_by has passed (RFC 2852) */
+    uint32_t tries;           /* attempts that reached the point of failing */
+    uint64_t due;             /* wall clock ms: the earliest next try */
+    struct span destination;  /* its key: the same text, the same destination; at most 255 bytes */
+    struct span next_hop;     /* what route/ stored to find the way again; opaque here, <= 1 KiB */
+    struct span reverse_path; /* for these recipients alone; empty = the message's */
+    struct span routed_by;    /* who chose the next hop, and why; empty = relay.conf */
     unsigned recipient_count;
     struct queue_recipient *recipients;
 };

@@ -40,6 +40,7 @@ struct daemon {
     struct loop *loop;
     struct actions actions;
     struct tls_server *tls;
+    struct plugin_chain *plugins;
     struct control *control;
     struct worker_shared shared;
     struct guarding guarding;
@@ -100,47 +101,60 @@ static void warn_of_postmaster(const struct conf *conf)
     }
 }
 
+static struct worker_settings settings_of(const struct daemon *d)
+{
+    return (struct worker_settings){.conf = d->conf, .tls = d->tls, .plugins = d->plugins};
+}
+
+static void settings_drop(struct worker_settings *settings)
+{
+    plugin_chain_unref(settings->plugins);
+    tls_server_unref(settings->tls);
+    conf_unref(settings->conf);
+}
+
+/* What can be loaded without an effect, before what cannot. */
+static bool load_next(struct daemon *d, struct worker_settings *next, struct buf *messages)
+{
+    char problem[512];
+
+    if (err_is(conf_load(d->conf->file, messages, &next->conf)))
+        return false;
+    if (!daemon_load_tls(next->conf, d->tls, problem, sizeof problem, &next->tls)) {
+        buf_addf(messages, "%s\n", problem);
+        return false;
+    }
+    return !err_is(plugin_chain_load(d->shared.plugins, next->conf, d->plugins, messages,
+                                     &next->plugins)) &&
+           !err_is(sources_reload(&d->sources, next->conf, messages)) &&
+           !err_is(guarding_reload(&d->guarding, next->conf, messages));
+}
+
 /* A new snapshot is taken whole or not at all. */
 static bool reload(struct daemon *d, struct buf *messages)
 {
-    struct conf *next;
-    struct tls_server *tls;
-    char problem[512];
+    struct worker_settings old = settings_of(d), next = {0};
 
-    if (err_is(conf_load(d->conf->file, messages, &next))) {
+    if (!load_next(d, &next, messages)) {
         log_lines(LOG_ERROR, "reload-refused", messages);
+        settings_drop(&next);
         return false;
     }
-    bool usable = daemon_load_tls(next, d->tls, problem, sizeof problem, &tls);
-    if (!usable)
-        buf_addf(messages, "%s\n", problem);
-    if (!usable || err_is(sources_reload(&d->sources, next, messages))) {
-        log_lines(LOG_ERROR, "reload-refused", messages);
-        tls_server_unref(tls);
-        conf_unref(next);
-        return false;
-    }
-    if (err_is(guarding_reload(&d->guarding, next, messages))) {
-        log_lines(LOG_ERROR, "reload-refused", messages);
-        conf_unref(next);
-        tls_server_unref(tls);
-        return false;
-    }
-    conf_restart_needed(d->conf, next, messages);
+    conf_restart_needed(d->conf, next.conf, messages);
     log_lines(LOG_WARN, "reload-note", messages);
     for (unsigned i = 0; i < d->worker_count; i++)
-        worker_reconfigure(&d->workers[i], next, tls);
-    log_set_level(next->log_level);
-    conf_unref(d->conf);
-    tls_server_unref(d->tls);
-    d->conf = next;
-    d->tls = tls;
+        worker_reconfigure(&d->workers[i], &next);
+    log_set_level(next.conf->log_level);
+    d->conf = next.conf;
+    d->tls = next.tls;
+    d->plugins = next.plugins;
+    settings_drop(&old);
     struct log_line line;
     if (log_begin(&line, LOG_INFO, "reloaded")) {
-        log_text(&line, "file", next->file);
+        log_text(&line, "file", next.conf->file);
         log_end(&line);
     }
-    warn_of_postmaster(next);
+    warn_of_postmaster(next.conf);
     return true;
 }
 
@@ -425,6 +439,18 @@ static bool load_sources(struct daemon *d)
     return loaded;
 }
 
+static bool load_plugins(struct daemon *d)
+{
+    struct buf messages;
+
+    buf_init(&messages, 0);
+    d->shared.plugins = plugin_home_create(d->loop, d->worker_count);
+    struct err e = plugin_chain_load(d->shared.plugins, d->conf, NULL, &messages, &d->plugins);
+    fprintf(stderr, "%.*s", SPAN_ARG(buf_span(&messages)));
+    buf_fini(&messages);
+    return !err_is(e);
+}
+
 static bool listen_all(struct daemon *d)
 {
     for (unsigned i = 0; i < d->bound_count; i++) {
@@ -445,11 +471,12 @@ static bool make_workers(struct daemon *d)
     d->set.budgets = budgets_create();
     d->shared.set = &d->set;
     d->shared.main = d->loop;
+    const struct worker_settings settings = settings_of(d);
     for (unsigned i = 0; i < d->worker_count; i++) {
         struct err e = worker_init(&d->workers[i], &d->shared, i, d->conf);
         if (err_is(e))
             return fail("worker", e);
-        worker_configure(&d->workers[i], d->conf, d->tls);
+        worker_configure(&d->workers[i], &settings);
     }
     return true;
 }
@@ -543,8 +570,9 @@ static bool start(struct daemon *d)
     d->worker_count = count_of_workers(d->conf);
     /* Keys are read and ports bound while it may still be root; the store is opened after. */
     if (!make_tls(d) || !bind_all(d) || !become_user(d->conf) || !bind_lmtp(d) ||
-        !load_sources(d) || !open_store(d) || !open_guard(d) || !make_workers(d) ||
-        !listen_all(d) || !catch_signals(d) || !open_control(d) || !start_workers(d))
+        !load_sources(d) || !load_plugins(d) || !open_store(d) || !open_guard(d) ||
+        !make_workers(d) || !listen_all(d) || !catch_signals(d) || !open_control(d) ||
+        !start_workers(d))
         return false;
     struct log_line line;
     if (log_begin(&line, LOG_INFO, "started")) {
@@ -568,8 +596,10 @@ static void dispose(struct daemon *d)
         log_flush();
         _exit(EXIT_OK); /* what still points into each other is left to the kernel */
     }
+    plugin_home_stop(d->shared.plugins);
     for (unsigned i = 0; d->workers != NULL && i < d->worker_count; i++)
         worker_fini(&d->workers[i]);
+    plugin_home_free(d->shared.plugins);
     control_close(d->control);
     loop_free(d->loop);
     sources_close(&d->sources);

@@ -66,6 +66,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
     e = make_resolver(worker, conf);
     if (err_is(e))
         return e;
+    worker->plugins = plugin_worker_create(shared->plugins, index, worker->loop);
     worker->receive = receive_server_create(&(struct receive_options){
         .loop = worker->loop,
         .queue = shared->queue,
@@ -73,6 +74,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
         .auth = shared->auth,
         .resolver = worker->resolver,
         .recipients = shared->recipients,
+        .plugins = worker->plugins,
         .guard = shared->guard,
         .workers = shared->set->count,
         .accepted = on_accepted,
@@ -85,6 +87,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
         .tls = shared->tls_client,
         .set = shared->set,
         .rules = shared->rules,
+        .plugins = worker->plugins,
         .seed = seed(),
     });
     shared->set->members[index] = worker->scheduler;
@@ -125,38 +128,42 @@ struct err worker_listen(struct worker *worker, int fd, const struct receive_lis
     return ERR_OK;
 }
 
-void worker_configure(struct worker *worker, struct conf *conf, struct tls_server *tls)
+void worker_configure(struct worker *worker, const struct worker_settings *settings)
 {
-    receive_server_configure(worker->receive, conf, tls);
-    schedule_configure(worker->scheduler, conf);
+    plugin_worker_configure(worker->plugins, settings->plugins);
+    receive_server_configure(worker->receive, settings->conf, settings->tls);
+    schedule_configure(worker->scheduler, settings->conf);
 }
 
 struct reconfiguration {
     struct call call;
     struct worker *worker;
-    struct conf *conf;
-    struct tls_server *tls;
+    struct worker_settings settings;
 };
 
 static void on_reconfigure(struct call *call)
 {
     struct reconfiguration *r = container_of(call, struct reconfiguration, call);
 
-    worker_configure(r->worker, r->conf, r->tls);
-    conf_unref(r->conf);
-    tls_server_unref(r->tls);
+    worker_configure(r->worker, &r->settings);
+    conf_unref(r->settings.conf);
+    tls_server_unref(r->settings.tls);
+    plugin_chain_unref(r->settings.plugins);
     free(r);
 }
 
-void worker_reconfigure(struct worker *worker, struct conf *conf, struct tls_server *tls)
+void worker_reconfigure(struct worker *worker, const struct worker_settings *settings)
 {
     struct reconfiguration *r = mem_zalloc(sizeof *r);
 
     list_init(&r->call.link);
     r->call.done = on_reconfigure;
     r->worker = worker;
-    r->conf = conf_ref(conf);
-    r->tls = tls_server_ref(tls);
+    r->settings = (struct worker_settings){
+        .conf = conf_ref(settings->conf),
+        .tls = tls_server_ref(settings->tls),
+        .plugins = plugin_chain_ref(settings->plugins),
+    };
     loop_post(worker->loop, &r->call);
 }
 
@@ -253,6 +260,7 @@ void worker_fini(struct worker *worker)
     receive_server_free(worker->receive);
     if (worker->resolver != NULL)
         resolver_close(worker->resolver);
+    plugin_worker_free(worker->plugins);
     loop_free(worker->loop);
     for (struct worker_listener *l = worker->listeners, *next; l != NULL; l = next) {
         next = l->next;

@@ -8,6 +8,7 @@
 
 #include "conf/conf.h"
 #include "net/listener.h"
+#include "plugins/host/host.h"
 #include "receive/receive.h"
 #include "schedule/schedule.h"
 
@@ -30,6 +31,7 @@ struct worker_shared {
     struct follow *recipients; /* of struct recipients */
     struct follow *rules;      /* of struct rules */
     struct guard *guard;
+    struct plugin_home *plugins; /* NULL = there are none */
     struct schedule_set *set;
     struct loop *main; /* where phases are told */
 };
@@ -44,6 +46,7 @@ struct worker {
     struct resolver *resolver;
     struct receive_server *receive;
     struct scheduler *scheduler;
+    struct plugin_worker *plugins;
     struct worker_listener *listeners;
 
     /* Stopping, in two phases: no new mail, then no deliveries. */
@@ -52,14 +55,21 @@ struct worker {
     struct call *told; /* posted to the main loop at the end of each phase */
 };
 
+/* What a reload changes; each counts its references. */
+struct worker_settings {
+    struct conf *conf;
+    struct tls_server *tls;
+    struct plugin_chain *plugins;
+};
+
 struct err worker_init(struct worker *worker, const struct worker_shared *shared, unsigned index,
                        const struct conf *conf);
 /* Before the loop runs: takes over a bound socket; `kind` is copied. */
 struct err worker_listen(struct worker *worker, int fd, const struct receive_listener *kind);
 /* Before the loop runs. */
-void worker_configure(struct worker *worker, struct conf *conf, struct tls_server *tls);
+void worker_configure(struct worker *worker, const struct worker_settings *settings);
 /* Any thread, while the loop runs: the same, on the worker's loop. */
-void worker_reconfigure(struct worker *worker, struct conf *conf, struct tls_server *tls);
+void worker_reconfigure(struct worker *worker, const struct worker_settings *settings);
 struct err worker_start(struct worker *worker);
 
 /* Posts `told` to the main loop when it is done. One phase at a time. */

@@ -12,6 +12,11 @@ bool plugin_worker_wants(const struct plugin_worker *worker, enum smarthop_hook 
            worker->chain->link_count[hook] + worker->chain->shadow_count[hook] > 0;
 }
 
+bool plugin_worker_reads(const struct plugin_worker *worker)
+{
+    return worker != NULL && worker->chain != NULL && worker->chain->reads;
+}
+
 static const struct link *link_of(const struct plugin_run *run)
 {
     return &run->chain->links[run->hook][run->at];
@@ -238,7 +243,7 @@ void plugin_ask(struct plugin_worker *worker, struct plugin_run *run)
 {
     run->worker = worker;
     run->chain = worker->chain;
-    run->at = 0;
+    run->at = run->from;
     run->has_chain = run->is_slow = false;
     run->is_pending = run->is_postponed = run->is_cancelled = false;
     run->verdict = blank;

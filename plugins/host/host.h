@@ -80,6 +80,9 @@ void plugin_worker_free(struct plugin_worker *worker);
 /* Whether any plugin is to be asked; costs nothing where none is. NULL = no plugins. */
 bool plugin_worker_wants(const struct plugin_worker *worker, enum smarthop_hook hook);
 
+/* Whether any plugin looks at headers or whole messages. */
+bool plugin_worker_reads(const struct plugin_worker *worker);
+
 /*
  * One asking: embedded in its owner, which fills the upper part and sets call.done. All that
  * `event` points to stays in place until the completion.
@@ -90,6 +93,7 @@ struct plugin_run {
     struct smarthop_event event; /* session, message, recipient, attempt, targets */
     struct arena *arena;         /* where the answer lies */
     bool is_early;               /* ROUTE: the message is not there yet */
+    unsigned from;               /* the first plugin of the hook to ask */
 
     /* The answer. */
     struct smarthop_verdict

@@ -186,6 +186,18 @@ static void link_hook(struct plugin_chain *chain, enum smarthop_hook hook)
     }
 }
 
+static bool reads(const struct plugin_chain *chain)
+{
+    for (unsigned i = 0; i < chain->count; i++) {
+        const struct smarthop_plugin *plugin = &chain->plugins[i]->plugin;
+        if ((plugin->flags & SMARTHOP_READS_HEADER) != 0 ||
+            plugin->hooks[SMARTHOP_ON_HEADERS] != NULL ||
+            plugin->hooks[SMARTHOP_ON_MESSAGE] != NULL)
+            return true;
+    }
+    return false;
+}
+
 static void chain_free(struct plugin_chain *chain)
 {
     pthread_mutex_lock(&chain->home->lock);
@@ -267,6 +279,7 @@ struct err plugin_chain_load(struct plugin_home *home, const struct conf *conf,
     }
     for (unsigned hook = 0; hook < SMARTHOP_HOOKS; hook++)
         link_hook(chain, hook);
+    chain->reads = reads(chain);
     refresh(chain, old);
     tell_loaded(chain, old);
     *out = chain;
@@ -289,7 +302,7 @@ struct plugin_home *plugin_home_create(struct loop *main, unsigned workers)
     home->worker_count = workers;
     home->workers = mem_zalloc(workers * sizeof(struct plugin_worker));
     for (unsigned i = 0; i < workers; i++)
-        worker_init(&home->workers[i], home, i);
+        plugin_worker_init(&home->workers[i], home, i);
     return home;
 }
 

@@ -57,6 +57,7 @@ struct plugin_chain {
     unsigned link_count[SMARTHOP_HOOKS];
     struct link *shadows[SMARTHOP_HOOKS];
     unsigned shadow_count[SMARTHOP_HOOKS];
+    bool reads; /* headers or messages */
 };
 
 struct plugin_home {
@@ -134,7 +135,7 @@ bool self_hold(struct smarthop_self *self);
 void self_release(struct smarthop_self *self);
 
 /* worker.c */
-void worker_init(struct plugin_worker *worker, struct plugin_home *home, unsigned index);
+void plugin_worker_init(struct plugin_worker *worker, struct plugin_home *home, unsigned index);
 /* Whether this is its thread. */
 static inline bool worker_is_here(struct plugin_worker *worker)
 {

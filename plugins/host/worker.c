@@ -3,7 +3,7 @@
 
 #include "base/memory.h"
 
-void worker_init(struct plugin_worker *worker, struct plugin_home *home, unsigned index)
+void plugin_worker_init(struct plugin_worker *worker, struct plugin_home *home, unsigned index)
 {
     worker->home = home;
     worker->index = index;

@@ -79,11 +79,13 @@ static void write_auth(const struct deliver_session *s, struct buf *out)
     write_param(out, "AUTH", auth.len > 0 ? xtext_encode(auth, s->attempt->arena) : SPAN("<>"));
 }
 
-static struct span reverse_path(const struct deliver_session *s)
+struct span deliver_reverse_path(const struct deliver_attempt *attempt)
 {
-    const struct deliver_attempt *attempt = s->attempt;
     const struct queue_message *message = attempt->message;
+    struct span own = attempt->group->reverse_path;
 
+    if (own.len > 0)
+        return own;
     if ((message->flags & QUEUE_VERP) == 0)
         return message->reverse_path;
     return verp_reverse_path(message->reverse_path,
@@ -95,7 +97,7 @@ void deliver_write_mail(const struct deliver_session *s, struct buf *out)
 {
     const struct queue_message *message = s->attempt->message;
 
-    write_address(s, "MAIL FROM:<", reverse_path(s), out);
+    write_address(s, "MAIL FROM:<", deliver_reverse_path(s->attempt), out);
     /* What is converted has a size that nobody knows yet. */
     if (deliver_is_offered(s, SMTP_EXT_SIZE) && s->transaction.downgrade == NULL) {
         buf_add(out, SPAN(" SIZE="));

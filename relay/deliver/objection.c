@@ -52,7 +52,8 @@ static bool needs_smtputf8(const struct deliver_session *s)
     struct span address;
 
     if (!message->body_in_memory || !utf8_is_ascii(message->trace) ||
-        !utf8_is_ascii(header_of(message)) || !deliver_address(s, message->reverse_path, &address))
+        !utf8_is_ascii(header_of(message)) ||
+        !deliver_address(s, deliver_reverse_path(attempt), &address))
         return true;
     for (unsigned i = 0; i < attempt->recipient_count; i++) {
         struct span recipient = attempt->group->recipients[attempt->recipients[i]].address;

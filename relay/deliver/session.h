@@ -110,6 +110,8 @@ bool deliver_is_declined(struct deliver_session *s);
 bool deliver_has_to_downgrade(const struct deliver_session *s);
 
 /* envelope.c: what the commands of the attempt say */
+/* The group's own, or the message's. */
+struct span deliver_reverse_path(const struct deliver_attempt *attempt);
 void deliver_write_mail(const struct deliver_session *s, struct buf *out);
 void deliver_write_rcpt(const struct deliver_session *s, unsigned i, struct buf *out);
 /* Returns the number of commands; the text lives in the attempt's arena. */

@@ -22,6 +22,7 @@ static bool normalizes(const struct transaction *tx)
 
 void data_prepare(struct transaction *tx)
 {
+    tx->keeps_head = plugin_worker_reads(tx->server->plugins);
     dot_decoder_init(&tx->dot, tx->conf->text_line_max, normalizes(tx));
     bdat_counter_init(&tx->chunks);
     header_scanner_init(&tx->header, &tx->message->arena, wanted_fields, DATA_FIELD_COUNT,
@@ -91,15 +92,32 @@ void data_end(struct session *s)
     struct status status;
 
     header_scan_end(&tx->header);
-    bool unfit = is_unfit(tx, &status);
-    if (unfit || !rates_take_message(s, &status)) { /* others have used it up since MAIL */
-        lmtp_answer(s, tx, status.code, status.enhanced, status.text);
-        if (unfit) {
-            count(&s->server->counters.rejected);
-            session_count_error(s);
-        }
-        transaction_drop(tx);
-        session_enter(s, SESSION_COMMAND);
+    if (is_unfit(tx, &status))
+        data_refuse(s, status);
+    else if (place_is_needed(tx))
+        place_begin(s);
+    else
+        data_accept(s);
+}
+
+void data_refuse(struct session *s, struct status why)
+{
+    lmtp_answer(s, s->tx, why.code, why.enhanced, why.text);
+    if (why.code >= 500) {
+        count(&s->server->counters.rejected);
+        session_count_error(s);
+    }
+    transaction_drop(s->tx);
+    session_enter(s, SESSION_COMMAND);
+}
+
+void data_accept(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    struct status status;
+
+    if (!rates_take_message(s, &status)) { /* others have used it up since MAIL */
+        data_refuse(s, status);
         return;
     }
     tx->message->message_id = field(tx, DATA_FIELD_MESSAGE_ID);

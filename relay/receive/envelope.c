@@ -169,7 +169,10 @@ static void ask_route(struct session *s, const struct address *path)
         .domain = ascii,
         .tenant = tx->message->tenant,
         .arena = arena,
+        .orcpt = tx->asked.orcpt,
+        .is_early = true,
     };
+    facts_add(s, query);
     session_enter(s, SESSION_ROUTE);
     transaction_route(tx);
 }
@@ -204,32 +207,16 @@ void envelope_rcpt(struct session *s, struct span text)
     ask_route(s, &args.path);
 }
 
-/* Only what is accepted is kept with the message: a client may be refused any number of times. */
-static void keep_recipient(struct transaction *tx)
-{
-    struct arena *arena = &tx->message->arena;
-    const struct route_query *query = &tx->route;
-
-    *transaction_add_recipient(tx) = (struct tx_recipient){
-        .address = arena_dup(arena, query->recipient),
-        .destination = arena_dup(arena, query->destination),
-        .next_hop = arena_dup(arena, query->next_hop),
-        .notify = tx->asked.notify,
-        .original = arena_dup(arena, tx->asked.orcpt),
-        .verdict = query->verdict,
-        .status = status_dup(arena, &query->status),
-    };
-}
-
 void envelope_routed(struct session *s)
 {
-    const struct route_query *query = &s->tx->route;
+    struct transaction *tx = s->tx;
+    const struct route_answer *answer = &tx->route.answer;
 
     session_enter(s, SESSION_COMMAND);
-    if (query->verdict == ROUTE_REJECT || query->verdict == ROUTE_DEFER) {
-        recipient_refuse(s, query->status);
+    if (answer->verdict == ROUTE_REJECT || answer->verdict == ROUTE_DEFER) {
+        recipient_refuse(s, answer->status);
     } else if (rates_take_recipient(s)) {
-        keep_recipient(s->tx);
+        transaction_add_recipients(tx, tx->asked.notify, tx->asked.orcpt);
         s->recipients_total++;
         session_reply(s, 250, ESC(2, 1, 5), "Recipient OK");
     }

@@ -41,6 +41,7 @@ struct receive_options {
     /* Of struct recipients (recipients.h), shared by the workers; NULL = recipients are not checked
      */
     struct follow *recipients;
+    struct plugin_worker *plugins; /* NULL = there are none */
     /* Takes an inserted message over (it gets a reference of its own). */
     void (*accepted)(struct queue_message *message, void *context);
     void *context;

@@ -13,6 +13,7 @@ struct receive_server *receive_server_create(const struct receive_options *optio
     server->auth = options->auth;
     server->resolver = options->resolver;
     server->recipients = options->recipients;
+    server->plugins = options->plugins;
     server->guard = options->guard;
     server->workers = options->workers ? options->workers : 1;
     server->accepted = options->accepted;

@@ -48,12 +48,16 @@ struct stage {
 
 struct tx_recipient {
     struct span address;
+    struct span domain; /* in ASCII form; of ROUTE_LATER only */
     struct span destination;
     struct span next_hop;
-    unsigned notify;      /* bits of enum esmtp_notify */
-    struct span original; /* ORCPT as written */
-    struct status status; /* of a held one */
-    enum route_verdict verdict;
+    unsigned notify;            /* bits of enum esmtp_notify */
+    struct span original;       /* ORCPT as written */
+    struct span reverse_path;   /* its own; empty = the message's */
+    struct span routed_by;      /* as in struct queue_group */
+    struct status status;       /* of a held one */
+    bool is_refused;            /* with `status`, after it was accepted */
+    enum route_verdict verdict; /* ROUTE_LATER until the message is there */
 };
 
 struct transaction {
@@ -69,6 +73,10 @@ struct transaction {
     bool priority_lowered;  /* of MT-PRIORITY */
 
     struct route_query route;
+    unsigned placed; /* once the message is there: the recipient that is routed */
+    bool is_placing;
+    bool keeps_head; /* plugins are to see the header */
+    struct buf head;
     struct esmtp_rcpt asked; /* by the parameters of the RCPT that is being routed */
     struct arena asking;     /* what that RCPT needs until it is accepted or refused */
     bool routing;
@@ -160,11 +168,12 @@ struct receive_server {
     void *context;
     struct conf *conf;
     struct tls_server *tls;
-    struct auth *auth;         /* NULL = nobody can log in */
-    struct guard *guard;       /* NULL = nothing is remembered */
-    struct resolver *resolver; /* NULL = nothing is looked up */
-    unsigned lists_warned;     /* of conf->block_lists, as bits */
-    struct follow *recipients; /* NULL = they are not checked */
+    struct auth *auth;             /* NULL = nobody can log in */
+    struct guard *guard;           /* NULL = nothing is remembered */
+    struct resolver *resolver;     /* NULL = nothing is looked up */
+    unsigned lists_warned;         /* of conf->block_lists, as bits */
+    struct follow *recipients;     /* NULL = they are not checked */
+    struct plugin_worker *plugins; /* NULL = there are none */
     struct roster sessions;
     struct list idle; /* sessions that have done nothing and wait; the longest first */
     struct timer watch;
@@ -330,8 +339,9 @@ struct span certificate_user(const struct session *s, const struct users *users)
 struct transaction *transaction_create(struct session *s);
 /* Lets go of it; what is under way in the store ends first. Its session forgets it. */
 void transaction_drop(struct transaction *tx);
-struct tx_recipient *transaction_add_recipient(struct transaction *tx);
-/* Asks tx->route; envelope_routed follows, if the session is still there. */
+/* Those that tx->route has found; only what is kept is kept with the message. */
+void transaction_add_recipients(struct transaction *tx, unsigned notify, struct span original);
+/* Asks tx->route; envelope_routed or place_routed follows, if the session is still there. */
 void transaction_route(struct transaction *tx);
 /* Makes message->groups of the recipients. */
 void transaction_make_groups(struct transaction *tx);
@@ -344,6 +354,22 @@ void data_committed(struct session *s, struct transaction *tx);
 /* The message is ours, whether its client is still there or not. */
 void data_log_accepted(const struct transaction *tx);
 void data_staged(struct session *s);
+
+/* place.c: recipients whose route some plugin has to see the message for. */
+bool place_is_needed(const struct transaction *tx);
+/* At the end of data; data_accept follows, or the message has been refused. */
+void place_begin(struct session *s);
+void place_routed(struct session *s);
+/* The whole message is refused; a 5yz counts as an error. */
+void data_refuse(struct session *s, struct status why);
+/* A message that is fit, and whose recipients are placed. */
+void data_accept(struct session *s);
+
+/* facts.c: what plugins are told. In the arena. */
+const struct smarthop_session *facts_session(const struct session *s, struct arena *arena);
+const struct smarthop_message *facts_message(const struct transaction *tx, struct arena *arena);
+/* Adds them to a query, where a plugin is to be asked. */
+void facts_add(const struct session *s, struct route_query *query);
 
 /* view.c: the one line that a session leaves in the log. */
 void session_log_close(const struct session *s);

@@ -39,6 +39,7 @@ static void transaction_free(struct transaction *tx)
     server->arriving_bytes -= tx->accounted;
     queue_message_unref(tx->message);
     arena_fini(&tx->asking);
+    buf_fini(&tx->head);
     conf_unref(tx->conf);
     free(tx->recipients);
     free(tx->stages);
@@ -70,6 +71,8 @@ void transaction_drop(struct transaction *tx)
     tx->session->tx = NULL;
     tx->session = NULL;
     tx->server->detached++;
+    if (tx->routing)
+        route_cancel(&tx->route);
     if (tx->stages_busy == 0 && !tx->complete && !tx->routing)
         dispose(tx);
 }
@@ -79,10 +82,12 @@ static void on_routed(struct call *call)
     struct transaction *tx = container_of(call, struct transaction, route.call);
 
     tx->routing = false;
-    if (tx->session != NULL)
-        envelope_routed(tx->session);
-    else
+    if (tx->session == NULL)
         dispose(tx);
+    else if (tx->is_placing)
+        place_routed(tx->session);
+    else
+        envelope_routed(tx->session);
 }
 
 void transaction_route(struct transaction *tx)
@@ -93,16 +98,36 @@ void transaction_route(struct transaction *tx)
     route_recipient(tx->server->loop, &tx->route);
 }
 
-struct tx_recipient *transaction_add_recipient(struct transaction *tx)
+static struct tx_recipient *add_recipient(struct transaction *tx)
 {
     if (tx->recipient_count == tx->recipient_cap) {
         tx->recipient_cap = tx->recipient_cap ? tx->recipient_cap * 2 : 4;
         tx->recipients =
             mem_realloc(tx->recipients, tx->recipient_cap * sizeof(struct tx_recipient));
     }
-    struct tx_recipient *recipient = &tx->recipients[tx->recipient_count++];
-    *recipient = (struct tx_recipient){0};
-    return recipient;
+    return &tx->recipients[tx->recipient_count++];
+}
+
+void transaction_add_recipients(struct transaction *tx, unsigned notify, struct span original)
+{
+    struct arena *arena = &tx->message->arena;
+    const struct route_answer *answer = &tx->route.answer;
+
+    original = arena_dup(arena, original);
+    for (; answer != NULL; answer = answer->next)
+        *add_recipient(tx) = (struct tx_recipient){
+            .address = arena_dup(arena, answer->recipient),
+            .domain =
+                answer->verdict == ROUTE_LATER ? arena_dup(arena, tx->route.domain) : SPAN_NONE,
+            .destination = arena_dup(arena, answer->destination),
+            .next_hop = arena_dup(arena, answer->next_hop),
+            .reverse_path = arena_dup(arena, answer->reverse_path),
+            .routed_by = route_decision(arena, answer),
+            .notify = notify,
+            .original = original,
+            .verdict = answer->verdict,
+            .status = status_dup(arena, &answer->status),
+        };
 }
 
 /* ---- groups ------------------------------------------------------------------------------- */
@@ -112,7 +137,8 @@ static bool fits(const struct queue_group *group, const struct tx_recipient *rec
     bool held = recipient->verdict == ROUTE_HOLD;
 
     return group->recipient_count < QUEUE_GROUP_MAX && (group->state == QUEUE_GROUP_HELD) == held &&
-           span_equal(group->destination, recipient->destination);
+           span_equal(group->destination, recipient->destination) &&
+           span_equal(group->reverse_path, recipient->reverse_path);
 }
 
 static enum queue_group_state state_for(const struct queue_message *message,
@@ -142,6 +168,8 @@ static struct queue_group *group_for(struct transaction *tx, const struct tx_rec
         .due = queue_message_start(message),
         .destination = recipient->destination,
         .next_hop = recipient->next_hop,
+        .reverse_path = recipient->reverse_path,
+        .routed_by = recipient->routed_by,
         .recipients = arena_alloc(&message->arena, room * sizeof(struct queue_recipient)),
     };
     return group;
@@ -256,10 +284,21 @@ static void stage_body(struct transaction *tx)
     queue_stage(tx->server->queue, &stage->op);
 }
 
+/* What of the run is header, for plugins. */
+static void keep_head(struct transaction *tx, struct span run)
+{
+    uint64_t have = buf_len(&tx->head);
+
+    if (tx->header.bytes > have && tx->header.bytes <= tx->conf->header_size_max)
+        buf_add(&tx->head, span_head(run, (size_t)(tx->header.bytes - have)));
+}
+
 void transaction_append(struct transaction *tx, struct span run)
 {
     struct buf *body = &tx->message->body;
 
+    if (tx->keeps_head)
+        keep_head(tx, run);
     tx->message->size += run.len;
     if (tx->message->size > tx->conf->message_size_max)
         tx->too_large = true;

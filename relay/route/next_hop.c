@@ -119,6 +119,10 @@ static bool parse_option(struct span option, struct route_next_hop *out)
         out->sticky = value;
         return value.len > 0;
     }
+    if (span_equal(key, SPAN("limits"))) {
+        out->limits = value;
+        return value.len > 0;
+    }
     if (span_equal(key, SPAN("source"))) {
         out->source = value;
         return value.len > 0;
@@ -139,11 +143,47 @@ static bool parse_options(struct span options, struct route_next_hop *out)
     return true;
 }
 
+static const struct span refused_mark = {"refused:", 8};
+
+struct status route_refusal_status(struct span refusal)
+{
+    struct status status = STATUS(550, 5, 7, 1, "");
+    struct span text, code = span_split(refusal, ' ', &text);
+    uint64_t number;
+
+    if (span_parse_u64(code, &number) && number >= 500 && number <= 599)
+        status.code = (uint16_t)number;
+    status.text = span_from(text, enhanced_code_parse(text, &status.enhanced));
+    return status;
+}
+
+void route_refuse_later(const struct route_query *query, struct route_answer *answer)
+{
+    const struct status *why = &answer->status;
+    struct buf text;
+
+    buf_init(&text, 0);
+    buf_addf(&text, "%.*s%u %u.%u.%u %.*s", SPAN_ARG(refused_mark), why->code, why->enhanced.klass,
+             why->enhanced.subject, why->enhanced.detail, SPAN_ARG(why->text));
+    for (size_t i = text.start; i < text.end; i++)
+        if (text.data[i] == ';') /* an option would begin there */
+            text.data[i] = ',';
+    answer->verdict = ROUTE_SEND;
+    answer->next_hop =
+        arena_dup(query->arena, span_head(buf_span(&text), ROUTE_DESTINATION_MAX / 2));
+    answer->destination = route_destination(query->arena, answer->next_hop, query->tenant);
+    buf_fini(&text);
+}
+
 bool route_next_hop_parse(struct span text, struct route_next_hop *out)
 {
     struct span options, hosts, kind;
 
     *out = (struct route_next_hop){0};
+    if (span_starts_nocase(text, refused_mark)) {
+        out->refusal = span_from(text, refused_mark.len);
+        return true;
+    }
     struct span where = span_split(text, ';', &options);
     kind = span_split(where, ':', &hosts);
     out->use_mx = span_equal(kind, SPAN("mx"));
@@ -211,6 +251,8 @@ static void format_options(const struct route_next_hop *hop, struct buf *out)
         buf_add(out, SPAN(";auth_without_tls=yes"));
     if (hop->source.len > 0)
         put_option(out, SPAN(";source="), hop->source);
+    if (hop->limits.len > 0)
+        put_option(out, SPAN(";limits="), hop->limits);
     for (size_t i = 0; i < BALANCE_WORDS; i++)
         if (balance_words[i].balance == hop->balance)
             put_option(out, SPAN(";balance="), balance_words[i].word);

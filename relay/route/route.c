@@ -1,26 +1,50 @@
-#include "route/route.h"
+/* The routes of relay.conf. */
+#include "route/private.h"
 
 #include "proto/domain.h"
 #include "proto/ip.h"
 
 enum { SMTP_PORT = 25 };
 
-static void reject(struct route_query *query, struct status status)
+static void reject(struct routing *r, struct status status)
 {
-    query->verdict = ROUTE_REJECT;
-    query->status = status;
+    r->answer->verdict = ROUTE_REJECT;
+    r->answer->status = status;
 }
 
-static void send_to(struct route_query *query, const struct route_next_hop *hop)
+/* What plugins have asked for holds wherever it goes. */
+static void add_wishes(const struct smarthop_verdict *wishes, struct route_next_hop *hop)
 {
-    query->next_hop = route_next_hop_format(query->arena, hop);
-    if (query->next_hop.len == 0) {
-        query->verdict = ROUTE_DEFER;
-        query->status = STATUS(451, 4, 3, 5, "The route's host list is too long");
+    if (wishes->tls == SMARTHOP_TLS_REQUIRED)
+        hop->tls = CONF_ROUTE_TLS_REQUIRED;
+    else if (wishes->tls == SMARTHOP_TLS_OPPORTUNISTIC && hop->tls == CONF_ROUTE_TLS_NONE)
+        hop->tls = CONF_ROUTE_TLS_OPPORTUNISTIC;
+    if (wishes->source.len > 0)
+        hop->source = routing_span(wishes->source);
+    if (wishes->credentials.len > 0)
+        hop->credentials = routing_span(wishes->credentials);
+    if (wishes->limits.len > 0)
+        hop->limits = routing_span(wishes->limits);
+}
+
+void routing_send(struct routing *r, struct route_next_hop *hop)
+{
+    struct arena *arena = r->query->arena;
+    struct span tenant = r->query->tenant;
+
+    if (r->wishes != NULL) {
+        add_wishes(r->wishes, hop);
+        if (r->wishes->tenant.len > 0)
+            tenant = routing_span(r->wishes->tenant);
+    }
+    r->answer->next_hop = route_next_hop_format(arena, hop);
+    if (r->answer->next_hop.len == 0) {
+        r->answer->verdict = ROUTE_DEFER;
+        r->answer->status = STATUS(451, 4, 3, 5, "The route's host list is too long");
         return;
     }
-    query->verdict = ROUTE_SEND;
-    query->destination = route_destination(query->arena, query->next_hop, query->tenant);
+    r->answer->verdict = ROUTE_SEND;
+    r->answer->destination = route_destination(arena, r->answer->next_hop, tenant);
 }
 
 /* What the route says of any host; NULL = no route. */
@@ -38,15 +62,15 @@ static struct route_next_hop without_hosts(const struct conf_route *route)
     };
 }
 
-static void to_one(struct route_query *query, struct route_next_hop hop, struct route_host host)
+static void to_one(struct routing *r, struct route_next_hop hop, struct route_host host)
 {
     hop.hosts[0] = host;
     hop.host_count = 1;
-    send_to(query, &hop);
+    routing_send(r, &hop);
 }
 
 /* user@[192.0.2.1]: that host, whatever its name (RFC 5321 4.1.3, 5.1). */
-static bool to_literal(struct route_query *query, struct span domain, uint16_t port,
+static bool to_literal(struct routing *r, struct span domain, uint16_t port,
                        const struct conf_route *route)
 {
     struct ip_address ip;
@@ -55,42 +79,41 @@ static bool to_literal(struct route_query *query, struct span domain, uint16_t p
     if (domain.len == 0 || domain.ptr[0] != '[' || !ip_parse_literal(domain, &ip))
         return false;
     struct span name = span_of(text, ip_format(&ip, text));
-    to_one(query, without_hosts(route),
+    to_one(r, without_hosts(route),
            (struct route_host){.name = name, .port = port, .is_address = true});
     return true;
 }
 
-static void to_mx(struct route_query *query, struct span domain, uint16_t port,
+static void to_mx(struct routing *r, struct span domain, uint16_t port,
                   const struct conf_route *route)
 {
     struct route_next_hop hop = without_hosts(route);
 
-    if (to_literal(query, domain, port, route))
+    if (to_literal(r, domain, port, route))
         return;
     if (!domain_is_valid_with(domain, DOMAIN_ALLOW_UNDERSCORE)) {
-        reject(query, STATUS(550, 5, 1, 2, "The recipient's domain is not a valid name"));
+        reject(r, STATUS(550, 5, 1, 2, "The recipient's domain is not a valid name"));
         return;
     }
     hop.use_mx = true;
-    to_one(query, hop, (struct route_host){.name = domain, .port = port});
+    to_one(r, hop, (struct route_host){.name = domain, .port = port});
 }
 
-static void balance(struct route_query *query, const struct conf_route *route,
-                    struct route_next_hop *hop)
+static void balance(struct routing *r, const struct conf_route *route, struct route_next_hop *hop)
 {
     hop->balance = route->balance;
     if (route->balance == CONF_BALANCE_STICKY_DOMAIN &&
-        domain_is_valid_with(query->domain, DOMAIN_ALLOW_UNDERSCORE))
-        hop->sticky = query->domain;
+        domain_is_valid_with(r->domain, DOMAIN_ALLOW_UNDERSCORE))
+        hop->sticky = r->domain;
 }
 
-static void to_hosts(struct route_query *query, const struct conf_route *route)
+static void to_hosts(struct routing *r, const struct conf_route *route)
 {
     struct route_next_hop hop = without_hosts(route);
 
     /* One host that is to be asked for its MX is the MX form; conf allows it only alone. */
     if (route->host_count == 1 && route->hosts[0].use_mx) {
-        to_mx(query, span_cstr(route->hosts[0].host), route->hosts[0].port, route);
+        to_mx(r, span_cstr(route->hosts[0].host), route->hosts[0].port, route);
         return;
     }
     for (unsigned i = 0; i < route->host_count && i < ROUTE_HOSTS_MAX; i++) {
@@ -102,52 +125,47 @@ static void to_hosts(struct route_query *query, const struct conf_route *route)
             .weight = route->hosts[i].weight,
         };
     }
-    balance(query, route, &hop);
-    send_to(query, &hop);
+    balance(r, route, &hop);
+    routing_send(r, &hop);
 }
 
 /* What the query says must outlive the configuration. */
-static struct span text_of(struct route_query *query, const struct conf_route *route,
-                           const char *otherwise)
+static struct span text_of(struct routing *r, const struct conf_route *route, const char *otherwise)
 {
-    return arena_dup(query->arena, span_cstr(route->text ? route->text : otherwise));
+    return arena_dup(r->query->arena, span_cstr(route->text ? route->text : otherwise));
 }
 
 /* The text begins with an enhanced status code. */
-static struct status rejection(struct route_query *query, const struct conf_route *route)
+static struct status rejection(struct routing *r, const struct conf_route *route)
 {
     struct status status = STATUS(550, 5, 7, 1, "");
-    struct span text = text_of(query, route, "Refused by local policy");
+    struct span text = text_of(r, route, "Refused by local policy");
 
     status.text = span_from(text, enhanced_code_parse(text, &status.enhanced));
     return status;
 }
 
-static void follow(struct route_query *query, const struct conf_route *route, struct span domain)
+static void follow(struct routing *r, const struct conf_route *route, struct span domain)
 {
     struct span own = route->mx_domain ? span_cstr(route->mx_domain) : domain;
 
     switch (route->action) {
     case CONF_ROUTE_HOSTS:
-        to_hosts(query, route);
+        to_hosts(r, route);
         break;
     case CONF_ROUTE_MX:
-        to_mx(query, own, route->port, route);
+        to_mx(r, own, route->port, route);
         break;
     case CONF_ROUTE_REJECT:
-        reject(query, rejection(query, route));
+        reject(r, rejection(r, route));
         break;
     case CONF_ROUTE_DISCARD:
-        query->verdict = ROUTE_DISCARD;
+        r->answer->verdict = ROUTE_DISCARD;
         break;
     case CONF_ROUTE_HOLD:
-        to_mx(query, domain, SMTP_PORT, NULL);
-        if (query->verdict == ROUTE_SEND) {
-            query->verdict = ROUTE_HOLD;
-            query->status = (struct status){.code = 450,
-                                            .enhanced = {4, 7, 1},
-                                            .text = text_of(query, route, "Held by a route")};
-        }
+        routing_hold(r, (struct status){.code = 450,
+                                        .enhanced = {4, 7, 1},
+                                        .text = text_of(r, route, "Held by a route")});
         break;
     }
 }
@@ -161,16 +179,37 @@ struct span route_domain(struct arena *arena, struct span mailbox)
     return ascii;
 }
 
+void routing_hold(struct routing *r, struct status status)
+{
+    to_mx(r, r->domain, SMTP_PORT, NULL);
+    if (r->answer->verdict == ROUTE_SEND) {
+        r->answer->verdict = ROUTE_HOLD;
+        r->answer->status = status;
+    }
+}
+
+void routing_by_conf(struct routing *r)
+{
+    const struct conf_route *route = conf_route_find(r->query->conf, r->domain);
+
+    if (route != NULL)
+        r->answer->route = arena_dup(r->query->arena, span_cstr(route->pattern));
+    if (route != NULL)
+        follow(r, route, r->domain);
+    else
+        to_mx(r, r->domain, SMTP_PORT, NULL);
+}
+
 void route_recipient(struct loop *loop, struct route_query *query)
 {
-    const struct conf_route *route = conf_route_find(query->conf, query->domain);
+    struct routing r = {.query = query, .domain = query->domain, .answer = &query->answer};
 
-    query->next_hop = query->destination = SPAN_NONE;
-    query->status = (struct status){0};
-    query->route = route ? arena_dup(query->arena, span_cstr(route->pattern)) : SPAN_NONE;
-    if (route != NULL)
-        follow(query, route, query->domain);
-    else
-        to_mx(query, query->domain, SMTP_PORT, NULL);
+    query->answer = (struct route_answer){.recipient = query->recipient};
+    query->asking = NULL;
+    if (plugin_worker_wants(query->plugins, SMARTHOP_ON_ROUTE)) {
+        route_ask_plugins(loop, query);
+        return;
+    }
+    routing_by_conf(&r);
     loop_defer(loop, &query->call);
 }

@@ -1,7 +1,7 @@
 /*
- * route: where each recipient goes. The one call that every router answers: today the routes of
- * relay.conf, with plugins in front of them later. Also the text form of a next hop, in which the
- * queue keeps it and people read it.
+ * route: where each recipient goes. The one call that every recipient passes: the plugins are asked
+ * first, then the routes of relay.conf. Also the text form of a next hop, in which the queue keeps
+ * it and people read it.
  */
 #ifndef SMARTHOP_ROUTE_ROUTE_H
 #define SMARTHOP_ROUTE_ROUTE_H
@@ -10,7 +10,9 @@
 #include "base/call.h"
 #include "base/loop.h"
 #include "conf/conf.h"
+#include "plugins/host/host.h"
 #include "proto/status.h"
+#include "queue/queue.h"
 
 enum route_verdict {
     ROUTE_SEND,    /* to next_hop */
@@ -18,6 +20,21 @@ enum route_verdict {
     ROUTE_REJECT,  /* status tells why */
     ROUTE_DISCARD, /* taken, and dropped without a word */
     ROUTE_HOLD,    /* to next_hop, once an operator releases it */
+    ROUTE_LATER,   /* is_early: to be asked again once the message is there */
+};
+
+/* For one recipient. */
+struct route_answer {
+    struct route_answer *next; /* where one recipient has become several */
+    enum route_verdict verdict;
+    struct span recipient;
+    struct span next_hop;     /* text form; for ROUTE_SEND and ROUTE_HOLD */
+    struct span destination;  /* the scheduler's key, at most 255 bytes */
+    struct span reverse_path; /* for this recipient alone; empty = the message's */
+    struct status status;
+    struct span by;    /* the plugin that decided; empty = relay.conf */
+    struct span why;   /* what it said */
+    struct span route; /* the pattern of the route that decided; empty = none did */
 };
 
 /* Embedded in its owner, which fills the upper part and sets call.done. */
@@ -30,18 +47,35 @@ struct route_query {
     struct span tenant;    /* on whose behalf; "" = nobody's in particular */
     struct arena *arena;   /* where the answer's texts go */
 
-    enum route_verdict verdict;
-    struct span next_hop;    /* text form; for ROUTE_SEND and ROUTE_HOLD */
-    struct span destination; /* the scheduler's key, at most 255 bytes */
-    struct status status;
-    struct span route; /* the pattern of the route that decided; empty = there was none */
+    /* For plugins; NULL = none is asked. What is not known is NULL, and all stays in place until
+     * the completion. */
+    struct plugin_worker *plugins;
+    const struct smarthop_session *session;
+    const struct smarthop_message *message;
+    struct span orcpt;
+    unsigned tries;
+    bool is_early; /* the message itself has not come yet */
+    bool is_ours;  /* a notification, which must go somewhere: plugins may only send it */
+
+    /* All recipients get the same verdict but for ROUTE_SEND, ROUTE_HOLD and ROUTE_DISCARD, which
+     * may stand beside each other: one that is refused or deferred refuses or defers all. */
+    struct route_answer answer;
+
+    struct route_asking *asking; /* route's own */
 };
 
+/* "NAME: why", of the plugin that decided; empty where none did. */
+struct span route_decision(struct arena *arena, const struct route_answer *answer);
+/* What plugins are told of a message; it keeps to the message's own texts, and has no header. */
+struct smarthop_message *route_message_facts(const struct queue_message *message,
+                                             struct arena *arena);
 /* The domain of a mailbox in ASCII form, for a query; empty where it has none. */
 struct span route_domain(struct arena *arena, struct span mailbox);
 
 /* On the owner's loop; completes there. */
 void route_recipient(struct loop *loop, struct route_query *query);
+/* Nobody wants the answer any more: the completion comes soon, with any answer. */
+void route_cancel(struct route_query *query);
 
 enum { ROUTE_HOSTS_MAX = 16, ROUTE_NEXT_HOP_MAX = 1024, ROUTE_DESTINATION_MAX = 255 };
 
@@ -57,10 +91,12 @@ struct route_host {
  * "hosts:HOST:PORT,...;tls=WORD", addresses in brackets, sockets as "unix:/PATH", and behind it
  * what else is not as usual:
  * ";proto=lmtp", ";xforward=yes", ";auth=NAME", ";auth_without_tls=yes", ";source=NAME",
- * ";balance=WORD", ";for=DOMAIN". A host's weight, where it is not 1, follows it: "HOST:PORT*3".
- * Never a password. */
+ * ";limits=NAME", ";balance=WORD", ";for=DOMAIN". A host's weight, where it is not 1, follows it:
+ * "HOST:PORT*3". Never a password. "refused:550 5.7.1 TEXT" is for a recipient that was refused
+ * when its client could not be told any more: it fails so at once. */
 struct route_next_hop {
-    bool use_mx; /* then hosts[0] names the domain and the port */
+    struct span refusal; /* "550 5.7.1 TEXT"; then nothing else is set */
+    bool use_mx;         /* then hosts[0] names the domain and the port */
     unsigned host_count;
     struct route_host hosts[ROUTE_HOSTS_MAX];
     enum conf_route_tls tls;
@@ -69,6 +105,7 @@ struct route_next_hop {
     struct span credentials; /* name of those to log in with; empty = none */
     bool auth_without_tls;
     struct span source; /* name of the addresses to connect from; empty = any */
+    struct span limits; /* name of the destination section that holds; empty = found by host */
     enum conf_balance balance;
     struct span sticky; /* STICKY_DOMAIN: the recipients' domain, which keeps its host */
 };
@@ -84,6 +121,10 @@ uint64_t route_expire_after(const struct conf *conf, struct span reverse_path,
 /* The age at which its sender is told that it is late; 0 = never. */
 uint64_t route_warning_after(const struct conf *conf, struct span next_hop);
 struct span route_next_hop_format(struct arena *arena, const struct route_next_hop *hop);
+/* Makes of an answer that refuses one whose next hop does so. */
+void route_refuse_later(const struct route_query *query, struct route_answer *answer);
+/* The status of a refusal; its text points into it. */
+struct status route_refusal_status(struct span refusal);
 /* The key of what waits for a next hop on behalf of a tenant: "NEXTHOP;tenant=NAME", so that each
  * tenant has a line of its own. Where either is too long its beginning with a hash of all of it. */
 struct span route_destination(struct arena *arena, struct span next_hop, struct span tenant);

@@ -198,7 +198,8 @@ struct scheduler {
     struct resolver *resolver;
     struct tls_client *tls;
     struct schedule_set *set;
-    struct follow *rules;  /* of the response_rules file; NULL = never one */
+    struct follow *rules; /* of the response_rules file; NULL = never one */
+    struct plugin_worker *plugins;
     struct rules *builtin; /* the table that comes with the program */
     struct conf *conf;
     struct destination *destinations[TABLE_BUCKETS];

@@ -106,14 +106,15 @@ static void give_up(struct reroute *r)
 /* ---- what the answers mean ---------------------------------------------------------------- */
 
 /* The split for such recipients. */
-static struct queue_group *split_for(struct reroute *r, const struct route_query *query,
+static struct queue_group *split_for(struct reroute *r, const struct route_answer *answer,
                                      enum queue_group_state state)
 {
     const struct queue_group *group = r->group;
 
     for (unsigned i = 0; i < r->split_count; i++)
-        if (r->splits[i].state == state && span_equal(r->splits[i].next_hop, query->next_hop) &&
-            span_equal(r->splits[i].destination, query->destination))
+        if (r->splits[i].state == state && span_equal(r->splits[i].next_hop, answer->next_hop) &&
+            span_equal(r->splits[i].destination, answer->destination) &&
+            span_equal(r->splits[i].reverse_path, answer->reverse_path))
             return &r->splits[i];
     struct queue_group *split = &r->splits[r->split_count++];
     uint64_t now = clock_steady_ms();
@@ -121,8 +122,10 @@ static struct queue_group *split_for(struct reroute *r, const struct route_query
     split->state = state;
     /* Not what a delivered group was due: it may have had the number that this one gets. */
     split->due = queue_group_is_early(group, now) ? group->due : now + 1;
-    split->destination = query->destination;
-    split->next_hop = query->next_hop;
+    split->destination = answer->destination;
+    split->next_hop = answer->next_hop;
+    split->reverse_path = answer->reverse_path;
+    split->routed_by = route_decision(&r->arena, answer);
     split->recipient_count = 0;
     split->recipients = arena_alloc(&r->arena, group->recipient_count * sizeof *split->recipients);
     return split;
@@ -130,35 +133,43 @@ static struct queue_group *split_for(struct reroute *r, const struct route_query
 
 static enum settle_fate place(struct reroute *r, unsigned index, struct schedule_rerouted *row)
 {
-    const struct route_query *query = &r->questions[index].query;
+    const struct route_answer *answer = &r->questions[index].query.answer;
     const struct queue_group *group = r->group;
-    bool is_held = query->verdict == ROUTE_HOLD;
+    bool is_held = answer->verdict == ROUTE_HOLD;
     enum queue_group_state state = is_held ? QUEUE_GROUP_HELD : group->state;
 
-    row->to = query->next_hop;
-    if (state == group->state && span_equal(query->next_hop, group->next_hop) &&
-        span_equal(query->destination, group->destination)) {
+    row->to = answer->next_hop;
+    if (state == group->state && span_equal(answer->next_hop, group->next_hop) &&
+        span_equal(answer->destination, group->destination) &&
+        span_equal(answer->reverse_path, group->reverse_path)) {
         row->fate = "same";
         return SETTLE_KEEP;
     }
     row->fate = is_held ? "held" : "moved";
-    struct queue_group *split = split_for(r, query, state);
-    split->recipients[split->recipient_count++] = group->recipients[index];
+    struct queue_group *split = split_for(r, answer, state);
+    struct queue_recipient *moved = &split->recipients[split->recipient_count++];
+    *moved = group->recipients[index];
+    moved->address = answer->recipient;
     return SETTLE_MOVED;
 }
 
 static enum settle_fate judge(struct reroute *r, unsigned index)
 {
-    const struct route_query *query = &r->questions[index].query;
+    const struct route_answer *answer = &r->questions[index].query.answer;
     struct schedule_rerouted *row = &r->rows[r->row_count++];
 
     *row = (struct schedule_rerouted){
         .from = r->group->next_hop,
-        .to = query->status.text,
-        .route = query->route,
+        .to = answer->status.text,
+        .route = answer->route,
         .recipient = r->group->recipients[index].address,
     };
-    switch (query->verdict) {
+    if (answer->next != NULL) {
+        row->to = SPAN("stands for several recipients now: edit the message");
+        row->fate = "undecided";
+        return SETTLE_KEEP;
+    }
+    switch (answer->verdict) {
     case ROUTE_SEND:
     case ROUTE_HOLD:
         return place(r, index, row);
@@ -169,6 +180,7 @@ static enum settle_fate judge(struct reroute *r, unsigned index)
         row->fate = "dropped";
         return SETTLE_REMOVED;
     case ROUTE_DEFER:
+    case ROUTE_LATER:
         break;
     }
     row->fate = "undecided";
@@ -210,7 +222,7 @@ static void apply(struct reroute *r)
     }
     for (unsigned i = 0; i < r->row_count; i++)
         if (r->fates[i] == SETTLE_FAILED)
-            job_refuse(job, i, &r->questions[i].query.status);
+            job_refuse(job, i, &r->questions[i].query.answer.status);
     settle_start(job, &plan);
 }
 
@@ -270,6 +282,9 @@ static void ask(struct reroute *r, struct question *question, struct span recipi
         .domain = route_domain(&r->arena, recipient),
         .tenant = r->message->tenant,
         .arena = &r->arena,
+        .plugins = r->owner->plugins,
+        .message = route_message_facts(r->message, &r->arena),
+        .tries = r->group->tries,
     };
     list_init(&query->call.link);
     r->pending++;
@@ -277,9 +292,10 @@ static void ask(struct reroute *r, struct question *question, struct span recipi
         route_recipient(r->owner->loop, query);
         return;
     }
-    query->verdict = ROUTE_SEND;
-    query->next_hop = arena_dup(&r->arena, forced);
-    query->destination = route_destination(&r->arena, query->next_hop, query->tenant);
+    query->answer = (struct route_answer){.verdict = ROUTE_SEND, .recipient = recipient};
+    query->answer.next_hop = arena_dup(&r->arena, forced);
+    query->answer.destination =
+        route_destination(&r->arena, query->answer.next_hop, query->tenant);
     loop_defer(r->owner->loop, &query->call);
 }
 

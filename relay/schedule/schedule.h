@@ -42,6 +42,7 @@ struct schedule_options {
     struct tls_client *tls;
     struct schedule_set *set;
     struct follow *rules; /* of struct rules: the response_rules file; NULL = there is none */
+    struct plugin_worker *plugins; /* NULL = there are none */
     uint64_t seed;
 };
 

@@ -21,6 +21,7 @@ struct scheduler *schedule_create(const struct schedule_options *options)
     s->tls = options->tls;
     s->set = options->set;
     s->rules = options->rules;
+    s->plugins = options->plugins;
     s->builtin = rules_builtin();
     s->random = options->seed | 1;
     list_init(&s->hungry);

@@ -167,12 +167,12 @@ static void address_notice(struct settling *st)
     struct queue_group *group = arena_alloc(&dsn->arena, sizeof *group);
     struct queue_recipient *recipient = arena_alloc(&dsn->arena, sizeof *recipient);
 
-    recipient->address = arena_dup(&dsn->arena, st->route.recipient);
+    recipient->address = arena_dup(&dsn->arena, st->route.answer.recipient);
     *group = (struct queue_group){
-        .state = st->route.verdict == ROUTE_SEND ? QUEUE_GROUP_WAITING : QUEUE_GROUP_HELD,
+        .state = st->route.answer.verdict == ROUTE_SEND ? QUEUE_GROUP_WAITING : QUEUE_GROUP_HELD,
         .due = dsn->arrival,
-        .destination = arena_dup(&dsn->arena, st->route.destination),
-        .next_hop = arena_dup(&dsn->arena, st->route.next_hop),
+        .destination = arena_dup(&dsn->arena, st->route.answer.destination),
+        .next_hop = arena_dup(&dsn->arena, st->route.answer.next_hop),
         .recipient_count = 1,
         .recipients = recipient,
     };
@@ -187,7 +187,7 @@ static void on_routed(struct call *call)
     struct settling *st = container_of(call, struct settling, route.call);
     struct notice *notice = &st->notices[st->routing];
 
-    switch (st->route.verdict) {
+    switch (st->route.answer.verdict) {
     case ROUTE_SEND:
     case ROUTE_HOLD:
         address_notice(st);
@@ -195,6 +195,7 @@ static void on_routed(struct call *call)
     case ROUTE_DEFER:
     case ROUTE_REJECT:
     case ROUTE_DISCARD:
+    case ROUTE_LATER:
         log_dropped(st, notice->to, "the address that it is for has no route");
         queue_message_unref(notice->message);
         notice->message = NULL;
@@ -215,6 +216,8 @@ static void route_notice(struct settling *st)
         .domain = route_domain(&dsn->arena, path),
         .tenant = dsn->tenant,
         .arena = &dsn->arena,
+        .plugins = st->job->owner->plugins,
+        .is_ours = true,
         .call.done = on_routed,
     };
     list_init(&st->route.call.link);

@@ -270,6 +270,8 @@ void targets_resolve(struct destination *d)
     arena_fini(&d->failure_arena);
     d->failure = d->resolve_failure = (struct status){0};
     d->site_expires = loop_now(d->owner->loop) + WRITTEN_FRESH_MS;
+    if (d->next_hop.refusal.len > 0)
+        d->resolve_failure = route_refusal_status(d->next_hop.refusal);
     d->resolving = true;
     d->resolving_host = 0;
     resolve_next(d);

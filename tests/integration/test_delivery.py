@@ -211,8 +211,7 @@ def test_required_tls_not_fulfilled(name, trusted, enhanced, start_relay, start_
                         environment=trust)
     submit(relay, MESSAGE, "to@example.test")
     relay.wait_log("destination-backs-off", count=2)  # nor does it help to ask again
-    [listed] = relay.queue()
-    assert listed["recipients"][0]["state"] == "backoff"
+    [listed] = relay.wait_queued("backoff")
     assert ("TLS" if name is None else "certificate") in listed["reason"]
     assert enhanced in listed["reason"]
     assert not sink.messages()

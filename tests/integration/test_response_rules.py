@@ -6,6 +6,7 @@ from support import content, report
 from support.dialogue import submit
 from support.process import BIN, run
 from support.relay import to
+from support.wait import wait_until
 
 MESSAGE = content.message(b"hello")
 
@@ -29,8 +30,8 @@ def test_built_in(start, sink):
     [backs_off] = relay.wait_log("destination-backs-off")
     assert int(backs_off["seconds"]) in (599, 600)
     [queue_id] = submit(relay, MESSAGE, "ok@example.test")  # the whole site is left alone
-    [waiting] = [listed for listed in relay.queue() if listed["id"] == queue_id]
-    assert waiting["recipients"][0]["state"] == "backoff"
+    wait_until(lambda: [recipient["state"] for listed in relay.queue() if listed["id"] == queue_id
+                        for recipient in listed["recipients"]] == ["backoff"], "the back-off")
     relay.ctl("queue", "retry", queue_id)
     assert relay.wait_log("delivered", to="ok@example.test")
 

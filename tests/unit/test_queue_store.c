@@ -160,7 +160,7 @@ static void test_missing_store(void **state)
 static struct err apply_newer_format(struct kv_op *op, struct kv_txn *txn)
 {
     (void)op;
-    return rows_put_meta(txn, &(struct codec_meta){.format = 2});
+    return rows_put_meta(txn, &(struct codec_meta){.format = 99});
 }
 
 static enum err_kind run_op(struct err (*apply)(struct kv_op *op, struct kv_txn *txn))

@@ -249,10 +249,10 @@ static void test_answers(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct asked asked;
         ask(&asked, loop, conf, cases[i].domain);
-        assert_int_equal(asked.query.verdict, cases[i].verdict);
-        assert_span(asked.query.next_hop, cases[i].next_hop);
-        assert_span(asked.query.destination, cases[i].next_hop);
-        assert_span(asked.query.status.text, cases[i].text);
+        assert_int_equal(asked.query.answer.verdict, cases[i].verdict);
+        assert_span(asked.query.answer.next_hop, cases[i].next_hop);
+        assert_span(asked.query.answer.destination, cases[i].next_hop);
+        assert_span(asked.query.answer.status.text, cases[i].text);
         arena_fini(&asked.arena);
     }
     conf_unref(conf);
@@ -268,10 +268,10 @@ static void test_a_rejection_has_its_own_code(void **state)
     (void)state;
     ask(&asked, loop, conf, "no.test");
     conf_unref(conf); /* what it says outlives the configuration */
-    assert_int_equal(asked.query.status.code, 550);
-    assert_int_equal(asked.query.status.enhanced.subject, 1);
-    assert_int_equal(asked.query.status.enhanced.detail, 1);
-    assert_span(asked.query.status.text, "nobody here");
+    assert_int_equal(asked.query.answer.status.code, 550);
+    assert_int_equal(asked.query.answer.status.enhanced.subject, 1);
+    assert_int_equal(asked.query.answer.status.enhanced.detail, 1);
+    assert_span(asked.query.answer.status.text, "nobody here");
     arena_fini(&asked.arena);
     loop_free(loop);
 }

@@ -64,7 +64,8 @@ class Relay:
     """
 
     def __init__(self, routes=None, listeners=None, certificate=None, certificates=None,
-                 credentials=None, sources=None, destinations=None, environment=None, **keys):
+                 credentials=None, sources=None, destinations=None, plugins=None,
+                 environment=None, **keys):
         # Not pytest's folder: the path of a socket may have 107 bytes only.
         self.folder = Path(tempfile.mkdtemp(prefix="smarthop-"))
         self.keys = {**DEFAULTS, **keys}
@@ -73,7 +74,7 @@ class Relay:
                          "certificate": {name: {"certificate": pair.certificate, "key": pair.key}
                                          for name, pair in (certificates or {}).items()},
                          "credentials": credentials or {}, "source": sources or {},
-                         "destination": destinations or {}}
+                         "destination": destinations or {}, "plugin": plugins or {}}
         if certificate is not None:
             self.keys |= {"tls_certificate": certificate.certificate, "tls_key": certificate.key}
         self.environment = environment or {}

@@ -1,0 +1,361 @@
+/*
+ * What plugins say of a recipient. A recipient that is rewritten is replaced by others, each of
+ * which is asked about anew; one that stays among them goes on behind the plugin that rewrote it,
+ * so that "me: me, you" ends.
+ */
+#include "route/private.h"
+
+#include "base/log.h"
+#include "proto/address.h"
+#include "proto/domain.h"
+#include "proto/ip.h"
+
+#include <stdlib.h>
+
+enum {
+    DEPTH_MOST = 16,     /* rewritings of what has been rewritten */
+    ANSWERS_MOST = 1000, /* of one recipient */
+    SMTP_PORT = 25,
+    LMTP_PORT = 24,
+};
+
+/* A recipient that is still to be asked about. */
+struct candidate {
+    struct candidate *next;
+    struct address address;
+    struct span domain;
+    unsigned from; /* the first plugin to ask */
+    unsigned depth;
+};
+
+struct route_asking {
+    struct loop *loop;
+    struct route_query *query;
+    struct plugin_run run;
+    struct smarthop_recipient recipient;
+    struct candidate *left;
+    struct candidate *now;
+    struct route_answer **end; /* where the next answer goes */
+    unsigned answers;
+    bool failed; /* the first answer is the only one */
+};
+
+static void finish(struct route_asking *a)
+{
+    loop_defer(a->loop, &a->query->call);
+}
+
+static void fail(struct route_asking *a, enum route_verdict verdict, struct status status)
+{
+    a->query->answer = (struct route_answer){
+        .verdict = verdict, .recipient = a->query->recipient, .status = status};
+    a->failed = true;
+}
+
+/* ---- answers ------------------------------------------------------------------------------ */
+
+static struct status status_of(const struct smarthop_verdict *v, struct status usual)
+{
+    if (v->code != 0)
+        usual.code = v->code;
+    if (v->enhanced[0] != 0)
+        usual.enhanced = (struct enhanced_code){v->enhanced[0], v->enhanced[1], v->enhanced[2]};
+    if (v->text.len > 0)
+        usual.text = routing_span(v->text);
+    return usual;
+}
+
+static bool take_host(const struct smarthop_next_hop *given, uint16_t port, struct route_host *out)
+{
+    struct ip_address ip;
+
+    *out = (struct route_host){
+        .name = routing_span(given->host),
+        .port = given->port != 0 ? given->port : port,
+        .weight = given->weight != 0 ? given->weight : 1,
+    };
+    if (out->weight > UINT16_MAX)
+        return false;
+    out->is_path = out->name.ptr[0] == '/';
+    if (out->is_path)
+        return span_index(out->name, ',') == out->name.len &&
+               span_index(out->name, ';') == out->name.len;
+    out->is_address = ip_parse(out->name, &ip);
+    return out->is_address || domain_is_valid_with(out->name, DOMAIN_ALLOW_UNDERSCORE);
+}
+
+/* By priority; those of one priority as they came. */
+static void sort_hops(struct smarthop_next_hop *hops, unsigned count)
+{
+    for (unsigned i = 1; i < count; i++) {
+        struct smarthop_next_hop one = hops[i];
+        unsigned k = i;
+        for (; k > 0 && hops[k - 1].priority > one.priority; k--)
+            hops[k] = hops[k - 1];
+        hops[k] = one;
+    }
+}
+
+static bool take_hosts(const struct smarthop_verdict *v, struct route_next_hop *hop)
+{
+    struct smarthop_next_hop hops[SMARTHOP_NEXT_HOPS_MAX];
+    bool is_weighted = false;
+
+    memcpy(hops, v->next_hops, v->next_hop_count * sizeof *hops);
+    sort_hops(hops, v->next_hop_count);
+    for (unsigned i = 0; i < v->next_hop_count; i++) {
+        if (!take_host(&hops[i], hop->lmtp ? LMTP_PORT : SMTP_PORT, &hop->hosts[i]))
+            return false;
+        is_weighted |= hops[i].weight > 1;
+    }
+    hop->host_count = v->next_hop_count;
+    if (is_weighted && hops[0].priority == hops[hop->host_count - 1].priority)
+        hop->balance = CONF_BALANCE_WEIGHTED;
+    return true;
+}
+
+static bool take_mx(const struct smarthop_verdict *v, struct route_next_hop *hop)
+{
+    struct span domain = routing_span(v->mx);
+
+    hop->use_mx = true;
+    hop->host_count = 1;
+    hop->hosts[0] = (struct route_host){.name = domain, .port = SMTP_PORT, .weight = 1};
+    return domain_is_valid_with(domain, DOMAIN_ALLOW_UNDERSCORE);
+}
+
+static bool names_are_plain(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!ascii_is_alnum(name.ptr[i]) && strchr("-_.", name.ptr[i]) == NULL)
+            return false;
+    return true;
+}
+
+static bool wishes_are_sound(const struct route_query *query, const struct smarthop_verdict *v)
+{
+    return names_are_plain(routing_span(v->limits)) &&
+           (v->source.len == 0 || conf_origin_find(query->conf, routing_span(v->source))) &&
+           (v->credentials.len == 0 ||
+            conf_credentials_find(query->conf, routing_span(v->credentials)));
+}
+
+static void warn(const struct route_asking *a, const char *text)
+{
+    struct log_line line;
+
+    if (!log_begin(&line, LOG_WARN, "plugin-next-hop-refused"))
+        return;
+    log_text(&line, "plugin", a->run.by != NULL ? a->run.by : "");
+    log_span(&line, "recipient", a->now->address.text);
+    log_text(&line, "text", text);
+    log_end(&line);
+}
+
+static void send_it(struct route_asking *a, struct routing *r)
+{
+    const struct smarthop_verdict *v = r->wishes;
+    struct route_next_hop hop = {.tls = v->tls == SMARTHOP_TLS_NONE ? CONF_ROUTE_TLS_NONE
+                                                                    : CONF_ROUTE_TLS_OPPORTUNISTIC,
+                                 .lmtp = v->transport == SMARTHOP_LMTP};
+    const char *wrong = NULL;
+
+    if (v->transport == SMARTHOP_DROP)
+        wrong = "there are no mailboxes here";
+    else if (v->mx.len > 0 ? !take_mx(v, &hop) : !take_hosts(v, &hop))
+        wrong = "a host that is no name, address or socket";
+    if (wrong == NULL) {
+        routing_send(r, &hop);
+        return;
+    }
+    warn(a, wrong);
+    r->answer->verdict = ROUTE_DEFER;
+    r->answer->status = STATUS(451, 4, 3, 5, "The next hop cannot be used, try again later");
+}
+
+/* The answer about the present candidate. */
+static void answer(struct route_asking *a, const struct smarthop_verdict *v,
+                   struct route_answer *out)
+{
+    struct routing r = {.query = a->query, .domain = a->now->domain, .answer = out, .wishes = v};
+
+    *out = (struct route_answer){
+        .recipient = a->now->address.text,
+        .reverse_path = routing_span(v->sender),
+        .by = a->run.by != NULL ? span_cstr(a->run.by) : SPAN_NONE,
+        .why = routing_span(v->why),
+    };
+    switch (a->query->is_ours && v->action != SMARTHOP_SEND ? SMARTHOP_PASS
+                                                            : (enum smarthop_action)v->action) {
+    case SMARTHOP_SEND:
+        send_it(a, &r);
+        break;
+    case SMARTHOP_DEFER:
+        out->verdict = ROUTE_DEFER;
+        out->status = status_of(v, STATUS(451, 4, 7, 1, "Deferred by local policy"));
+        break;
+    case SMARTHOP_REJECT:
+        out->verdict = ROUTE_REJECT;
+        out->status = status_of(v, STATUS(550, 5, 7, 1, "Refused by local policy"));
+        break;
+    case SMARTHOP_HOLD:
+        routing_hold(&r, status_of(v, STATUS(450, 4, 7, 1, "Held by local policy")));
+        break;
+    case SMARTHOP_DISCARD:
+        out->verdict = ROUTE_DISCARD;
+        break;
+    default:
+        routing_by_conf(&r);
+    }
+}
+
+static bool is_answered(const struct route_query *query, struct span recipient)
+{
+    for (const struct route_answer *one = &query->answer; one != NULL; one = one->next)
+        if (span_equal_nocase(one->recipient, recipient))
+            return true;
+    return false;
+}
+
+/* The first answer lies in the query itself. */
+static void keep(struct route_asking *a, const struct smarthop_verdict *v)
+{
+    struct route_answer *out = &a->query->answer;
+
+    if (a->answers > 0 && is_answered(a->query, a->now->address.text))
+        return;
+    if (a->answers > 0)
+        out = arena_alloc(a->query->arena, sizeof *out);
+    answer(a, v, out);
+    if (out->verdict == ROUTE_REJECT || out->verdict == ROUTE_DEFER) {
+        fail(a, out->verdict, out->status);
+        return;
+    }
+    *a->end = a->answers > 0 ? out : NULL;
+    a->end = &out->next;
+    if (++a->answers > ANSWERS_MOST)
+        fail(a, ROUTE_REJECT, STATUS(550, 5, 3, 0, "The recipient stands for too many others"));
+}
+
+/* ---- rewriting ---------------------------------------------------------------------------- */
+
+static bool add_candidate(struct route_asking *a, struct span text)
+{
+    unsigned flags = ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_LONG_LOCAL | ADDRESS_ALLOW_UNDERSCORE;
+    struct candidate *added = arena_alloc(a->query->arena, sizeof *added);
+
+    if (address_parse(text, flags, &added->address) != ADDRESS_OK ||
+        added->address.kind != ADDRESS_MAILBOX)
+        return false;
+    added->domain = added->address.domain;
+    if (!added->address.literal &&
+        !domain_to_ascii(added->address.domain, a->query->arena, &added->domain))
+        return false;
+    added->depth = a->now->depth + 1;
+    if (span_equal_nocase(text, a->now->address.text))
+        added->from = a->run.at; /* behind the one that said so */
+    added->next = a->left;
+    a->left = added;
+    return true;
+}
+
+static void rewrite(struct route_asking *a, const struct smarthop_verdict *v)
+{
+    if (a->now->depth == DEPTH_MOST) {
+        fail(a, ROUTE_REJECT, STATUS(550, 5, 4, 6, "The recipient is rewritten without an end"));
+        return;
+    }
+    for (uint32_t i = v->recipient_count; i > 0; i--) {
+        if (add_candidate(a, routing_span(v->recipients[i - 1])))
+            continue;
+        warn(a, "a recipient that is no address");
+        fail(a, ROUTE_DEFER, STATUS(451, 4, 3, 5, "The recipient cannot be rewritten"));
+        return;
+    }
+}
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+static void ask_next(struct route_asking *a);
+
+static void on_asked(struct call *call)
+{
+    struct route_asking *a = container_of(call, struct route_asking, run.call);
+
+    if (a->run.is_cancelled)
+        fail(a, ROUTE_DEFER, STATUS(451, 4, 3, 0, "Given up"));
+    else if (a->run.is_postponed)
+        fail(a, ROUTE_LATER, (struct status){0});
+    else if (!wishes_are_sound(a->query, &a->run.verdict)) {
+        warn(a, "limits, a source or credentials that relay.conf does not have");
+        fail(a, ROUTE_DEFER, STATUS(451, 4, 3, 5, "The route cannot be used, try again later"));
+    } else if (a->run.verdict.action == SMARTHOP_REWRITE)
+        rewrite(a, &a->run.verdict);
+    else
+        keep(a, &a->run.verdict);
+    ask_next(a);
+}
+
+/* As the header of plugins promises: routing tables are looked up by it. */
+static struct smarthop_span lowered(struct arena *arena, struct span domain)
+{
+    char *copy = arena_alloc(arena, domain.len + 1);
+
+    for (size_t i = 0; i < domain.len; i++)
+        copy[i] = ascii_lower(domain.ptr[i]);
+    return smarthop_span_of(copy, domain.len);
+}
+
+static void ask_next(struct route_asking *a)
+{
+    struct route_query *query = a->query;
+
+    a->now = a->left;
+    if (a->now == NULL || a->failed) {
+        finish(a);
+        return;
+    }
+    a->left = a->now->next;
+    a->recipient = (struct smarthop_recipient){
+        .size = sizeof a->recipient,
+        .tries = query->tries,
+        .address = routing_text(a->now->address.text),
+        .local = routing_text(a->now->address.local),
+        .domain = lowered(query->arena, a->now->domain),
+        .orcpt = routing_text(query->orcpt),
+    };
+    a->run = (struct plugin_run){
+        .call.done = on_asked,
+        .hook = SMARTHOP_ON_ROUTE,
+        .event = {.session = query->session, .message = query->message, .recipient = &a->recipient},
+        .arena = query->arena,
+        .is_early = query->is_early,
+        .from = a->now->from,
+    };
+    list_init(&a->run.call.link);
+    plugin_ask(query->plugins, &a->run);
+}
+
+void route_ask_plugins(struct loop *loop, struct route_query *query)
+{
+    struct route_asking *a = arena_alloc(query->arena, sizeof *a);
+    struct candidate *first = arena_alloc(query->arena, sizeof *first);
+    size_t at = span_rindex(query->recipient, '@');
+
+    query->asking = a;
+    a->loop = loop;
+    a->query = query;
+    a->end = &query->answer.next;
+    first->address = (struct address){.kind = ADDRESS_MAILBOX,
+                                      .text = query->recipient,
+                                      .local = span_head(query->recipient, at)};
+    first->domain = query->domain;
+    a->left = first;
+    ask_next(a);
+}
+
+void route_cancel(struct route_query *query)
+{
+    if (query->asking != NULL)
+        plugin_cancel(&query->asking->run);
+}

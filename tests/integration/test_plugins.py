@@ -1,0 +1,153 @@
+"""Plugins that route: asked at RCPT, or once the message is there."""
+import os
+import smtplib
+from pathlib import Path
+
+import pytest
+
+from support import content
+from support.dialogue import submit
+
+PLUGINS = Path(os.environ["SMARTHOP_BIN"]).parent / "tests" / "plugins"
+MESSAGE = content.message(b"hello")
+REFUSE = {"*": {"reject": "5.7.1 no route"}}
+
+
+def plugin(name, sink, **keys):
+    """The keys of its section."""
+    return {"file": str(PLUGINS / f"{name}.so"), "next_hop": sink.host, "port": sink.port, **keys}
+
+
+@pytest.fixture
+def start(start_relay, sink):
+    def make(*names, routes=None, **keys):
+        plugins = {name: plugin(name, sink, **keys.pop(name, {})) for name in names}
+        return start_relay(plugins=plugins, routes=routes or REFUSE, **keys)
+    return make
+
+
+def say(relay, *recipients, message=MESSAGE):
+    """What came of each recipient, and of the message: codes with their texts."""
+    with smtplib.SMTP("127.0.0.1", relay.port) as client:
+        client.ehlo("client.test")
+        client.mail("from@client.test")
+        said = {one: client.rcpt(one) for one in recipients}
+        end = client.data(message) if any(code == 250 for code, _ in said.values()) else None
+    return said, end
+
+
+def test_at_rcpt(start, sink):
+    relay = start("puppet")
+    said, end = say(relay, "send@a.test", "reject@a.test", "defer@a.test", "other@a.test",
+                    "hold@a.test", "discard@a.test", "promise@a.test")
+    assert {one: code for one, (code, _) in said.items()} == {
+        "send@a.test": 250, "reject@a.test": 550, "defer@a.test": 451, "other@a.test": 550,
+        "hold@a.test": 250, "discard@a.test": 250, "promise@a.test": 250}
+    assert said["reject@a.test"][1] == b"5.7.1 so says the puppet"
+    assert said["other@a.test"][1] == b"5.7.1 no route"  # relay.conf's
+    assert end[0] == 250
+    sink.wait(1)
+    assert sorted(sink.messages()[0].recipients) == ["promise@a.test", "send@a.test"]
+    [held] = relay.wait_queued("held")
+    assert [one["address"] for one in held["recipients"]] == ["hold@a.test"]
+    relay.wait_log("plugin-completion", text="it has been answered already")
+    relay.stop()
+
+
+def test_split(start, sink):
+    relay = start("puppet", routes={"split.test": {"hold": "the part that stays"}})
+    submit(relay, MESSAGE, "split@split.test")
+    sink.wait(1)
+    assert sorted(sink.messages()[0].recipients) == ["send+one@split.test", "send+two@split.test"]
+    [held] = relay.wait_queued("held")
+    assert [one["address"] for one in held["recipients"]] == ["split@split.test"]
+    said, _ = say(relay, "round@a.test")
+    assert said["round@a.test"][0] == 550 and b"5.4.6" in said["round@a.test"][1]
+    relay.stop()
+
+
+def test_sender(start, sink):
+    relay = start("puppet")
+    submit(relay, MESSAGE, "send+sender@a.test", "send@a.test")
+    sink.wait(2)
+    assert {one.sender: one.recipients for one in sink.messages()} == {
+        "other@sender.test": ["send+sender@a.test"], "sender@client.test": ["send@a.test"]}
+    relay.stop()
+
+
+def test_fail_modes(start, sink):
+    relay = start("puppet", puppet={"timeout": "50ms", "strikes": 1000})
+    said, _ = say(relay, "never@a.test", "broken@a.test")
+    assert [code for code, _ in said.values()] == [451, 451]
+    relay.stop()
+    relay = start("puppet", puppet={"timeout": "50ms", "fail": "open", "strikes": 1000})
+    said, _ = say(relay, "never@a.test", "broken@a.test")
+    assert {text for _, text in said.values()} == {b"5.7.1 no route"}
+    relay.stop()
+
+
+def test_header(start, sink):
+    """The recipient is taken at RCPT; what the plugin says once it has seen the header counts."""
+    relay = start("puppet_reader", routes={"client.test": {"hold": "bounces"}, **REFUSE})
+    said, end = say(relay, "header@a.test", message=b"X-Send: yes\r\n" + MESSAGE)
+    assert (said["header@a.test"][0], end[0]) == (250, 250)
+    sink.wait(1)
+
+    said, end = say(relay, "header@a.test")
+    assert said["header@a.test"][0] == 250 and end == (550, b"5.7.1 so says the puppet")
+    assert relay.queue() == []
+
+    # One of two: it has been accepted, so its sender hears of it.
+    said, end = say(relay, "header@a.test", "send@a.test")
+    assert end[0] == 250
+    sink.wait(2)
+    assert sink.messages()[1].recipients == ["send@a.test"]
+    relay.wait_log("failed", to="header@a.test", code="550")
+    [bounce] = relay.wait_queued("held")
+    assert bounce["sender"] == ""
+
+    said, end = say(relay, "defer@a.test", "send@a.test")
+    assert end == (451, b"4.7.1 so says the puppet")
+    relay.stop()
+
+
+def test_large_header(start, sink):
+    """Also where the body has left memory before the end of data."""
+    relay = start("puppet_reader", memory_body_max="64KiB", store_map_size="1GiB")
+    filler = b"".join(b"X-Filler-%d: %s\r\n" % (n, b"x" * 900) for n in range(150))
+    large = filler + b"X-Send: yes\r\n" + content.message(*[b"y" * 70] * 10_000)
+    submit(relay, large, "header@a.test")
+    assert sink.wait(1)[0].content.endswith(large)
+    relay.stop()
+
+
+def test_reload(start, sink):
+    """A new section is a new plugin; one that cannot be used leaves all as it was."""
+    relay = start("puppet")
+    submit(relay, MESSAGE, "send@a.test")
+    sink.wait(1)
+    relay.sections["plugin"]["puppet"]["nonsense"] = "1"
+    relay.write_conf()
+    refused = relay.reload()
+    assert refused["event"] == "reload-refused" and "unknown key nonsense" in refused["text"]
+    submit(relay, MESSAGE, "send@a.test")
+    sink.wait(2)
+    del relay.sections["plugin"]["puppet"]
+    relay.write_conf()
+    assert relay.reload()["event"] == "reloaded"
+    said, _ = say(relay, "send@a.test")
+    assert said["send@a.test"][1] == b"5.7.1 no route"
+    relay.stop()
+
+
+def test_notifications(start_relay, start_sink):
+    """They pass plugins too, and none can keep one from going."""
+    sink = start_sink("--reply-rcpt", "send+no@*=550 5.1.1 nobody")
+    to_sink = {"hosts": [f"[{sink.host}]:{sink.port}"], "tls": "none"}
+    relay = start_relay(plugins={"puppet": plugin("puppet", sink)},
+                        routes={"client.test": to_sink, **REFUSE})
+    submit(relay, MESSAGE, "send+no@a.test", sender="reject@client.test")
+    assert sink.wait(1)[0].recipients == ["reject@client.test"]
+    submit(relay, MESSAGE, "send+no@a.test", sender="send@elsewhere.test")
+    assert sink.wait(2)[1].recipients == ["send@elsewhere.test"]
+    relay.stop()
