@@ -294,8 +294,7 @@ static void ask(struct reroute *r, struct question *question, struct span recipi
     }
     query->answer = (struct route_answer){.verdict = ROUTE_SEND, .recipient = recipient};
     query->answer.next_hop = arena_dup(&r->arena, forced);
-    query->answer.destination =
-        route_destination(&r->arena, query->answer.next_hop, query->tenant);
+    query->answer.destination = route_destination(&r->arena, query->answer.next_hop, query->tenant);
     loop_defer(r->owner->loop, &query->call);
 }
 
