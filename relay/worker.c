@@ -66,7 +66,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
     e = make_resolver(worker, conf);
     if (err_is(e))
         return e;
-    worker->plugins = plugin_worker_create(shared->plugins, index, worker->loop);
+    worker->plugins = plugin_worker_create(shared->plugins, index, worker->loop, NULL);
     worker->receive = receive_server_create(&(struct receive_options){
         .loop = worker->loop,
         .queue = shared->queue,
