@@ -379,7 +379,8 @@ static const struct conf_key global_keys[] = {
      .help = "Connections at a time to one destination."},
     {FIELD(conf, connections_max), .type = CONF_NUMBER, .unit = "connections", .standard = "20000",
      .min = 1, .max = MILLION, .reloadable = true,
-     .help = "Outgoing connections at a time, to all destinations together."},
+     .help = "Outgoing connections at a time, to all destinations together; never more than three "
+             "quarters of the descriptors that the daemon may have."},
     {FIELD(conf, messages_per_connection), .type = CONF_NUMBER, .unit = "messages",
      .standard = "1000", .min = 1, .max = MILLION, .reloadable = true,
      .help = "Messages sent through one connection before it is closed."},
