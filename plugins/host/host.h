@@ -28,7 +28,7 @@ struct plugin_home *plugin_home_create(struct loop *main, unsigned workers);
 /* Main thread, after all loops have ended, while they are still there: stops all plugins, and waits
  * for what they do elsewhere. Nothing is asked any more. NULL is let be. */
 void plugin_home_stop(struct plugin_home *home);
-/* After the loops are freed. What chains are left go with it. */
+/* After the workers' loops are freed. What chains are left go with it. */
 void plugin_home_free(struct plugin_home *home);
 
 /*
@@ -54,11 +54,11 @@ struct plugin_lookup {
     struct span name;                  /* until then, as all of this */
     struct arena *arena;               /* for what the answer points to */
     struct smarthop_dns_answer answer; /* set before done; blank means that nothing was found out */
-    void *own;                         /* the backend's */
+    void *own;                         /* the backend's, which it keeps in the arena */
 };
 
 /* What the wiring lends of the rest of the server. On the worker's loop; what was begun completes
- * before that ends. */
+ * at the latest when that is freed. */
 struct plugin_backend {
     void *context;
     void (*lookup)(void *context, struct plugin_lookup *lookup);

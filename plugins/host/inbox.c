@@ -40,6 +40,8 @@ void inbox_open(struct inbox *inbox, struct loop *loop)
 void inbox_close(struct inbox *inbox)
 {
     pthread_mutex_lock(&inbox->lock);
+    if (inbox->loop != NULL)
+        loop_take_back(inbox->loop, &inbox->wake);
     inbox->loop = NULL;
     pthread_mutex_unlock(&inbox->lock);
 }

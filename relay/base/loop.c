@@ -159,6 +159,11 @@ void loop_post(struct loop *loop, struct call *call)
     mailbox_post(loop->mailbox, call);
 }
 
+void loop_take_back(struct loop *loop, struct call *call)
+{
+    mailbox_take_back(loop->mailbox, call);
+}
+
 char *loop_scratch(struct loop *loop)
 {
     return loop->scratch;

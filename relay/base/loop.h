@@ -36,6 +36,8 @@ void loop_defer(struct loop *loop, struct call *call);
 
 /* Any thread: runs call->done on the loop's thread. */
 void loop_post(struct loop *loop, struct call *call);
+/* After the loop has ended: what was posted and has not run is the caller's again. */
+void loop_take_back(struct loop *loop, struct call *call);
 
 /* A buffer for reading from a socket, shared by everything on the loop: its contents are gone
  * when the callback that filled it returns. */

@@ -53,6 +53,13 @@ void mailbox_post(struct mailbox *m, struct call *call)
     pthread_mutex_unlock(&m->lock);
 }
 
+void mailbox_take_back(struct mailbox *m, struct call *call)
+{
+    pthread_mutex_lock(&m->lock);
+    list_remove(&call->link);
+    pthread_mutex_unlock(&m->lock);
+}
+
 void mailbox_close(struct mailbox *m)
 {
     uv_close((uv_handle_t *)&m->wake, NULL);

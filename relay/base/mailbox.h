@@ -15,6 +15,8 @@ struct uv_loop_s;
 struct err mailbox_create(struct uv_loop_s *uv, struct mailbox **out);
 /* Any thread. The call must stay in place until its `done` has run. */
 void mailbox_post(struct mailbox *m, struct call *call);
+/* After the loop has ended: what was posted and has not run is the caller's again. */
+void mailbox_take_back(struct mailbox *m, struct call *call);
 /* On the loop's thread: closes the handle; the loop must run once more to let go of it. What is
  * still in the box is not run. */
 void mailbox_close(struct mailbox *m);
