@@ -123,20 +123,20 @@ static void take(struct plugin_run *run, struct smarthop_self *self,
         name_decider(run, self);
 }
 
-/* The answer as the plugin gave it, or why that cannot be read. */
-static void judge(struct plugin_run *run, struct smarthop_self *self, int answer,
+/* The answer as the plugin gave it. True: it says nothing. */
+static bool judge(struct plugin_run *run, struct smarthop_self *self, int answer,
                   const struct smarthop_verdict *given)
 {
     struct smarthop_verdict verdict;
 
     if (answer == SMARTHOP_DONE && is_blank(given)) {
         take(run, self, given);
-        return;
+        return true;
     }
     if (answer != SMARTHOP_DONE) {
         tally(&tally_of(run, self)->broken);
         fall_back(run, self);
-        return;
+        return false;
     }
     const char *problem = verdict_copy(run->arena, given, &verdict);
     if (problem == NULL && !verdict_suits(run->hook, verdict.action))
@@ -145,6 +145,7 @@ static void judge(struct plugin_run *run, struct smarthop_self *self, int answer
         refuse(run, self, problem);
     else
         take(run, self, &verdict);
+    return false;
 }
 
 static void go_on(struct plugin_run *run);
@@ -184,13 +185,13 @@ static void await(struct plugin_run *run, const struct smarthop_self *self)
     timer_start(run->worker->loop, &run->deadline, self->timeout_ms, on_deadline);
 }
 
-/* The time now is where the asking before this one ended; afterwards, where this one did. False:
- * its answer is pending. */
-static bool ask_one(struct plugin_run *run, const struct link *link, uint64_t *now)
+/* `verdict` is blank, also afterwards. The time now is where the asking before this one ended;
+ * then, where this one did. False: its answer is pending. */
+static bool ask_one(struct plugin_run *run, const struct link *link,
+                    struct smarthop_verdict *verdict, uint64_t *now)
 {
     struct smarthop_self *self = link->self;
     struct tally *counts = tally_of(run, self);
-    struct smarthop_verdict verdict = blank;
 
     if (!breaker_lets_through(self, loop_now(run->worker->loop))) {
         tally(&counts->bypassed);
@@ -200,7 +201,7 @@ static bool ask_one(struct plugin_run *run, const struct link *link, uint64_t *n
     run->event.token = token_begin(run);
     run->began = *now;
     self_enter(self);
-    int answer = link->ask(self->state, &run->event, &verdict);
+    int answer = link->ask(self->state, &run->event, verdict);
     self_exit(self);
     *now = clock_mono_ns();
     tally(&counts->asked);
@@ -213,7 +214,8 @@ static bool ask_one(struct plugin_run *run, const struct link *link, uint64_t *n
     }
     token_end(run, SLOT_ANSWERED);
     note_latency(counts, *now - run->began);
-    judge(run, self, answer, &verdict);
+    if (!judge(run, self, answer, verdict))
+        *verdict = blank;
     return true;
 }
 
@@ -225,6 +227,7 @@ static bool has_to_wait(const struct plugin_run *run, const struct smarthop_self
 /* Asks from run->at on, until one decides or promises an answer. */
 static void go_on(struct plugin_run *run)
 {
+    struct smarthop_verdict verdict = blank;
     uint64_t now = clock_mono_ns();
 
     while (run->at < run->chain->link_count[run->hook] && run->verdict.action == SMARTHOP_PASS) {
@@ -232,7 +235,7 @@ static void go_on(struct plugin_run *run)
         run->is_postponed = has_to_wait(run, link->self);
         if (run->is_postponed)
             break;
-        if (!ask_one(run, link, &now))
+        if (!ask_one(run, link, &verdict, &now))
             return;
         run->at++;
     }
