@@ -40,6 +40,7 @@ enum ctl_option {
     CTL_REASON = 1 << 17,
     CTL_NEXT_HOP = 1 << 18,
     CTL_TRIAL = 1 << 19, /* any of the trial of a plugin */
+    CTL_CXX = 1 << 20,
 };
 
 /* The values of an option that may be given several times. */
@@ -93,6 +94,7 @@ enum ctl_exit ctl_config_show(struct ctl *ctl);
 enum ctl_exit ctl_guard_list(struct ctl *ctl);
 enum ctl_exit ctl_guard_forget(struct ctl *ctl);
 enum ctl_exit ctl_plugin_test(struct ctl *ctl);
+enum ctl_exit ctl_plugin_new(struct ctl *ctl);
 enum ctl_exit ctl_user_add(struct ctl *ctl);
 enum ctl_exit ctl_user_passwd(struct ctl *ctl);
 enum ctl_exit ctl_user_allow(struct ctl *ctl);

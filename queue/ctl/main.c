@@ -108,6 +108,8 @@ static const struct command {
      "is this the password?"},
     {"plugin", "test", ctl_plugin_test, CONFIG_GIVEN, CTL_TRIAL, 1, 1, "FILE.so --to ADDRESS...",
      "try a plugin without a daemon"},
+    {"plugin", "new", ctl_plugin_new, CONFIG_NONE, CTL_CXX, 1, 1, "NAME [--cxx]",
+     "make a folder with a plugin to begin with"},
     {NULL, "version", run_version, CONFIG_NONE, 0, 0, 0, "", "the version"},
     {NULL, "help", run_help, CONFIG_NONE, 0, 0, OPERANDS_ANY, "", "this text"},
 };
@@ -161,6 +163,7 @@ static const struct option options[] = {
     {"outcome", required_argument, NULL, OPTION_TRIAL + TRIAL_OUTCOME},
     {"race", required_argument, NULL, OPTION_TRIAL + TRIAL_RACE},
     {"timeout", required_argument, NULL, OPTION_TRIAL + TRIAL_TIMEOUT},
+    {"cxx", no_argument, NULL, CTL_CXX},
     {0},
 };
 
