@@ -17,9 +17,9 @@ bool plugin_worker_reads(const struct plugin_worker *worker)
     return worker != NULL && worker->chain != NULL && worker->chain->reads;
 }
 
-static const struct link *link_of(const struct plugin_run *run)
+static const struct plugin_link *link_of(const struct plugin_run *run)
 {
-    return &run->chain->links[run->hook][run->at];
+    return &run->links[run->at];
 }
 
 static struct tally *tally_of(const struct plugin_run *run, struct smarthop_self *self)
@@ -30,10 +30,12 @@ static struct tally *tally_of(const struct plugin_run *run, struct smarthop_self
 static void finish(struct plugin_run *run)
 {
     slot_release(run);
+    loop_defer(run->worker->loop, &run->call);
+    if (!run->is_shadow && !run->is_cancelled && !run->is_postponed)
+        shadows_ask(run);
     if (run->has_chain)
         plugin_chain_unref(run->chain);
     run->chain = NULL;
-    loop_defer(run->worker->loop, &run->call);
 }
 
 static void name_decider(struct plugin_run *run, const struct smarthop_self *self)
@@ -46,7 +48,9 @@ static void do_without(struct plugin_run *run, const struct smarthop_self *self)
 {
     struct smarthop_verdict verdict = blank;
 
-    if (self->fail_mode == SMARTHOP_FAIL_OPEN || !verdict_suits(run->hook, SMARTHOP_DEFER))
+    run->is_broken = true;
+    if (run->is_shadow || self->fail_mode == SMARTHOP_FAIL_OPEN ||
+        !verdict_suits(run->hook, SMARTHOP_DEFER))
         return;
     verdict.action = SMARTHOP_DEFER;
     verdict.code = 451;
@@ -187,7 +191,7 @@ static void await(struct plugin_run *run, const struct smarthop_self *self)
 
 /* `verdict` is blank, also afterwards. The time now is where the asking before this one ended;
  * then, where this one did. False: its answer is pending. */
-static bool ask_one(struct plugin_run *run, const struct link *link,
+static bool ask_one(struct plugin_run *run, const struct plugin_link *link,
                     struct smarthop_verdict *verdict, uint64_t *now)
 {
     struct smarthop_self *self = link->self;
@@ -230,8 +234,8 @@ static void go_on(struct plugin_run *run)
     struct smarthop_verdict verdict = blank;
     uint64_t now = clock_mono_ns();
 
-    while (run->at < run->chain->link_count[run->hook] && run->verdict.action == SMARTHOP_PASS) {
-        const struct link *link = link_of(run);
+    while (run->at < run->link_count && run->verdict.action == SMARTHOP_PASS) {
+        const struct plugin_link *link = link_of(run);
         run->is_postponed = has_to_wait(run, link->self);
         if (run->is_postponed)
             break;
@@ -242,21 +246,29 @@ static void go_on(struct plugin_run *run)
     finish(run);
 }
 
-void plugin_ask(struct plugin_worker *worker, struct plugin_run *run)
+void run_begin(struct plugin_run *run)
 {
-    run->worker = worker;
-    run->chain = worker->chain;
-    run->at = run->from;
-    run->has_chain = run->is_slow = false;
+    run->is_slow = run->is_broken = false;
     run->is_pending = run->is_postponed = run->is_cancelled = false;
     run->verdict = blank;
     run->by = NULL;
     run->event.size = sizeof run->event;
     run->event.hook = run->hook;
     run->event.target_stride = sizeof(struct smarthop_target);
-    worker_note_thread(worker);
     slot_take(run);
     go_on(run);
+}
+
+void plugin_ask(struct plugin_worker *worker, struct plugin_run *run)
+{
+    worker_note_thread(worker);
+    run->worker = worker;
+    run->chain = worker->chain;
+    run->has_chain = run->is_shadow = false;
+    run->links = run->chain->links[run->hook];
+    run->link_count = run->chain->link_count[run->hook];
+    run->at = run->from;
+    run_begin(run);
 }
 
 bool run_awaits(const struct plugin_run *run, const struct smarthop_self *self)

@@ -84,6 +84,9 @@ bool plugin_worker_wants(const struct plugin_worker *worker, enum smarthop_hook 
 bool plugin_worker_reads(const struct plugin_worker *worker);
 
 /*
+ * Shadows are asked behind an asking's end, about copies of what it was about, and their answers
+ * are only compared: where one differs the log tells so (event "shadow-differs").
+ *
  * One asking: embedded in its owner, which fills the upper part and sets call.done. All that
  * `event` points to stays in place until the completion.
  */
@@ -107,7 +110,10 @@ struct plugin_run {
     struct plugin_chain *chain;
     unsigned at; /* the plugin that is being asked */
     unsigned slot;
-    struct span detail; /* what a shadow's answer is compared with; else empty */
+    const struct plugin_link *links; /* whom to ask */
+    unsigned link_count;
+    bool is_shadow; /* nobody acts on the answer */
+    bool is_broken; /* a shadow that could not answer */
     bool is_pending;
     bool is_slow;   /* the hook was over its budget */
     bool has_chain; /* a reference to it */
@@ -145,6 +151,7 @@ struct plugin_view {
     uint64_t invalid; /* answered what makes no sense */
     uint64_t slow;    /* over its budget */
     uint64_t bypassed;
+    uint64_t differs; /* of a shadow: would have decided otherwise */
     uint64_t latencies[PLUGIN_LATENCIES];
 };
 

@@ -172,11 +172,11 @@ static void tell_loaded(const struct plugin_chain *chain, const struct plugin_ch
 
 static void link_hook(struct plugin_chain *chain, enum smarthop_hook hook)
 {
-    chain->links[hook] = mem_zalloc((chain->count + 1) * sizeof(struct link));
-    chain->shadows[hook] = mem_zalloc((chain->count + 1) * sizeof(struct link));
+    chain->links[hook] = mem_zalloc((chain->count + 1) * sizeof(struct plugin_link));
+    chain->shadows[hook] = mem_zalloc((chain->count + 1) * sizeof(struct plugin_link));
     for (unsigned i = 0; i < chain->count; i++) {
         struct smarthop_self *self = chain->plugins[i];
-        struct link link = {self, self->plugin.hooks[hook]};
+        struct plugin_link link = {self, self->plugin.hooks[hook]};
         if (link.ask == NULL)
             continue;
         if (self->is_shadow)

@@ -29,7 +29,7 @@ struct inbox {
 struct tally {
     _Alignas(64) _Atomic uint64_t asked;
     _Atomic uint64_t actions[SMARTHOP_ACTIONS];
-    _Atomic uint64_t pending, timed_out, late, twice, broken, invalid, slow, bypassed;
+    _Atomic uint64_t pending, timed_out, late, twice, broken, invalid, slow, bypassed, differs;
     _Atomic uint64_t latencies[PLUGIN_LATENCIES];
 };
 
@@ -41,7 +41,7 @@ static inline void tally(_Atomic uint64_t *counter)
     atomic_store_explicit(counter, count + 1, memory_order_relaxed);
 }
 
-struct link {
+struct plugin_link {
     struct smarthop_self *self;
     smarthop_hook_function ask;
 };
@@ -53,9 +53,9 @@ struct plugin_chain {
     struct call dispose;
     struct smarthop_self **plugins;
     unsigned count;
-    struct link *links[SMARTHOP_HOOKS]; /* those that have the hook, in order */
+    struct plugin_link *links[SMARTHOP_HOOKS]; /* those that have the hook, in order */
     unsigned link_count[SMARTHOP_HOOKS];
-    struct link *shadows[SMARTHOP_HOOKS];
+    struct plugin_link *shadows[SMARTHOP_HOOKS];
     unsigned shadow_count[SMARTHOP_HOOKS];
     bool reads; /* headers or messages */
 };
@@ -101,7 +101,9 @@ struct plugin_worker {
     unsigned free;                       /* the first free slot; slot_count = none */
     struct list tasks;                   /* of no event */
     struct list tasks_by_id[TASK_LISTS]; /* all */
-    struct list jobs;                    /* blocking work under way */
+    struct list shadows;                 /* that are being asked */
+    unsigned shadow_count;
+    struct list jobs; /* blocking work under way */
 };
 
 /* A token is 8 bits of worker + 1, 24 of slot, 32 of generation. */
@@ -169,7 +171,15 @@ struct slot *token_living(struct plugin_worker *worker, uint64_t token);
 void service_complete(struct smarthop_self *self, uint64_t token,
                       const struct smarthop_verdict *verdict);
 
+/* shadow.c, on the worker's thread */
+/* The asking is at its end: the shadows are asked likewise, in a moment. */
+void shadows_ask(const struct plugin_run *run);
+/* After the loop has ended. */
+void shadows_drop(struct plugin_worker *worker);
+
 /* ask.c */
+/* Asks run->links. The worker and the chain are set. */
+void run_begin(struct plugin_run *run);
 /* What an event is about, for a line of the log. */
 void event_log(struct log_line *line, const struct smarthop_event *event);
 /* On the worker's thread: whether an answer of this plugin's is waited for. */

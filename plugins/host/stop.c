@@ -125,8 +125,10 @@ void plugin_home_stop(struct plugin_home *home)
         return;
     home->is_over = true;
     inbox_close(&home->inbox);
-    for (unsigned i = 0; i < home->worker_count; i++)
+    for (unsigned i = 0; i < home->worker_count; i++) {
         inbox_close(&home->workers[i].inbox);
+        shadows_drop(&home->workers[i]);
+    }
     for (struct list *at = home->plugins.next; at != &home->plugins; at = at->next)
         self_retire(container_of(at, struct smarthop_self, among));
     run_inboxes(home);

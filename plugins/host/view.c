@@ -56,6 +56,7 @@ static void add(struct plugin_view *out, const struct tally *from)
     out->invalid += read_count(&from->invalid);
     out->slow += read_count(&from->slow);
     out->bypassed += read_count(&from->bypassed);
+    out->differs += read_count(&from->differs);
     for (unsigned i = 0; i < SMARTHOP_ACTIONS; i++)
         out->actions[i] += read_count(&from->actions[i]);
     for (unsigned i = 0; i < PLUGIN_LATENCIES; i++)
