@@ -38,6 +38,9 @@ function(smarthop_library name)
     target_link_libraries(smarthop_${name} PUBLIC smarthop_flags ${ARG_LINKS})
 endfunction()
 
+# Where the daemon looks for plugins, from the prefix: beside the folder of its program.
+set(SMARTHOP_PLUGIN_DIR lib/smarthop)
+
 # smarthop_plugin(NAME SOURCES a.c LINKS libraries): lib/smarthop/NAME.so, which includes
 # <smarthop_plugin.h> as plugins of others do, exports its descriptor alone, and asks the program
 # that loads it for no symbol. With TEST it is for tests alone: it lies in lib/test, and is not
@@ -60,7 +63,7 @@ function(smarthop_plugin name)
         LINK_DEPENDS ${map}
         LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/$<IF:$<BOOL:${ARG_TEST}>,test,smarthop>)
     if(NOT ARG_TEST)
-        install(TARGETS ${target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/smarthop)
+        install(TARGETS ${target} LIBRARY DESTINATION ${SMARTHOP_PLUGIN_DIR})
     endif()
     set_property(GLOBAL APPEND PROPERTY SMARTHOP_PLUGINS ${target})
 endfunction()

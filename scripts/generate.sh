@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Brings the parts of relay.conf.sample and docs/relay.conf.5 that come from the table of keys up to
-# date. Usage: scripts/generate.sh [SMARTHOPD]
+# Brings the parts of relay.conf.sample and docs/relay.conf.5 that come from the table of keys, and the
+# reference in docs/PLUGINS.md, up to date. Usage: scripts/generate.sh [SMARTHOPD]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 smarthopd=${1:-build/release/bin/smarthopd}
@@ -17,3 +17,4 @@ replace() { # FILE FIRST-LINE-PATTERN END-PATTERN (or none: to the end) OPTION
 
 replace docs/relay.conf.5 '^\.SS Global keys' '^\.SH FILES' --print-manual
 replace relay.conf.sample '^# The name by which this relay greets' '' --print-reference
+python3 scripts/plugin_header.py plugins/smarthop_plugin.h docs/PLUGINS.md

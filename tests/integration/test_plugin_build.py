@@ -1,13 +1,16 @@
 """Plugins built outside of the tree: only with what is installed."""
 import json
 import os
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from support.process import BIN, PATIENCE_S
 
 HOST = "smarthop_plugin.h"
+TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "PLUGINS.md"
 REFUSED = ("it was built for version {} of the plugin interface, this server has 1.0; build it "
            "again with this server's smarthop_plugin.h")
 
@@ -109,3 +112,44 @@ def test_names_and_folders_that_cannot_be(installed, tmp_path):
     done = run(installed.ctl, "plugin", "new", "mine", cwd=tmp_path)
     assert (done.returncode, "File exists" in done.stderr) == (1, True)
     assert list((tmp_path / "mine").iterdir()) == []
+
+
+# ---- the tutorial ----------------------------------------------------------------------------
+
+
+def blocks():
+    """What is indented in the tutorial."""
+    text = TUTORIAL.read_text().split("## A plugin in fifteen minutes")[1].split("\n## ")[0]
+    found = re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", text, re.MULTILINE)
+    return [re.sub("^    ", "", block, flags=re.MULTILINE).strip("\n") for block in found]
+
+
+def shell(script, installed, cwd):
+    env = {**installed.env, "PATH": f"{installed.ctl.parent}:{os.environ['PATH']}"}
+    return good("sh", "-ec", script, cwd=cwd, env=env)
+
+
+def command_and_output(block):
+    command, output = block.split("\n\n", 1)
+    return command, output
+
+
+def test_the_tutorial_word_for_word(installed, tmp_path):
+    begin, expected, look, function, hooks, refuse, section, last = blocks()
+    assert expected in shell(begin, installed, tmp_path)
+    folder = tmp_path / "bounder"
+    command, output = command_and_output(look)
+    assert shell(command, installed, folder).strip() == output
+    source = (folder / "bounder.c").read_text()
+    table = "static const struct smarthop_option options[]"
+    source = source.replace(table, function + "\n\n" + table)
+    changed = re.sub(r"    \.hooks = .*", "    " + hooks, source)
+    assert changed != source
+    (folder / "bounder.c").write_text(changed)
+    command, output = command_and_output(refuse)
+    assert shell(command, installed, folder).strip().endswith(output)
+    (folder / "relay.conf").write_text(
+        'hostname = "relay.test"\nlistener main { address = "127.0.0.1:0" }\n' +
+        section.replace("/path/to/bounder", str(folder)))
+    assert "mail.example.org" in shell(last, installed, folder)
+    good(installed.prefix / "sbin" / "smarthopd", "-t", "-c", "relay.conf", cwd=folder)
