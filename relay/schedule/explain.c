@@ -9,13 +9,21 @@
 #include <stdlib.h>
 
 static const char *const gate_names[SCHEDULE_GATES] = {
-    [SCHEDULE_SENDING] = "sending",  [SCHEDULE_RECORDING] = "recording",
-    [SCHEDULE_LINE] = "line",        [SCHEDULE_CONNECTION] = "connection",
-    [SCHEDULE_RATE] = "rate",        [SCHEDULE_BACK_OFF] = "backoff",
-    [SCHEDULE_LOOKUP] = "lookup",    [SCHEDULE_DNS] = "dns",
-    [SCHEDULE_RETRY_TIME] = "retry", [SCHEDULE_RELEASE_TIME] = "release",
-    [SCHEDULE_HELD] = "held",        [SCHEDULE_SUSPENDED] = "suspended",
-    [SCHEDULE_MEMORY] = "memory",    [SCHEDULE_DAMAGED] = "damaged",
+    [SCHEDULE_SENDING] = "sending",
+    [SCHEDULE_RECORDING] = "recording",
+    [SCHEDULE_PLUGIN] = "plugin",
+    [SCHEDULE_LINE] = "line",
+    [SCHEDULE_CONNECTION] = "connection",
+    [SCHEDULE_RATE] = "rate",
+    [SCHEDULE_BACK_OFF] = "backoff",
+    [SCHEDULE_LOOKUP] = "lookup",
+    [SCHEDULE_DNS] = "dns",
+    [SCHEDULE_RETRY_TIME] = "retry",
+    [SCHEDULE_RELEASE_TIME] = "release",
+    [SCHEDULE_HELD] = "held",
+    [SCHEDULE_SUSPENDED] = "suspended",
+    [SCHEDULE_MEMORY] = "memory",
+    [SCHEDULE_DAMAGED] = "damaged",
     [SCHEDULE_STOPPED] = "stopped",
 };
 
@@ -183,6 +191,8 @@ static void explain_job(const struct job *job, struct schedule_explanation *out)
 
     if (job->state == JOB_ATTEMPT)
         explain_sending(job, out);
+    else if (job->state == JOB_ASKED)
+        say(out, SCHEDULE_PLUGIN, 0, "plugins are asked whether it may be tried now");
     else if (job->state != JOB_READY)
         say(out, SCHEDULE_RECORDING, 0, "what became of it is being recorded");
     else if (d->resolving)

@@ -25,7 +25,7 @@ static enum settle_fate patience(const struct job *job)
     return is_expired(job) ? SETTLE_FAILED : SETTLE_KEEP;
 }
 
-void job_requeue(struct job *job)
+void job_put_back(struct job *job)
 {
     struct destination *d = job->destination;
 
@@ -35,9 +35,14 @@ void job_requeue(struct job *job)
         if (heap_is_linked(&d->turn))
             d->site->ready_count++;
     }
-    budget_refund(job->site->budget);
     site_job_over(job);
     destination_run(d);
+}
+
+void job_requeue(struct job *job)
+{
+    budget_refund(job->site->budget);
+    job_put_back(job);
 }
 
 static bool has_untried(const struct queue_group *group)
@@ -119,6 +124,7 @@ static void tell_outcome(const struct job *job, const struct connection *c,
     char id[ID_TEXT_SIZE], esc[ENHANCED_CODE_TEXT_MAX];
 
     event_outcome(job, c, recipient, status, klass, event);
+    hook_after(job, c, recipient, status, event);
     if (!log_begin(&line, LOG_INFO, event))
         return;
     enhanced_code_format(status->enhanced, esc);
@@ -198,7 +204,9 @@ static void settle(struct job *job, const enum settle_fate *fates, bool any_defe
 
     if (any_deferred && !has_untried(job->group)) {
         shape_of(&shape, job->destination);
-        plan.due += scheduler_retry_delay(job->owner, &shape, ++plan.tries);
+        plan.tries++;
+        plan.due += job->put_off != 0 ? job->put_off
+                                      : scheduler_retry_delay(job->owner, &shape, plan.tries);
     }
     if (job->attempt.damaged) {
         plan.state = QUEUE_GROUP_HELD; /* it can never be sent; an operator must look */

@@ -23,6 +23,7 @@ enum job_state {
     JOB_READY,    /* in its destination's line */
     JOB_ATTEMPT,  /* a connection has it */
     JOB_SETTLING, /* what became of it is being recorded */
+    JOB_ASKED,    /* out of its line: plugins are asked whether it may be tried now */
     JOB_CLAIMED,  /* out of its line: an action that has waited for it comes next */
     JOB_ROUTING,  /* its recipients are being routed again */
 };
@@ -44,6 +45,8 @@ struct job {
     struct queue_group *group; /* in message; ours to change */
     enum job_state state;
     bool fresh;        /* read from the store, never tried: who took it in may be bringing it too */
+    bool is_cleared;   /* plugins have nothing against trying it */
+    uint64_t put_off;  /* for how long one has put it off; 0 = as its destination has it */
     unsigned requeues; /* times that a lost connection put it back unharmed */
 
     /* The attempt. */
@@ -200,6 +203,7 @@ struct scheduler {
     struct schedule_set *set;
     struct follow *rules; /* of the response_rules file; NULL = never one */
     struct plugin_worker *plugins;
+    struct list hooks;     /* askings of plugins under way */
     struct rules *builtin; /* the table that comes with the program */
     struct conf *conf;
     struct destination *destinations[TABLE_BUCKETS];
@@ -276,8 +280,10 @@ void job_free(struct job *job);
  * again; UINT64_MAX = it is not. */
 void job_leave(struct job *job, uint64_t due);
 void job_start(struct job *job, struct connection *c);
-/* Back at the head of the line, as if it had not been taken. */
+/* Back at the head of the line, as if it had not been taken; put_back where the budget has its
+ * message back already. */
 void job_requeue(struct job *job);
+void job_put_back(struct job *job);
 /* The attempt has its statuses. */
 void job_finished(struct job *job, struct connection *c);
 /* The same outcome for all of its recipients, without an attempt. */
@@ -288,6 +294,24 @@ bool job_is_late(const struct job *job);
 void job_refuse(struct job *job, uint32_t index, const struct status *status);
 /* Fails all recipients of such a job, which is out of its line; `batch` may be NULL. */
 void job_give_up(struct job *job, struct schedule_batch *batch);
+
+/* hooks.c: what plugins are asked. The functions return false where none is. */
+/* d->found is theirs to choose from; targets_found or targets_refused follows. */
+bool hook_targets(struct destination *d);
+/* The job is out of its line; it is put back, or put off. */
+bool hook_before(struct job *job);
+/* As event_outcome; nothing waits for it. */
+void hook_after(const struct job *job, const struct connection *c,
+                const struct queue_recipient *recipient, const struct status *status,
+                const char *event);
+struct hook_bounce {
+    void (*answered)(struct hook_bounce *bounce, bool is_wanted);
+};
+/* Whether the sender is to be told; of the first of the recipients that it would be told of. */
+bool hook_bounce(const struct job *job, const struct queue_recipient *recipient,
+                 struct hook_bounce *bounce);
+/* Those that something waits for end soon, without an answer. */
+void hooks_cancel(struct scheduler *s);
 
 /* event.c: nothing where there is no event log. */
 /* `c` is NULL where there was no attempt. */
@@ -403,6 +427,9 @@ void lookup_succeeded(struct destination *d);
 /* target.c: where a destination's hosts are */
 /* Finds its site, and runs it again. */
 void targets_resolve(struct destination *d);
+/* The hosts in d->found are those to use; or there are none to use for now. */
+void targets_found(struct destination *d);
+void targets_refused(struct destination *d, const struct status *why);
 void targets_free(struct target *targets, unsigned count);
 struct target *targets_find(struct target *targets, unsigned count,
                             const struct sockaddr_storage *address);

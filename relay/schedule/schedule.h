@@ -119,6 +119,7 @@ void schedule_operate(const struct schedule_set *set, struct queue *queue,
 /* What has to happen before a group can leave. */
 enum schedule_gate {
     SCHEDULE_SENDING,    /* it is being sent now */
+    SCHEDULE_PLUGIN,     /* plugins are asked whether it may be tried */
     SCHEDULE_RECORDING,  /* what became of it is being recorded */
     SCHEDULE_LINE,       /* in its destination's line, those in front of it go first */
     SCHEDULE_CONNECTION, /* all connections that its site may have are in use */

@@ -25,6 +25,7 @@ struct scheduler *schedule_create(const struct schedule_options *options)
     s->builtin = rules_builtin();
     s->random = options->seed | 1;
     list_init(&s->hungry);
+    list_init(&s->hooks);
     list_init(&s->unfound);
     return s;
 }
@@ -373,6 +374,7 @@ void schedule_stop(struct scheduler *s, struct call *stopped)
     timer_stop(s->loop, &s->sweep_timer);
     timer_stop(s->loop, &s->probe_timer);
     stop_connections(s);
+    hooks_cancel(s);
     timer_start(s->loop, &s->stop_timer, QUIT_MS, on_stop_timer);
     scheduler_check_stopped(s);
 }

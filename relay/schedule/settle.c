@@ -29,6 +29,7 @@ struct settling {
     struct timer retry;
 
     /* The notification. */
+    struct hook_bounce bounce;
     struct work work;
     struct report_recipient *reported; /* room for all of the group; NULL = none yet */
     unsigned reported_count;
@@ -311,6 +312,18 @@ static void start_report(struct settling *st)
     loop_work(s->loop, &st->work);
 }
 
+static void on_bounce_answered(struct hook_bounce *bounce, bool is_wanted)
+{
+    struct settling *st = container_of(bounce, struct settling, bounce);
+
+    if (is_wanted) {
+        start_report(st);
+        return;
+    }
+    log_dropped(st, sender_of(st), "a plugin does not want it");
+    submit(st);
+}
+
 /* ---- the start ---------------------------------------------------------------------------- */
 
 /* RFC 3461 4.1, 5.2.2. By-trace (RFC 2852) asks to be told of each relaying. */
@@ -427,8 +440,9 @@ void settle_start(struct job *job, const struct settle_plan *plan)
     sort_recipients(st, plan);
     if (st->untold)
         log_dropped(st, SPAN_NONE, "what failed was a notification itself");
-    if (st->reported_count > 0)
-        start_report(st);
-    else
+    st->bounce.answered = on_bounce_answered;
+    if (st->reported_count == 0)
         submit(st);
+    else if (!hook_bounce(job, st->reported[0].recipient, &st->bounce))
+        start_report(st);
 }

@@ -234,16 +234,23 @@ static struct job *take_next(struct site *site)
     return job;
 }
 
+static void refund(struct site *site, struct connection *c)
+{
+    budget_refund(site->budget);
+    if (c->origin != NULL)
+        budget_refund(c->origin);
+}
+
 static void give(struct site *site, struct connection *c)
 {
     struct job *job = take_next(site);
     struct destination *d = job->destination;
 
     if (job_is_late(job)) {
-        budget_refund(site->budget);
-        if (c->origin != NULL)
-            budget_refund(c->origin);
+        refund(site, c);
         job_give_up(job, NULL);
+    } else if (hook_before(job)) {
+        refund(site, c);
     } else {
         balance_charge(site, c);
         connection_use(c, job);

@@ -181,17 +181,33 @@ static void find_site(struct destination *d)
     d->found_count = 0;
 }
 
+void targets_found(struct destination *d)
+{
+    d->resolving = false;
+    find_site(d);
+    destination_run(d);
+}
+
+void targets_refused(struct destination *d, const struct status *why)
+{
+    targets_free(d->found, d->found_count);
+    d->found = NULL;
+    d->found_count = 0;
+    d->resolving = false;
+    destination_back_off(d, why);
+}
+
 static void resolved(struct destination *d)
 {
     struct job *job;
 
-    d->resolving = false;
     if (d->found_count > 0) {
         lookup_succeeded(d);
-        find_site(d);
-        destination_run(d);
+        if (!hook_targets(d))
+            targets_found(d);
         return;
     }
+    d->resolving = false;
     const struct status *why = d->resolve_failure.code != 0 ? &d->resolve_failure : &unreadable;
     if (!status_is_permanent(why)) {
         destination_back_off(d, why);

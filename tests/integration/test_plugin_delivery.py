@@ -1,0 +1,69 @@
+"""Plugins that look at deliveries: hosts, attempts, outcomes, notifications."""
+import os
+from pathlib import Path
+
+from support import content
+from support.dialogue import submit
+from support.relay import to
+
+COURIER = str(Path(os.environ["SMARTHOP_BIN"]).parent / "tests" / "plugins" / "courier.so")
+MESSAGE = content.message(b"hello")
+
+
+def courier(**options):
+    return {"courier": {"file": COURIER, **options}}
+
+
+def outcomes(relay, count):
+    return sorted(record["text"] for record in relay.wait_log("plugin", count, what="outcome"))
+
+
+def test_outcomes(start_relay, start_sink):
+    sink = start_sink("--reply-rcpt", "no@*=550 5.1.1 nobody")
+    relay = start_relay(routes={"*": to(sink)}, plugins=courier())
+    submit(relay, MESSAGE, "to@a.test", "no@a.test")
+    told = outcomes(relay, 3)  # with the notification's
+    assert told[0] == "no@a.test failed 550 127.0.0.1 nobody"
+    assert told[2].startswith("to@a.test delivered 250 127.0.0.1 ")
+    relay.stop()
+
+
+def test_targets(start_relay, start_sink):
+    first, last = start_sink(), start_sink()
+    relay = start_relay(routes={"*": to(first, last)}, plugins=courier(last_target=True))
+    submit(relay, MESSAGE, "to@a.test")
+    last.wait(1)
+    assert not first.messages()
+    relay.stop()
+
+
+def test_put_off(start_relay, sink):
+    """Nobody is connected to meanwhile; then it goes, after the time that the plugin has said."""
+    relay = start_relay(routes={"*": to(sink)}, plugins=courier(put_off=2), retry_first="1h",
+                        retry_max="1h")
+    submit(relay, MESSAGE, "to@a.test")
+    sink.wait(1)
+    assert len(relay.log("deferred", to="to@a.test", text="not the first time")) == 2
+    relay.stop()
+
+
+def test_no_bounces(start_relay, start_sink):
+    sink = start_sink("--reply-rcpt", "no@*=550 5.1.1 nobody")
+    relay = start_relay(routes={"*": to(sink)}, plugins=courier(no_bounces=True))
+    submit(relay, MESSAGE, "no@a.test")
+    relay.wait_log("notification-dropped", text="a plugin does not want it")
+    relay.wait_empty()
+    assert not sink.messages()
+    relay.stop()
+
+
+def test_stop_while_asked(start_relay, sink):
+    """An answer that never comes keeps nothing from stopping; the mail is there afterwards."""
+    relay = start_relay(routes={"*": to(sink)}, plugins=courier(put_off=1000), retry_first="100ms")
+    submit(relay, MESSAGE, "to@a.test", count=20)
+    relay.wait_log("deferred", 20)
+    relay.stop()
+    relay.sections["plugin"] = {}
+    relay.start()
+    sink.wait(20)
+    relay.stop()
