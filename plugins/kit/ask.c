@@ -1,7 +1,10 @@
 /* Asking one hook, and what may go wrong with it. */
 #include "plugins/kit/private.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
+
+enum { DRAIN_MOST_MS = 500 };
 
 static const struct smarthop_verdict blank = {.size = sizeof blank};
 
@@ -102,12 +105,13 @@ static const char *wait_for(struct kit *kit, const struct asking *asking)
                              : "it has promised an answer, and nothing is left that could bring it";
 }
 
-/* What still comes behind the end of an asking. */
+/* What still comes behind the end of an asking; threads of the plugin's may run for ever. */
 static void drain(struct kit *kit)
 {
     uint64_t until = bounded_sum(kit->now, kit->self->timeout_ms);
+    uint64_t patience = clock_mono_ms() + DRAIN_MOST_MS;
 
-    while (kit_has_more(kit) && kit_step(kit, until)) {
+    while (kit_has_more(kit) && kit_step(kit, until) && clock_mono_ms() < patience) {
     }
 }
 

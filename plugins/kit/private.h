@@ -75,6 +75,7 @@ struct kit {
     struct names names;
     struct buf message; /* header and body */
     size_t header_len;
+    nlink_t own_threads; /* that there were before the plugin, as count_threads counts */
     atomic_bool is_misbehaving;
 
     pthread_mutex_t lock; /* of what follows */
@@ -116,9 +117,10 @@ void dialogue_run(struct kit *kit);
 
 /* tasks.c */
 struct task;
-/* Lets happen what is next, if that is before `until`. False: nothing more happens before then; it
- * is `until` now. */
+/* Lets happen what is next, if that is before `until`. False: nothing more happens before then, and
+ * where there is something behind it, it is `until` now. */
 bool kit_step(struct kit *kit, uint64_t until);
+nlink_t count_threads(void);
 /* Whether anything could still happen, at any time. */
 bool kit_has_more(struct kit *kit);
 void tasks_drop(struct kit *kit, uint64_t token);

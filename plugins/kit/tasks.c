@@ -6,10 +6,12 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { WAIT_MOST_MS = 10 };
 
 /* TASK_STORED and TASK_WORK are done whatever becomes of their event. */
 enum task_kind { TASK_TIMER, TASK_DNS, TASK_WORK, TASK_STORED };
@@ -279,16 +281,19 @@ static unsigned count_watches(struct kit *kit)
     return count;
 }
 
-static bool has_threads(void)
+/* By the links of their folder: a listing misses some while others end. */
+nlink_t count_threads(void)
 {
-    DIR *folder = opendir("/proc/self/task");
-    unsigned count = 0;
+    struct stat st;
 
-    while (folder != NULL && readdir(folder) != NULL)
-        count++;
-    if (folder != NULL)
-        closedir(folder);
-    return count > 3; /* ".", ".." and ours */
+    if (stat("/proc/self/task", &st) != 0)
+        abort();
+    return st.st_nlink;
+}
+
+static bool has_threads(const struct kit *kit)
+{
+    return count_threads() > kit->own_threads;
 }
 
 bool kit_has_more(struct kit *kit)
@@ -296,7 +301,7 @@ bool kit_has_more(struct kit *kit)
     pthread_mutex_lock(&kit->lock);
     bool has = !list_is_empty(&kit->tasks) || !list_is_empty(&kit->watches);
     pthread_mutex_unlock(&kit->lock);
-    return has || has_threads();
+    return has || has_threads(kit);
 }
 
 /* With the lock held. */
@@ -312,11 +317,12 @@ static struct task *earliest(struct kit *kit)
     return first;
 }
 
-/* Waits for real, at most until then, and brings the clock up to date. True: something came. */
-static bool wait_for_real(struct kit *kit, uint64_t until)
+/* Waits for real, at most until then, and brings the clock up to date. The end of a thread wakes
+ * nobody, so it is looked for again soon. */
+static void wait_for_real(struct kit *kit, uint64_t until)
 {
     uint64_t began = clock_mono_ms();
-    uint64_t wait = until - kit->now;
+    uint64_t wait = until - kit->now < WAIT_MOST_MS ? until - kit->now : WAIT_MOST_MS;
     uint64_t drained;
 
     pthread_mutex_lock(&kit->lock);
@@ -330,7 +336,7 @@ static bool wait_for_real(struct kit *kit, uint64_t until)
     }
     pthread_mutex_unlock(&kit->lock);
     polls[count] = (struct pollfd){kit->wake, POLLIN, 0};
-    bool came = poll(polls, count + 1, wait < INT32_MAX ? (int)wait : INT32_MAX) > 0;
+    bool came = poll(polls, count + 1, (int)wait) > 0;
     uint64_t spent = clock_mono_ms() - began;
     pthread_mutex_lock(&kit->lock);
     kit->now += !came || spent > wait ? wait : spent;
@@ -341,7 +347,6 @@ static bool wait_for_real(struct kit *kit, uint64_t until)
         tell_ready(kit, polls, ids, count);
     free(polls);
     free(ids);
-    return came;
 }
 
 static void run_task(struct kit *kit, struct task *task)
@@ -376,20 +381,20 @@ bool kit_step(struct kit *kit, uint64_t until)
     pthread_mutex_lock(&kit->lock);
     struct task *task = earliest(kit);
     bool is_due = task != NULL && task->due <= kit->now;
-    bool is_real = !list_is_empty(&kit->watches) || has_threads();
+    bool is_real = !list_is_empty(&kit->watches) || has_threads(kit);
     uint64_t next = task != NULL && task->due < until ? task->due : until;
-    if (!is_due && !is_real) {
+    if (!is_due && !is_real && task != NULL) {
         kit->now = next;
-        is_due = task != NULL && task->due <= until;
+        is_due = task->due <= until;
     }
     if (is_due)
         list_remove(&task->link);
     pthread_mutex_unlock(&kit->lock);
     if (is_due)
         run_task(kit, task);
-    else if (is_real && kit->now < until)
-        return wait_for_real(kit, next) || kit->now < until;
-    return is_due;
+    else if (is_real)
+        wait_for_real(kit, next);
+    return is_due || (is_real && kit->now < until);
 }
 
 /* ---- ends ---------------------------------------------------------------------------------- */

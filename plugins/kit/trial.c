@@ -242,6 +242,7 @@ int trial_run(const struct kit_order *order, struct names *names, struct shared 
     struct kit kit = {.order = order, .shared = shared, .out = out, .names = *names};
 
     pthread_mutex_init(&kit.lock, NULL);
+    kit.own_threads = count_threads();
     kit.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (kit.wake < 0)
         abort();
