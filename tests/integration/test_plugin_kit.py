@@ -11,6 +11,7 @@ SANITIZER_EXIT = "ended the process, with "  # it catches the signal itself
 LIBRARIES = BIN.parent / "lib"
 EXAMPLE = LIBRARIES / "smarthop" / "example.so"
 RUDE = LIBRARIES / "test" / "rude.so"
+WITNESS = LIBRARIES / "test" / "witness.so"
 
 
 def ctl(*arguments):
@@ -146,6 +147,50 @@ def test_a_body_is_read_and_replaced(tmp_path):
     decisions = of_kind(rude("body", "--message", message), "decision")
     body = next(record["body"] for record in decisions if record["hook"] == "message")
     assert body == "SUBJECT: SMALL\r\n\r\nBODY OF MORE THAN ONE PIECE\r\n"
+
+
+# ---- the dialogue ----------------------------------------------------------------------------
+
+def seen(*arguments, to="ann@Example.NET"):
+    """What a plugin with all hooks is asked, in order, and what it is told each time."""
+    records = trial(WITNESS, *arguments, to=to)
+    hooks = [record["hook"] for record in of_kind(records, "decision")]
+    texts = [record["text"] for record in of_kind(records, "log")]
+    assert len(hooks) == len(texts)
+    return list(zip(hooks, texts))
+
+
+def test_hooks_are_asked_in_the_order_of_smtp():
+    dialogue = seen("--from", "eve@b.test", "--helo", "c.test", "--user", "eve")
+    assert dialogue == [
+        ("connect", "helo= user= from= header=0 to=/ hosts=0 0"),
+        ("helo", "helo=c.test user= from= header=0 to=/ hosts=0 0"),
+        ("auth", "helo=c.test user=eve from= header=0 to=/ hosts=0 0"),
+        ("mail", "helo=c.test user=eve from=eve@b.test header=0 to=/ hosts=0 0"),
+        ("rcpt", "helo=c.test user=eve from=eve@b.test header=0 to=ann/example.net hosts=0 0"),
+        ("headers", "helo=c.test user=eve from=eve@b.test header=1 to=/ hosts=0 0"),
+        ("message", "helo=c.test user=eve from=eve@b.test header=1 to=/ hosts=0 0"),
+        ("route", "helo=c.test user=eve from=eve@b.test header=1 to=ann/example.net hosts=0 0"),
+        ("targets", "helo= user= from= header=0 to=/ hosts=1 0"),
+        ("before-attempt", "helo= user= from=eve@b.test header=1 to=/ hosts=0 0"),
+        ("after-attempt", "helo= user= from=eve@b.test header=1 to=ann/example.net hosts=0 250"),
+    ]
+
+
+@pytest.mark.parametrize("outcome, code, last", [
+    ("deferred", "450", "after-attempt"),
+    ("failed", "550", "bounce"),
+    ("expired", "450", "bounce"),
+])
+def test_what_comes_of_an_attempt(outcome, code, last):
+    dialogue = seen("--outcome", outcome)
+    assert dialogue[-1][0] == last
+    assert dict(dialogue)["after-attempt"].endswith(code)
+
+
+def test_recipients_with_names_that_are_not_ascii():
+    told = dict(seen(to="ann@b\u00fccher.example"))
+    assert "to=ann/xn--bcher-kva.example" in told["rcpt"]
 
 
 def test_what_could_not_be_found_out():
