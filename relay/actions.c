@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "pages.h"
+#include "plugin_looks.h"
 #include "proto/ip.h"
 #include "route/route.h"
 
@@ -448,6 +449,7 @@ void actions_fill(struct actions *actions, struct control_actions *out)
     out->status = tell_status;
     out->explain = explain;
     out->suspend = suspend;
+    out->route = looks_route;
     out->sessions = pages_tell_sessions;
     out->destinations = pages_tell_destinations;
     out->end_session = end_session;

@@ -41,6 +41,7 @@ struct daemon {
     struct actions actions;
     struct tls_server *tls;
     struct plugin_chain *plugins;
+    struct plugin_chain *former_plugins; /* before the latest reload; NULL = there was none */
     struct control *control;
     struct worker_shared shared;
     struct guarding guarding;
@@ -148,6 +149,8 @@ static bool reload(struct daemon *d, struct buf *messages)
     d->conf = next.conf;
     d->tls = next.tls;
     d->plugins = next.plugins;
+    plugin_chain_unref(d->former_plugins);
+    d->former_plugins = plugin_chain_ref(old.plugins);
     settings_drop(&old);
     struct log_line line;
     if (log_begin(&line, LOG_INFO, "reloaded")) {
@@ -253,6 +256,32 @@ static bool do_forget(void *context, struct span kind, struct span key, uint64_t
 static bool do_reload(void *context, struct buf *messages)
 {
     return reload(daemon_of(context), messages);
+}
+
+static struct plugin_chain *do_plugins(void *context)
+{
+    return plugin_chain_ref(daemon_of(context)->plugins);
+}
+
+/* Going back twice is going forth again. */
+static bool do_plugins_back(void *context)
+{
+    struct daemon *d = daemon_of(context);
+    struct plugin_chain *former = d->former_plugins;
+    struct log_line line;
+
+    if (former == NULL)
+        return false;
+    d->former_plugins = d->plugins;
+    d->plugins = former;
+    struct worker_settings settings = settings_of(d);
+    for (unsigned i = 0; i < d->worker_count; i++)
+        worker_reconfigure(&d->workers[i], &settings);
+    if (log_begin(&line, LOG_WARN, "plugins-back")) {
+        log_text(&line, "text", "the plugins are those of before the latest reload");
+        log_end(&line);
+    }
+    return true;
 }
 
 static void do_reopen_log(void *context)
@@ -493,6 +522,8 @@ static bool open_control(struct daemon *d)
     struct control_actions actions = {
         .forget = do_forget,
         .reload = do_reload,
+        .plugins = do_plugins,
+        .plugins_back = do_plugins_back,
         .reopen_log = do_reopen_log,
         .stop = do_stop,
     };
@@ -597,6 +628,7 @@ static void dispose(struct daemon *d)
         _exit(EXIT_OK); /* what still points into each other is left to the kernel */
     }
     plugin_home_stop(d->shared.plugins);
+    plugin_chain_unref(d->former_plugins);
     for (unsigned i = 0; d->workers != NULL && i < d->worker_count; i++)
         worker_fini(&d->workers[i]);
     plugin_home_free(d->shared.plugins);

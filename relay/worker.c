@@ -66,7 +66,9 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
     e = make_resolver(worker, conf);
     if (err_is(e))
         return e;
-    worker->plugins = plugin_worker_create(shared->plugins, index, worker->loop, NULL);
+    plugin_dns_init(&worker->plugin_dns, worker->loop, worker->resolver);
+    worker->plugins =
+        plugin_worker_create(shared->plugins, index, worker->loop, &worker->plugin_dns.backend);
     worker->receive = receive_server_create(&(struct receive_options){
         .loop = worker->loop,
         .queue = shared->queue,

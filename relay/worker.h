@@ -8,6 +8,7 @@
 
 #include "conf/conf.h"
 #include "net/listener.h"
+#include "plugin_dns.h"
 #include "plugins/host/host.h"
 #include "receive/receive.h"
 #include "schedule/schedule.h"
@@ -46,6 +47,7 @@ struct worker {
     struct resolver *resolver;
     struct receive_server *receive;
     struct scheduler *scheduler;
+    struct plugin_dns plugin_dns;
     struct plugin_worker *plugins;
     struct worker_listener *listeners;
 

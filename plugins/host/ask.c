@@ -6,6 +6,24 @@
 
 static const struct smarthop_verdict blank = {.size = sizeof blank};
 
+static void note_step(struct plugin_run *run, const struct smarthop_self *self, const char *said,
+                      struct smarthop_span why)
+{
+    struct plugin_step **end = &run->steps;
+
+    if (!run->is_traced)
+        return;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = arena_alloc(run->arena, sizeof **end);
+    **end = (struct plugin_step){
+        .plugin = arena_dup(run->arena, span_cstr(self->name)).ptr,
+        .said = said,
+        .why = span_of(why.ptr, why.len),
+        .ns = clock_mono_ns() - run->began,
+    };
+}
+
 bool plugin_worker_wants(const struct plugin_worker *worker, enum smarthop_hook hook)
 {
     return worker != NULL && worker->chain != NULL &&
@@ -49,6 +67,7 @@ static void do_without(struct plugin_run *run, const struct smarthop_self *self)
     struct smarthop_verdict verdict = blank;
 
     run->is_broken = true;
+    note_step(run, self, "no answer", smarthop_span_of(NULL, 0));
     if (run->is_shadow || self->fail_mode == SMARTHOP_FAIL_OPEN ||
         !verdict_suits(run->hook, SMARTHOP_DEFER))
         return;
@@ -120,6 +139,7 @@ static void take(struct plugin_run *run, struct smarthop_self *self,
 {
     tally(&tally_of(run, self)->actions[verdict->action]);
     breaker_note(self, !run->is_slow, loop_now(run->worker->loop));
+    note_step(run, self, plugin_action_name(verdict->action), verdict->why);
     if (is_blank(verdict))
         return;
     verdict_merge(run->arena, &run->verdict, verdict);
@@ -252,6 +272,7 @@ void run_begin(struct plugin_run *run)
     run->is_pending = run->is_postponed = run->is_cancelled = false;
     run->verdict = blank;
     run->by = NULL;
+    run->steps = NULL;
     run->event.size = sizeof run->event;
     run->event.hook = run->hook;
     run->event.target_stride = sizeof(struct smarthop_target);

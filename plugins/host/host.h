@@ -90,6 +90,7 @@ bool plugin_worker_reads(const struct plugin_worker *worker);
  * One asking: embedded in its owner, which fills the upper part and sets call.done. All that
  * `event` points to stays in place until the completion.
  */
+struct plugin_step;
 struct plugin_run {
     struct call call;
     enum smarthop_hook hook;
@@ -97,8 +98,10 @@ struct plugin_run {
     struct arena *arena;         /* where the answer lies */
     bool is_early;               /* ROUTE: the message is not there yet */
     unsigned from;               /* the first plugin of the hook to ask */
+    bool is_traced;              /* tell each plugin's answer in `steps` */
 
     /* The answer. */
+    struct plugin_step *steps; /* in arena, in order */
     struct smarthop_verdict
         verdict;       /* SMARTHOP_PASS = relay.conf decides; its spans lie in arena */
     const char *by;    /* the plugin that decided; NULL = none. Lies in arena. */
@@ -119,6 +122,15 @@ struct plugin_run {
     bool has_chain; /* a reference to it */
     uint64_t began; /* ns */
     struct timer deadline;
+};
+
+/* What one plugin said. */
+struct plugin_step {
+    struct plugin_step *next;
+    const char *plugin; /* these in the run's arena, or static */
+    const char *said;   /* an action's name, or why there was no answer */
+    struct span why;
+    uint64_t ns;
 };
 
 /* On the worker's loop; completes there. */
@@ -154,6 +166,13 @@ struct plugin_view {
     uint64_t differs; /* of a shadow: would have decided otherwise */
     uint64_t latencies[PLUGIN_LATENCIES];
 };
+
+/* Blocks; any thread. Has the plugin of this name carry out a command of its own; what it writes is
+ * added to `out`, up to PLUGIN_OUTPUT_MAX. Its exit code; below 0: there is no such plugin, or it
+ * has no commands. */
+enum { PLUGIN_OUTPUT_MAX = 1 << 20 };
+int plugin_chain_command(struct plugin_chain *chain, const char *name,
+                         const struct smarthop_span *words, unsigned count, struct buf *out);
 
 /* Any thread. */
 unsigned plugin_chain_count(const struct plugin_chain *chain);

@@ -24,6 +24,7 @@
 #include "base/call.h"
 #include "base/loop.h"
 #include "queue/queue.h"
+#include "route/route.h"
 
 struct control;
 
@@ -165,6 +166,16 @@ struct control_page {
     bool more;
 };
 
+/* What would become of a recipient; filled by main's action on `home`. */
+struct control_routing {
+    struct call call;
+    struct loop *home;
+    struct span recipient, sender, user, client, hello, header; /* until the completion */
+    struct arena arena;        /* of the answer; emptied by who asks */
+    struct route_query *query; /* out: with its answers; NULL = that is no address */
+    uint64_t ns;               /* out: how long it took */
+};
+
 /* Ends one session; completed by main's action on `home`. */
 struct control_ending {
     struct call call;
@@ -210,6 +221,11 @@ struct control_actions {
                            void *tell_context);
     /* Neither is told any more. */
     void (*trace_end)(void *context, struct control_trace *trace);
+    void (*route)(void *context, struct control_routing *routing);
+    /* At once: the present plugins; the asker gives the reference back. */
+    struct plugin_chain *(*plugins)(void *context);
+    /* At once: the plugins as they were before the latest reload; false where there are none. */
+    bool (*plugins_back)(void *context);
     /* At once: reads the configuration anew; false with lines in `messages` where it is refused,
      * true with notes (what needs a restart). */
     bool (*reload)(void *context, struct buf *messages);

@@ -27,6 +27,13 @@ void control_explain(struct control *control, struct local_peer *peer, const jso
 void control_suspend(struct control *control, struct local_peer *peer, const json_t *command);
 void control_resume(struct control *control, struct local_peer *peer, const json_t *command);
 
+/* plugins.c */
+void control_list_plugins(struct control *control, struct local_peer *peer, const json_t *command);
+void control_plugins_back(struct control *control, struct local_peer *peer, const json_t *command);
+void control_command_plugin(struct control *control, struct local_peer *peer,
+                            const json_t *command);
+void control_route(struct control *control, struct local_peer *peer, const json_t *command);
+
 /* listing.c, trace.c: what answers in a stream. */
 void control_list_sessions(struct control *control, struct local_peer *peer, const json_t *command);
 void control_list_destinations(struct control *control, struct local_peer *peer,

@@ -228,7 +228,9 @@ static void keep(struct route_asking *a, const struct smarthop_verdict *v)
         out = arena_alloc(a->query->arena, sizeof *out);
     answer(a, v, out);
     if (out->verdict == ROUTE_REJECT || out->verdict == ROUTE_DEFER) {
-        fail(a, out->verdict, out->status);
+        a->query->answer = *out;
+        a->query->answer.next = NULL;
+        a->failed = true;
         return;
     }
     *a->end = a->answers > 0 ? out : NULL;
@@ -278,10 +280,29 @@ static void rewrite(struct route_asking *a, const struct smarthop_verdict *v)
 
 static void ask_next(struct route_asking *a);
 
+static void keep_steps(struct route_asking *a)
+{
+    struct route_step **end = &a->query->steps;
+
+    while (*end != NULL)
+        end = &(*end)->next;
+    for (const struct plugin_step *step = a->run.steps; step != NULL; step = step->next) {
+        *end = arena_alloc(a->query->arena, sizeof **end);
+        **end = (struct route_step){.recipient = a->now->address.text,
+                                    .plugin = step->plugin,
+                                    .said = step->said,
+                                    .why = step->why,
+                                    .ns = step->ns};
+        end = &(*end)->next;
+    }
+}
+
 static void on_asked(struct call *call)
 {
     struct route_asking *a = container_of(call, struct route_asking, run.call);
 
+    if (a->query->is_traced)
+        keep_steps(a);
     if (a->run.is_cancelled)
         fail(a, ROUTE_DEFER, STATUS(451, 4, 3, 0, "Given up"));
     else if (a->run.is_postponed)
@@ -330,6 +351,7 @@ static void ask_next(struct route_asking *a)
         .event = {.session = query->session, .message = query->message, .recipient = &a->recipient},
         .arena = query->arena,
         .is_early = query->is_early,
+        .is_traced = query->is_traced,
         .from = a->now->from,
     };
     list_init(&a->run.call.link);

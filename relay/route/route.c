@@ -206,6 +206,7 @@ void route_recipient(struct loop *loop, struct route_query *query)
 
     query->answer = (struct route_answer){.recipient = query->recipient};
     query->asking = NULL;
+    query->steps = NULL;
     if (plugin_worker_wants(query->plugins, SMARTHOP_ON_ROUTE)) {
         route_ask_plugins(loop, query);
         return;

@@ -37,6 +37,16 @@ struct route_answer {
     struct span route; /* the pattern of the route that decided; empty = none did */
 };
 
+/* What one plugin said about a recipient. */
+struct route_step {
+    struct route_step *next;
+    struct span recipient;
+    const char *plugin;
+    const char *said;
+    struct span why;
+    uint64_t ns;
+};
+
 /* Embedded in its owner, which fills the upper part and sets call.done. */
 struct route_query {
     struct call call;
@@ -54,12 +64,15 @@ struct route_query {
     const struct smarthop_message *message;
     struct span orcpt;
     unsigned tries;
-    bool is_early; /* the message itself has not come yet */
-    bool is_ours;  /* a notification, which must go somewhere: plugins may only send it */
+    bool is_early;  /* the message itself has not come yet */
+    bool is_traced; /* tell what each plugin said */
+    bool is_ours;   /* a notification, which must go somewhere: plugins may only send it */
 
     /* All recipients get the same verdict but for ROUTE_SEND, ROUTE_HOLD and ROUTE_DISCARD, which
      * may stand beside each other: one that is refused or deferred refuses or defers all. */
     struct route_answer answer;
+
+    struct route_step *steps; /* is_traced: in order */
 
     struct route_asking *asking; /* route's own */
 };

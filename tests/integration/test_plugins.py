@@ -1,4 +1,5 @@
 """Plugins that route: asked at RCPT, or once the message is there."""
+import json
 import os
 import smtplib
 from pathlib import Path
@@ -150,4 +151,59 @@ def test_notifications(start_relay, start_sink):
     assert sink.wait(1)[0].recipients == ["reject@client.test"]
     submit(relay, MESSAGE, "send+no@a.test", sender="send@elsewhere.test")
     assert sink.wait(2)[1].recipients == ["send@elsewhere.test"]
+    relay.stop()
+
+
+def test_commands(start, sink):
+    relay = start("puppet", puppet={"timeout": "50ms"})
+    say(relay, "send@a.test", "never@a.test")
+    [listed] = json.loads(relay.ctl("plugin", "list", "--json").stdout)["plugins"]
+    assert (listed["name"], listed["hooks"], listed["fail"]) == ("puppet", ["route"], "defer")
+    assert listed["counts"]["asked"] == 2 and listed["counts"]["timed_out"] == 1
+    assert listed["actions"] == {"send": 1} and sum(listed["latencies_us"]) == 1
+    assert b"puppet" in relay.ctl("plugin", "list").stdout
+    assert b"timed_out 1" in relay.ctl("plugin", "show", "puppet").stdout
+    assert relay.ctl("plugin", "show", "other", check=False).returncode == 1
+    assert relay.ctl("plugin", "command", "puppet", "a b", "c").stdout == b"a b\nc\n"
+    assert relay.ctl("plugin", "command", "puppet", check=False).returncode == 1
+    refused = relay.ctl("plugin", "command", "other", check=False)
+    assert refused.returncode == 1 and b"no such plugin" in refused.stderr
+    relay.stop()
+
+
+def test_route_command(start, sink, tmp_path):
+    """What would be done, without doing it."""
+    relay = start("puppet", "puppet_reader")
+
+    def route(*arguments):
+        return json.loads(relay.ctl("route", *arguments, "--json").stdout)
+
+    told = route("promise@a.test")
+    assert [(step["plugin"], step["said"]) for step in told["steps"]] == [("puppet", "send")]
+    [answer] = told["answers"]
+    assert (answer["verdict"], answer["plugin"]) == ("send", "puppet")
+    assert answer["next_hop"] == f"hosts:[127.0.0.1]:{sink.port};tls=opportunistic"
+    [answer] = route("other@a.test")["answers"]
+    assert (answer["verdict"], answer["route"], answer["text"]) == ("reject", "*", "no route")
+    file = tmp_path / "x.eml"
+    file.write_bytes(b"X-Send: yes\nSubject: x\n\nbody\n")
+    assert route("header@a.test")["answers"][0]["verdict"] == "reject"
+    assert route("header@a.test", "--message", file)["answers"][0]["verdict"] == "send"
+    assert b"decided by plugin puppet" in relay.ctl("route", "send@a.test").stdout
+    assert relay.ctl("route", "nonsense", check=False).returncode == 1
+    assert relay.queue() == [] and not sink.messages()
+    relay.stop()
+
+
+def test_rollback(start, sink):
+    relay = start("puppet")
+    assert relay.ctl("plugin", "rollback", check=False).returncode == 1
+    relay.sections["plugin"] = {}
+    relay.write_conf()
+    relay.reload()
+    assert say(relay, "send@a.test")[0]["send@a.test"][0] == 550
+    relay.ctl("plugin", "rollback")
+    assert say(relay, "send@a.test")[0]["send@a.test"][0] == 250
+    relay.ctl("plugin", "rollback")  # forth again
+    assert say(relay, "send@a.test")[0]["send@a.test"][0] == 550
     relay.stop()

@@ -126,6 +126,18 @@ static int route(void *state, const struct smarthop_event *event, struct smartho
     return SMARTHOP_DONE;
 }
 
+/* Says its words again, and fails without any. */
+static int command(void *state, const struct smarthop_span *words, uint32_t count,
+                   smarthop_write write, void *context)
+{
+    (void)state;
+    for (uint32_t i = 0; i < count; i++) {
+        write(context, words[i].ptr, words[i].len);
+        write(context, "\n", 1);
+    }
+    return count > 0 ? 0 : 1;
+}
+
 static const struct smarthop_option options[] = {
     {"next_hop", SMARTHOP_OPTION_TEXT, 0, NULL, 0, 0, "Where `send` goes."},
     {"port", SMARTHOP_OPTION_NUMBER, 0, "25", 1, 65535, "Its port."},
@@ -151,5 +163,6 @@ SMARTHOP_EXPORT const struct smarthop_plugin smarthop_plugin = {
     .option_size = sizeof options[0],
     .start = start,
     .stop = stop,
+    .command = command,
     .hooks = {[SMARTHOP_ON_ROUTE] = route},
 };
