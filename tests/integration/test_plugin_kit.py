@@ -229,9 +229,11 @@ def test_events_are_read_only_and_end(how):
 
 
 def test_an_endless_loop_is_ended():
-    records = rude("loop", "--timeout", "300ms", code=MISBEHAVED)
-    assert of_kind(records, "problem") == [{"record": "problem", "during": "hook route",
-                                            "text": "it has not returned within 300 ms"}]
+    records = rude("loop", "--timeout", "1s", code=MISBEHAVED)
+    problem, = of_kind(records, "problem")
+    assert problem["text"] == "it has not returned within 1000 ms"
+    # On a busy machine the time may be over before it has begun to loop.
+    assert problem["during"] == "hook route" or of_kind(records, "log") == []
 
 
 def test_an_answer_that_takes_too_long():

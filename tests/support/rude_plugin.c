@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { THREADS_MOST = 8 };
+
 struct rude {
     const struct smarthop_host *host;
     struct smarthop_self *self;
@@ -15,6 +17,8 @@ struct rude {
     uint32_t metric;
     int ends[2];
     uint64_t watch;
+    pthread_t threads[THREADS_MOST];
+    unsigned thread_count;
 };
 
 /* What a pending answer needs; `is_given_up` is told by cancel. */
@@ -38,9 +42,14 @@ static int start(const struct smarthop_host *host, struct smarthop_self *self, v
     return 0;
 }
 
+/* Its code goes with it, so none of its threads may be left. */
 static void stop(void *state)
 {
-    free(state);
+    struct rude *rude = state;
+
+    for (unsigned i = 0; i < rude->thread_count; i++)
+        pthread_join(rude->threads[i], NULL);
+    free(rude);
 }
 
 static bool does(const struct rude *rude, const char *how)
@@ -102,13 +111,12 @@ static void *on_thread(void *context)
 static void start_thread(struct rude *rude, uint64_t token)
 {
     struct wait *wait = calloc(1, sizeof *wait);
-    pthread_t thread;
 
     wait->rude = rude;
     wait->token = token;
-    if (pthread_create(&thread, NULL, on_thread, wait) != 0)
+    if (rude->thread_count == THREADS_MOST ||
+        pthread_create(&rude->threads[rude->thread_count++], NULL, on_thread, wait) != 0)
         abort();
-    pthread_detach(thread);
 }
 
 /* The first MX is where it goes. */
