@@ -79,7 +79,15 @@ static inline bool smarthop_equal(struct smarthop_span a, struct smarthop_span b
 
 /* ---- what is going on --------------------------------------------------------------------- */
 
-/* When a plugin is asked. In brackets what of the event is there beside the session. */
+/*
+ * When a plugin is asked. In brackets what of the event is there beside the session.
+ *
+ * From connect to message the client waits for the answer, and is told it: DEFER and REJECT with
+ * the verdict's code, enhanced code and text, but at connect always 421 or 554, and for a log-in
+ * 454 or 535; behind a 421 the session ends. A refusal of the header is told when the body has
+ * come. HOLD and DISCARD are for `message` alone: all its recipients are held, or dropped. A client
+ * that has gone cancels what it waited for.
+ */
 enum smarthop_hook {
     SMARTHOP_ON_CONNECT,        /* before the greeting */
     SMARTHOP_ON_HELO,           /* EHLO, HELO or LHLO */
@@ -251,7 +259,8 @@ struct smarthop_edit {
  * static, or the plugin's own unchanging state, or from `alloc`; for `complete` until that returns.
  *
  * tenant, tags, limits, source, credentials, tls, edits may come with SMARTHOP_PASS too: then
- * they hold for what comes after, unless a later plugin says otherwise.
+ * they hold for what comes after, unless a later plugin says otherwise. A tenant that is given up
+ * to auth holds for all messages of the session, from mail to message for that one.
  */
 struct smarthop_verdict {
     uint32_t size;

@@ -124,16 +124,30 @@ static void note(const struct session *s, bool good)
         auth_note(s->server->auth, session_peer(s), sasl_server_user(x->sasl), good);
 }
 
+static void on_let_in(struct session *s, const struct status *refusal)
+{
+    log_auth(s, refusal == NULL);
+    if (refusal != NULL) {
+        free(s->user);
+        s->user = NULL;
+        s->mechanism = NULL;
+        session_judge_peer(s);
+        hooks_refuse(s, refusal);
+    } else {
+        rates_log_in(s);
+        session_reply(s, 235, ESC(2, 7, 0), "Logged in");
+    }
+    leave(s);
+}
+
+/* Plugins see the user as one who has logged in. */
 static void succeed(struct session *s)
 {
-    log_auth(s, true);
     note(s, true);
     s->user = span_to_text(sasl_server_user(s->auth->sasl));
     s->mechanism = sasl_mechanism_name(s->auth->mechanism);
     s->may_relay = true;
-    rates_log_in(s);
-    session_reply(s, 235, ESC(2, 7, 0), "Logged in");
-    leave(s);
+    hooks_ask(s, SMARTHOP_ON_AUTH, on_let_in);
 }
 
 static void fail(struct session *s)

@@ -131,6 +131,8 @@ bool chunk_take(struct session *s)
     conn_consume(s->conn, before - input.len);
     if (s->is_tapped)
         tapped_data(s, before - input.len, result == PARSE_DONE);
+    if (result != PARSE_DONE && data_asks_headers(s))
+        return false;
     /* Small chunks, too: with none of them would the body wait in between. */
     if (transaction_must_wait(tx)) {
         session_enter(s, SESSION_STAGE);

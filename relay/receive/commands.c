@@ -29,13 +29,29 @@ static bool hello(struct session *s, const struct smtp_command *command)
     return true;
 }
 
-static void do_ehlo(struct session *s, const struct smtp_command *command)
+/* The client has to name itself again. */
+static void forget_hello(struct session *s)
+{
+    free(s->hello);
+    s->hello = NULL;
+    s->esmtp = false;
+}
+
+static bool is_welcome(struct session *s, const struct status *refusal)
+{
+    if (refusal == NULL)
+        return true;
+    forget_hello(s);
+    hooks_refuse(s, refusal);
+    return false;
+}
+
+static void answer_ehlo(struct session *s, const struct status *refusal)
 {
     struct buf text;
 
-    if (!hello(s, command))
+    if (!is_welcome(s, refusal))
         return;
-    s->esmtp = true;
     buf_init(&text, 0);
     buf_add(&text, span_cstr(s->conf->hostname));
     extensions_list(s, &text);
@@ -44,12 +60,26 @@ static void do_ehlo(struct session *s, const struct smtp_command *command)
     buf_fini(&text);
 }
 
+static void do_ehlo(struct session *s, const struct smtp_command *command)
+{
+    if (!hello(s, command))
+        return;
+    s->esmtp = true;
+    hooks_ask(s, SMARTHOP_ON_HELO, answer_ehlo);
+}
+
+static void answer_helo(struct session *s, const struct status *refusal)
+{
+    if (is_welcome(s, refusal))
+        session_reply(s, 250, ESC_NONE, s->conf->hostname);
+}
+
 static void do_helo(struct session *s, const struct smtp_command *command)
 {
     if (!hello(s, command))
         return;
     s->esmtp = false;
-    session_reply(s, 250, ESC_NONE, s->conf->hostname);
+    hooks_ask(s, SMARTHOP_ON_HELO, answer_helo);
 }
 
 /* ---- MAIL, RCPT: envelope.c --------------------------------------------------------------- */
@@ -175,9 +205,7 @@ static void do_starttls(struct session *s, const struct smtp_command *command)
         return;
     }
     reset(s);
-    free(s->hello);
-    s->hello = NULL;
-    s->esmtp = false;
+    forget_hello(s);
     session_reply(s, 220, ESC(2, 0, 0), "Go ahead");
     session_enter(s, SESSION_HANDSHAKE);
     conn_start_tls_server(s->conn, s->tls, certificate_clients(s));

@@ -23,6 +23,7 @@ static bool normalizes(const struct transaction *tx)
 void data_prepare(struct transaction *tx)
 {
     tx->keeps_head = plugin_worker_reads(tx->server->plugins);
+    tx->headers_due = plugin_worker_wants(tx->server->plugins, SMARTHOP_ON_HEADERS);
     dot_decoder_init(&tx->dot, tx->conf->text_line_max, normalizes(tx));
     bdat_counter_init(&tx->chunks);
     header_scanner_init(&tx->header, &tx->message->arena, wanted_fields, DATA_FIELD_COUNT,
@@ -86,6 +87,62 @@ static struct span field(const struct transaction *tx, enum data_field index)
     return value;
 }
 
+/* ---- plugins ------------------------------------------------------------------------------ */
+
+static void on_message(struct session *s, const struct status *refusal)
+{
+    if (refusal != NULL)
+        data_refuse(s, *refusal);
+    else if (!s->tx->is_discarded && place_is_needed(s->tx))
+        place_begin(s);
+    else
+        data_accept(s);
+}
+
+/* The header of a message that is here to its end. */
+static void on_last_headers(struct session *s, const struct status *refusal)
+{
+    if (refusal != NULL)
+        data_refuse(s, *refusal);
+    else
+        hooks_ask(s, SMARTHOP_ON_MESSAGE, on_message);
+}
+
+/* The client cannot be told before it has sent the rest. */
+static void on_headers(struct session *s, const struct status *refusal)
+{
+    if (refusal != NULL)
+        s->tx->refusal = status_dup(&s->tx->message->arena, refusal);
+}
+
+bool data_asks_headers(struct session *s)
+{
+    struct transaction *tx = s->tx;
+
+    if (!tx->headers_due || tx->header.state != HEADER_STATE_BODY ||
+        (tx->header.flags & HEADER_TOO_LARGE) != 0)
+        return false;
+    tx->headers_due = false;
+    hooks_ask(s, SMARTHOP_ON_HEADERS, on_headers);
+    return s->state == SESSION_HOOK;
+}
+
+/* What they have said of it over what was found for its recipients. */
+static void apply_fate(struct transaction *tx)
+{
+    for (unsigned i = 0; i < tx->recipient_count; i++) {
+        struct tx_recipient *recipient = &tx->recipients[i];
+        if (tx->is_discarded)
+            recipient->verdict = ROUTE_DISCARD;
+        if (tx->held.code == 0 || recipient->verdict != ROUTE_SEND)
+            continue;
+        recipient->verdict = ROUTE_HOLD;
+        recipient->status = tx->held;
+    }
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
 void data_end(struct session *s)
 {
     struct transaction *tx = s->tx;
@@ -94,10 +151,12 @@ void data_end(struct session *s)
     header_scan_end(&tx->header);
     if (is_unfit(tx, &status))
         data_refuse(s, status);
-    else if (place_is_needed(tx))
-        place_begin(s);
+    else if (tx->refusal.code != 0)
+        data_refuse(s, tx->refusal);
+    else if (tx->headers_due)
+        hooks_ask(s, SMARTHOP_ON_HEADERS, on_last_headers);
     else
-        data_accept(s);
+        on_last_headers(s, NULL);
 }
 
 void data_refuse(struct session *s, struct status why)
@@ -109,6 +168,8 @@ void data_refuse(struct session *s, struct status why)
     }
     transaction_drop(s->tx);
     session_enter(s, SESSION_COMMAND);
+    if (why.code == 421)
+        session_end(s, "refused by a plugin");
 }
 
 void data_accept(struct session *s)
@@ -123,6 +184,7 @@ void data_accept(struct session *s)
     tx->message->message_id = field(tx, DATA_FIELD_MESSAGE_ID);
     tx->message->subject = field(tx, DATA_FIELD_SUBJECT);
     tx->message->from = field(tx, DATA_FIELD_FROM);
+    apply_fate(tx);
     trace_make(s, tx);
     transaction_make_groups(tx);
     session_enter(s, SESSION_COMMIT);
@@ -147,6 +209,8 @@ bool data_take(struct session *s)
         data_end(s);
         return true;
     }
+    if (data_asks_headers(s))
+        return false;
     bool wait = transaction_must_wait(tx);
     session_enter(s, wait ? SESSION_STAGE : SESSION_DATA); /* the deadline starts anew */
     return false;

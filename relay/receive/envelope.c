@@ -80,17 +80,21 @@ static void begin_message(struct session *s, const struct address *sender)
     message->id = queue_new_id(s->server->queue);
     message->arrival = clock_steady_ms();
     message->reverse_path = arena_dup(&message->arena, sender->text);
-    message->tenant =
-        arena_dup(&message->arena, s->user != NULL ? span_cstr(s->user) : sender->domain);
+    message->tenant = arena_dup(&message->arena, s->tenant != NULL ? span_cstr(s->tenant)
+                                                 : s->user != NULL ? span_cstr(s->user)
+                                                                   : sender->domain);
     message->client = arena_dup(&message->arena, span_cstr(s->client));
     message->client_name = arena_dup(&message->arena, span_cstr(screen_verified_name(s)));
     message->client_port = sockaddr_port(session_peer(s));
     message->hello = arena_dup(&message->arena, span_cstr(s->hello));
 }
 
-static void accept_sender(struct session *s)
+static void answer_mail(struct session *s, const struct status *refusal)
 {
-    if (s->tx->priority_lowered) /* RFC 6710 4.1 */
+    if (refusal != NULL) {
+        transaction_drop(s->tx);
+        hooks_refuse(s, refusal);
+    } else if (s->tx->priority_lowered) /* RFC 6710 4.1 */
         session_reply(s, 250, ESC(2, 3, 6), "Sender OK; 0 is the priority of the message");
     else
         session_reply(s, 250, ESC(2, 1, 0), "Sender OK");
@@ -127,7 +131,7 @@ void envelope_mail(struct session *s, struct span text)
     s->tx = transaction_create(s);
     begin_message(s, &args.path);
     if (take_mail_params(s, &args.params))
-        accept_sender(s);
+        hooks_ask(s, SMARTHOP_ON_MAIL, answer_mail);
     else
         transaction_drop(s->tx);
 }
@@ -151,7 +155,22 @@ static bool take_rcpt_params(struct session *s, const struct smtp_params *params
     return true;
 }
 
-static void ask_route(struct session *s, const struct address *path)
+static void answer_rcpt(struct session *s, const struct status *refusal)
+{
+    struct transaction *tx = s->tx;
+
+    if (refusal != NULL) {
+        recipient_refuse(s, *refusal);
+        return;
+    }
+    tx->route.tenant = tx->message->tenant;
+    facts_add(s, &tx->route);
+    session_enter(s, SESSION_ROUTE);
+    transaction_route(tx);
+}
+
+/* tx->route is what is asked about it. */
+static void ask_about(struct session *s, const struct address *path)
 {
     struct transaction *tx = s->tx;
     struct arena *arena = &tx->asking;
@@ -167,14 +186,11 @@ static void ask_route(struct session *s, const struct address *path)
         .reverse_path = tx->message->reverse_path,
         .recipient = arena_dup(arena, path->text),
         .domain = ascii,
-        .tenant = tx->message->tenant,
         .arena = arena,
         .orcpt = tx->asked.orcpt,
         .is_early = true,
     };
-    facts_add(s, query);
-    session_enter(s, SESSION_ROUTE);
-    transaction_route(tx);
+    hooks_ask_recipient(s, answer_rcpt);
 }
 
 void envelope_rcpt(struct session *s, struct span text)
@@ -204,7 +220,7 @@ void envelope_rcpt(struct session *s, struct span text)
     }
     if (!is_postmaster && greylist_defers(s, &args.path))
         return;
-    ask_route(s, &args.path);
+    ask_about(s, &args.path);
 }
 
 void envelope_routed(struct session *s)

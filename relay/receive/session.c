@@ -40,7 +40,8 @@ static uint64_t deadline_of(const struct session *s, enum session_state state)
     case SESSION_CHUNK:
         return s->conf->data_timeout;
     case SESSION_NEW:
-    case SESSION_ROUTE: /* the router, the pool and the store answer for themselves */
+    case SESSION_HOOK: /* plugins, the router, the pool and the store answer for themselves */
+    case SESSION_ROUTE:
     case SESSION_VERIFY:
     case SESSION_STAGE:
     case SESSION_COMMIT:
@@ -57,6 +58,7 @@ const char *session_state_text(enum session_state state)
         [SESSION_PROXY] = "waiting for a PROXY header",
         [SESSION_HANDSHAKE] = "negotiating TLS",
         [SESSION_SCREEN] = "waiting for its greeting",
+        [SESSION_HOOK] = "asking plugins",
         [SESSION_COMMAND] = "waiting for a command",
         [SESSION_ROUTE] = "asking for a route",
         [SESSION_AUTH] = "waiting for a log-in response",
@@ -129,10 +131,12 @@ void session_enter(struct session *s, enum session_state state)
     if (state != s->state)
         s->since = loop_now(s->server->loop);
     s->state = state;
-    if (state != SESSION_CLOSED)
+    if (state != SESSION_CLOSED) {
         wait_anew(s);
-    else
+    } else {
         list_remove(&s->idle);
+        hooks_abandon(s);
+    }
 }
 
 void session_reply_span(struct session *s, uint16_t code, struct enhanced_code enhanced,
@@ -192,14 +196,30 @@ void session_refuse(struct session *s, uint16_t code, struct enhanced_code enhan
     session_refuse_span(s, code, enhanced, span_cstr(text));
 }
 
-void session_greet(struct session *s)
+static void on_let_in(struct session *s, const struct status *refusal)
 {
     char text[320];
 
+    /* Who did not wait while plugins thought. Behind XCLIENT others may. */
+    if (s->listener.role == CONF_ROLE_RELAY && !s->is_proxied && conn_input(s->conn).len > 0)
+        screen_take(s);
+    if (s->state == SESSION_CLOSED)
+        return;
+    if (refusal != NULL) {
+        count(&s->server->counters.rejected);
+        session_reply_span(s, refusal->code, refusal->enhanced, refusal->text);
+        session_end(s, "refused by a plugin");
+        return;
+    }
     snprintf(text, sizeof text, "%s %s Smarthop", s->conf->hostname,
              session_is_lmtp(s) ? "LMTP" : "ESMTP");
     session_reply(s, 220, ESC_NONE, text);
     session_enter(s, SESSION_COMMAND);
+}
+
+void session_greet(struct session *s)
+{
+    hooks_ask(s, SMARTHOP_ON_CONNECT, on_let_in);
 }
 
 static void session_free(struct session *s)
@@ -221,6 +241,7 @@ static void session_free(struct session *s)
     tls_server_unref(s->tls);
     free(s->hello);
     free(s->user);
+    free(s->tenant);
     free(s);
 }
 
@@ -306,7 +327,8 @@ static void on_event(struct conn *conn, enum conn_event event, void *owner)
 static void leave_if_gone(struct session *s)
 {
     switch (s->state) {
-    case SESSION_ROUTE: /* these come here again */
+    case SESSION_HOOK: /* these come here again */
+    case SESSION_ROUTE:
     case SESSION_VERIFY:
     case SESSION_STAGE:
     case SESSION_COMMIT:
@@ -414,8 +436,8 @@ static bool stop_here(struct session *s)
         session_cut(s, "shutdown");
         return true;
     }
-    if (!s->stopping ||
-        (s->state != SESSION_SCREEN && s->state != SESSION_COMMAND && s->state != SESSION_AUTH))
+    if (!s->stopping || (s->state != SESSION_SCREEN && s->state != SESSION_HOOK &&
+                         s->state != SESSION_COMMAND && s->state != SESSION_AUTH))
         return false;
     if (s->tx != NULL && !s->server->is_stopping)
         return false; /* only too old: its message may still come */

@@ -26,6 +26,7 @@ enum session_state {
     SESSION_PROXY,     /* a PROXY header is awaited */
     SESSION_HANDSHAKE, /* TLS is being negotiated */
     SESSION_SCREEN,    /* the greeting waits: a delay, or what is being looked up of the client */
+    SESSION_HOOK,      /* plugins are asked about what has been said so far */
     SESSION_COMMAND,   /* between commands */
     SESSION_ROUTE,     /* RCPT: the route is being asked for */
     SESSION_AUTH,      /* AUTH: the client's next response is awaited */
@@ -93,6 +94,12 @@ struct transaction {
     struct err stage_error;
     bool complete; /* the end of data has come */
 
+    /* What plugins have said of the message. */
+    bool headers_due;      /* they are still to be asked about its header */
+    bool is_discarded;     /* it is taken, and dropped */
+    struct status refusal; /* code 0 = it goes on; else its end is waited for */
+    struct status held;    /* code 0 = it is not to be held */
+
     struct queue_insert insert;
     struct queue_discard discard;
 };
@@ -119,6 +126,8 @@ struct session {
     struct session_auth *auth;    /* an AUTH under way */
     struct tls_peer *certificate; /* the client's, where it counts; else NULL */
     struct screen *screen;        /* look-ups of the client under way */
+    struct hook *hook;            /* plugins that are being asked */
+    char *tenant;                 /* as plugins say, of all its messages; NULL = they do not */
     struct screen_facts facts;    /* of the client */
     char *user;                   /* who has logged in; NULL = nobody */
     const char *mechanism;        /* by which; NULL = told by a proxy, or nobody */
@@ -296,6 +305,8 @@ bool data_has_field(const struct transaction *tx, enum data_field field);
 /* The same for DATA and BDAT: before the first byte of the message, and after the last. */
 void data_prepare(struct transaction *tx);
 void data_end(struct session *s);
+/* While the body is arriving: true where the session waits for what plugins say of the header. */
+bool data_asks_headers(struct session *s);
 
 /* chunk.c: BDAT; chunk_take as data_take, in SESSION_CHUNK. */
 void chunk_begin(struct session *s, struct span args);
@@ -364,6 +375,21 @@ void place_routed(struct session *s);
 void data_refuse(struct session *s, struct status why);
 /* A message that is fit, and whose recipients are placed. */
 void data_accept(struct session *s);
+
+/*
+ * hooks.c: plugins that are asked about a session, while it waits (SESSION_HOOK). `then` goes on
+ * behind them in the state in which the session was: from within where there is nobody to ask.
+ * What they add with their answers (the tenant) has been kept by then.
+ */
+/* `refusal`: the client is to be refused so; NULL = it goes on. It lives during the call. */
+typedef void hook_then(struct session *s, const struct status *refusal);
+void hooks_ask(struct session *s, enum smarthop_hook hook, hook_then *then);
+/* SMARTHOP_ON_RCPT, about the recipient of tx->route. */
+void hooks_ask_recipient(struct session *s, hook_then *then);
+/* Nobody waits for them any more. */
+void hooks_abandon(struct session *s);
+/* Says so; 421 ends the session, and a 5yz counts as an error. */
+void hooks_refuse(struct session *s, const struct status *refusal);
 
 /* facts.c: what plugins are told. In the arena. */
 const struct smarthop_session *facts_session(const struct session *s, struct arena *arena);

@@ -302,7 +302,7 @@ void transaction_append(struct transaction *tx, struct span run)
     tx->message->size += run.len;
     if (tx->message->size > tx->conf->message_size_max)
         tx->too_large = true;
-    if (tx->too_large || tx->stage_failed) {
+    if (tx->too_large || tx->stage_failed || tx->refusal.code != 0) {
         buf_fini(body); /* it will be refused: only its end is waited for */
         account(tx);
         return;

@@ -35,6 +35,41 @@ struct smarthop_message *route_message_facts(const struct queue_message *message
     return facts;
 }
 
+/* In lower case, as the header of plugins promises: routing tables are looked up by it. */
+static struct smarthop_span lowered(struct arena *arena, struct span domain)
+{
+    char *copy = arena_alloc(arena, domain.len + 1);
+
+    for (size_t i = 0; i < domain.len; i++)
+        copy[i] = ascii_lower(domain.ptr[i]);
+    return smarthop_span_of(copy, domain.len);
+}
+
+struct smarthop_recipient route_recipient_facts(struct arena *arena, struct span address,
+                                                struct span domain, struct span orcpt)
+{
+    return (struct smarthop_recipient){
+        .size = sizeof(struct smarthop_recipient),
+        .address = routing_text(address),
+        .local = routing_text(span_head(address, span_rindex(address, '@'))),
+        .domain = lowered(arena, domain),
+        .orcpt = routing_text(orcpt),
+    };
+}
+
+struct status route_verdict_status(const struct smarthop_verdict *verdict, struct status usual)
+{
+    const uint8_t *enhanced = verdict->enhanced;
+
+    if (verdict->code != 0)
+        usual.code = verdict->code;
+    if (enhanced[0] != 0)
+        usual.enhanced = (struct enhanced_code){enhanced[0], enhanced[1], enhanced[2]};
+    if (verdict->text.len > 0)
+        usual.text = routing_span(verdict->text);
+    return usual;
+}
+
 struct span route_decision(struct arena *arena, const struct route_answer *answer)
 {
     if (answer->by.len == 0)

@@ -54,17 +54,6 @@ static void fail(struct route_asking *a, enum route_verdict verdict, struct stat
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
-static struct status status_of(const struct smarthop_verdict *v, struct status usual)
-{
-    if (v->code != 0)
-        usual.code = v->code;
-    if (v->enhanced[0] != 0)
-        usual.enhanced = (struct enhanced_code){v->enhanced[0], v->enhanced[1], v->enhanced[2]};
-    if (v->text.len > 0)
-        usual.text = routing_span(v->text);
-    return usual;
-}
-
 static bool take_host(const struct smarthop_next_hop *given, uint16_t port, struct route_host *out)
 {
     struct ip_address ip;
@@ -192,14 +181,14 @@ static void answer(struct route_asking *a, const struct smarthop_verdict *v,
         break;
     case SMARTHOP_DEFER:
         out->verdict = ROUTE_DEFER;
-        out->status = status_of(v, STATUS(451, 4, 7, 1, "Deferred by local policy"));
+        out->status = route_verdict_status(v, STATUS(451, 4, 7, 1, "Deferred by local policy"));
         break;
     case SMARTHOP_REJECT:
         out->verdict = ROUTE_REJECT;
-        out->status = status_of(v, STATUS(550, 5, 7, 1, "Refused by local policy"));
+        out->status = route_verdict_status(v, STATUS(550, 5, 7, 1, "Refused by local policy"));
         break;
     case SMARTHOP_HOLD:
-        routing_hold(&r, status_of(v, STATUS(450, 4, 7, 1, "Held by local policy")));
+        routing_hold(&r, route_verdict_status(v, STATUS(450, 4, 7, 1, "Held by local policy")));
         break;
     case SMARTHOP_DISCARD:
         out->verdict = ROUTE_DISCARD;
@@ -317,16 +306,6 @@ static void on_asked(struct call *call)
     ask_next(a);
 }
 
-/* As the header of plugins promises: routing tables are looked up by it. */
-static struct smarthop_span lowered(struct arena *arena, struct span domain)
-{
-    char *copy = arena_alloc(arena, domain.len + 1);
-
-    for (size_t i = 0; i < domain.len; i++)
-        copy[i] = ascii_lower(domain.ptr[i]);
-    return smarthop_span_of(copy, domain.len);
-}
-
 static void ask_next(struct route_asking *a)
 {
     struct route_query *query = a->query;
@@ -337,14 +316,9 @@ static void ask_next(struct route_asking *a)
         return;
     }
     a->left = a->now->next;
-    a->recipient = (struct smarthop_recipient){
-        .size = sizeof a->recipient,
-        .tries = query->tries,
-        .address = routing_text(a->now->address.text),
-        .local = routing_text(a->now->address.local),
-        .domain = lowered(query->arena, a->now->domain),
-        .orcpt = routing_text(query->orcpt),
-    };
+    a->recipient =
+        route_recipient_facts(query->arena, a->now->address.text, a->now->domain, query->orcpt);
+    a->recipient.tries = query->tries;
     a->run = (struct plugin_run){
         .call.done = on_asked,
         .hook = SMARTHOP_ON_ROUTE,
@@ -362,15 +336,12 @@ void route_ask_plugins(struct loop *loop, struct route_query *query)
 {
     struct route_asking *a = arena_alloc(query->arena, sizeof *a);
     struct candidate *first = arena_alloc(query->arena, sizeof *first);
-    size_t at = span_rindex(query->recipient, '@');
 
     query->asking = a;
     a->loop = loop;
     a->query = query;
     a->end = &query->answer.next;
-    first->address = (struct address){.kind = ADDRESS_MAILBOX,
-                                      .text = query->recipient,
-                                      .local = span_head(query->recipient, at)};
+    first->address = (struct address){.kind = ADDRESS_MAILBOX, .text = query->recipient};
     first->domain = query->domain;
     a->left = first;
     ask_next(a);

@@ -82,6 +82,11 @@ struct span route_decision(struct arena *arena, const struct route_answer *answe
 /* What plugins are told of a message; it keeps to the message's own texts, and has no header. */
 struct smarthop_message *route_message_facts(const struct queue_message *message,
                                              struct arena *arena);
+/* Likewise of a recipient; its domain in ASCII form. */
+struct smarthop_recipient route_recipient_facts(struct arena *arena, struct span address,
+                                                struct span domain, struct span orcpt);
+/* What a plugin that defers, rejects or holds has said, over what is usual. It points into both. */
+struct status route_verdict_status(const struct smarthop_verdict *verdict, struct status usual);
 /* The domain of a mailbox in ASCII form, for a query; empty where it has none. */
 struct span route_domain(struct arena *arena, struct span mailbox);
 

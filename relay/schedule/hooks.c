@@ -78,15 +78,7 @@ void hooks_cancel(struct scheduler *s)
 
 static struct status deferral_of(const struct smarthop_verdict *v)
 {
-    struct status status = STATUS(451, 4, 7, 1, "Deferred by local policy");
-
-    if (v->code != 0)
-        status.code = v->code;
-    if (v->enhanced[0] != 0)
-        status.enhanced = (struct enhanced_code){v->enhanced[0], v->enhanced[1], v->enhanced[2]};
-    if (v->text.len > 0)
-        status.text = span_of(v->text.ptr, v->text.len);
-    return status;
+    return route_verdict_status(v, STATUS(451, 4, 7, 1, "Deferred by local policy"));
 }
 
 static void add_message(struct hook *hook, const struct job *job)
@@ -107,14 +99,10 @@ static void add_recipient(struct hook *hook, const struct job *job,
 {
     struct span address = arena_dup(&hook->arena, recipient->address);
 
-    hook->recipient = (struct smarthop_recipient){
-        .size = sizeof hook->recipient,
-        .tries = job->group->tries,
-        .address = text_of(address),
-        .local = text_of(span_head(address, span_rindex(address, '@'))),
-        .domain = text_of(route_domain(&hook->arena, address)),
-        .orcpt = copy_of(hook, recipient->original),
-    };
+    hook->recipient =
+        route_recipient_facts(&hook->arena, address, route_domain(&hook->arena, address),
+                              arena_dup(&hook->arena, recipient->original));
+    hook->recipient.tries = job->group->tries;
     hook->run.event.recipient = &hook->recipient;
 }
 
