@@ -1,5 +1,6 @@
 #include "base/buf.h"
 
+#include "base/block.h"
 #include "base/memory.h"
 
 #include <stdarg.h>
@@ -15,8 +16,17 @@ void buf_init(struct buf *b, size_t max)
 
 void buf_fini(struct buf *b)
 {
-    free(b->data);
+    block_give(b->data, b->cap);
     buf_init(b, b->max);
+}
+
+static size_t grown(const struct buf *b, size_t needed)
+{
+    size_t cap = b->cap ? b->cap : BUF_FIRST;
+
+    while (cap < needed)
+        cap *= 2;
+    return cap > BLOCK_MIN && needed <= BLOCK_LARGE ? block_size(needed) : cap;
 }
 
 char *buf_reserve(struct buf *b, size_t len)
@@ -30,13 +40,11 @@ char *buf_reserve(struct buf *b, size_t len)
     if (b->start > 0 && b->cap >= held + len) {
         memmove(b->data, b->data + b->start, held);
     } else {
-        size_t cap = b->cap ? b->cap : BUF_FIRST;
-        while (cap < held + len)
-            cap *= 2;
-        char *data = mem_alloc(cap);
+        size_t cap = grown(b, held + len);
+        char *data = block_take(cap);
         if (held > 0)
             memcpy(data, b->data + b->start, held);
-        free(b->data);
+        block_give(b->data, b->cap);
         b->data = data;
         b->cap = cap;
     }

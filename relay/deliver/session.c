@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OUTPUT_HIGH = 131072 };
-
 static void on_greeting(struct deliver_session *s, const struct smtp_reply *reply);
 static void on_ehlo_reply(struct deliver_session *s, const struct smtp_reply *reply);
 static void on_starttls_reply(struct deliver_session *s, const struct smtp_reply *reply);
@@ -178,7 +176,7 @@ static void on_conn(struct conn *conn, enum conn_event event, void *owner);
 static void connect_to_peer(struct deliver_session *s)
 {
     struct conn_options options = {
-        .output_high = OUTPUT_HIGH,
+        .output_high = DELIVER_OUTPUT_HIGH,
         .handler = on_conn,
         .owner = s,
     };

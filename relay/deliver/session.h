@@ -13,6 +13,9 @@
 #include "proto/downgrade.h"
 #include "proto/smtp_ehlo.h"
 
+/* What may wait to leave: then message data stops until most of it is gone. */
+enum { DELIVER_OUTPUT_HIGH = 131072 };
+
 /* Two cursors over MAIL, one RCPT a recipient, then DATA or BDAT: 0, 1 .. n, n + 1. Before these
  * may go XFORWARD commands. */
 struct deliver_transaction {

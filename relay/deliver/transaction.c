@@ -292,11 +292,21 @@ static void end_body(struct deliver_session *s)
     deliver_offer_turn(s);
 }
 
+/* At once, rather than step by step with a copy at each. */
+static void make_room(struct deliver_session *s)
+{
+    enum { MOST = DELIVER_OUTPUT_HIGH + PUMP_STEP };
+
+    if (s->body.left >= MOST || s->body.run.len >= MOST)
+        buf_reserve(conn_output(s->conn), MOST);
+}
+
 void deliver_transaction_pump(struct deliver_session *s)
 {
     struct span run;
     enum verdict_own why;
 
+    make_room(s);
     while (!conn_is_congested(s->conn)) {
         switch (deliver_body_peek(&s->body, &run)) {
         case DELIVER_BODY_MORE:

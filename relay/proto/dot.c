@@ -1,5 +1,9 @@
 #include "proto/dot.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 void line_checker_init(struct line_checker *c, size_t max_line, bool normalize)
 {
     *c = (struct line_checker){.max_line = max_line, .normalize = normalize, .line_start = true};
@@ -53,7 +57,7 @@ static size_t scan_line(struct line_checker *c, struct span s)
     return taken;
 }
 
-/* One search for NULs in a whole run is cheaper than one for each line. `run` ends at c->offset. */
+/* `run` ends at c->offset. */
 static void check_nul(struct line_checker *c, struct span run)
 {
     if ((c->faults & BODY_NUL) != 0)
@@ -63,15 +67,108 @@ static void check_nul(struct line_checker *c, struct span run)
         note_fault(c, BODY_NUL, c->offset - run.len + nul);
 }
 
+enum { BLOCK = 64 };
+
+#ifdef __SSE2__
+static inline __m128i load(const char *bytes)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)bytes);
+}
+
+/* All ones for each byte that is `byte`. */
+static inline __m128i which(__m128i bytes, char byte)
+{
+    return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte));
+}
+
+/* For an LF that is behind no CR, what is behind a CR and is no LF, a dot behind an LF. */
+static inline __m128i odd(const char *bytes)
+{
+    __m128i here = load(bytes), before = load(bytes - 1);
+    __m128i stray = _mm_xor_si128(which(here, '\n'), which(before, '\r'));
+
+    return _mm_or_si128(stray, _mm_and_si128(which(here, '.'), which(before, '\n')));
+}
+
+enum { PLAIN = 1, ENDS_LINE = 2 };
+
+/* PLAIN where every CR and LF in a block is part of a CRLF, no line in it begins with a dot, and no
+ * byte is a NUL; then ENDS_LINE, too, where an LF is in it. Looks at the byte before it as well. */
+static inline unsigned judge(const char *block)
+{
+    const char *a = block, *b = block + 16, *c = block + 32, *d = block + 48;
+    __m128i strange = _mm_or_si128(_mm_or_si128(odd(a), odd(b)), _mm_or_si128(odd(c), odd(d)));
+    __m128i ends = _mm_or_si128(_mm_or_si128(which(load(a), '\n'), which(load(b), '\n')),
+                                _mm_or_si128(which(load(c), '\n'), which(load(d), '\n')));
+    __m128i least = _mm_min_epu8(_mm_min_epu8(load(a), load(b)), _mm_min_epu8(load(c), load(d)));
+
+    if (_mm_movemask_epi8(_mm_or_si128(strange, which(least, '\0'))) != 0)
+        return 0;
+    return _mm_movemask_epi8(ends) != 0 ? PLAIN | ENDS_LINE : PLAIN;
+}
+
+/* The first block, whose byte before is not in the input. */
+static unsigned judge_first(const struct line_checker *c, const char *block)
+{
+    char bytes[1 + BLOCK] = {c->cr_last ? '\r' : c->line_start ? '\n' : 'x'};
+
+    memcpy(bytes + 1, block, BLOCK);
+    return judge(bytes + 1);
+}
+
+static void note_plain(struct line_checker *c, struct span s)
+{
+    const char *lf = s.len > 0 ? memrchr(s.ptr, '\n', s.len) : NULL;
+
+    if (s.len == 0)
+        return;
+    c->offset += s.len;
+    c->line_len = lf != NULL ? (size_t)(s.ptr + s.len - lf) - 1 : c->line_len + s.len;
+    c->line_start = s.ptr[s.len - 1] == '\n';
+    c->cr_last = s.ptr[s.len - 1] == '\r';
+}
+
+/* Takes plain blocks, in which no line can be too long either: most of most messages. Normalizing,
+ * a last CR is left for whoever sees what follows it. */
+static size_t take_plain(struct line_checker *c, struct span s)
+{
+    size_t len = 0, line_most = c->line_len, max_line = c->max_line ? c->max_line : SIZE_MAX;
+    unsigned found = s.len >= BLOCK ? judge_first(c, s.ptr) : 0;
+
+    while (found != 0 && line_most + BLOCK <= max_line) {
+        len += BLOCK;
+        line_most = ((found & ENDS_LINE) != 0 ? 0 : line_most) + BLOCK;
+        found = s.len - len >= BLOCK ? judge(s.ptr + len) : 0;
+    }
+    if (c->normalize && len > 0 && s.ptr[len - 1] == '\r')
+        len--;
+    note_plain(c, span_head(s, len));
+    return len;
+}
+#else
+static size_t take_plain(struct line_checker *c, struct span s)
+{
+    (void)c, (void)s;
+    return 0; /* line by line it is */
+}
+#endif
+
+static bool is_at_dot(const struct line_checker *c, struct span s, size_t at)
+{
+    return at > 0 && c->line_start && s.ptr[at] == '.';
+}
+
 /* Takes whole lines up to one that begins with a dot; the first may begin with anything. */
 static size_t scan_run(struct line_checker *c, struct span s)
 {
-    size_t len = 0;
+    size_t len = take_plain(c, s);
 
-    do
-        len += scan_line(c, span_from(s, len));
-    while (len < s.len && !(c->line_start && s.ptr[len] == '.'));
-    check_nul(c, span_head(s, len));
+    while (len < s.len && !is_at_dot(c, s, len)) {
+        size_t line = scan_line(c, span_from(s, len));
+        check_nul(c, span_head(span_from(s, len), line));
+        len += line;
+        len += take_plain(c, span_from(s, len));
+    }
     return len;
 }
 
@@ -120,12 +217,16 @@ static size_t keep_line(struct line_checker *c, struct span s)
 /* As scan_run, but up to what has to be mended. */
 static size_t keep_run(struct line_checker *c, struct span s)
 {
-    size_t len = 0;
+    size_t len = take_plain(c, s), line;
 
-    do
-        len += keep_line(c, span_from(s, len));
-    while (c->line_start && len < s.len && s.ptr[len] != '.');
-    check_nul(c, span_head(s, len));
+    while (len < s.len && !is_at_dot(c, s, len)) {
+        line = keep_line(c, span_from(s, len));
+        check_nul(c, span_head(span_from(s, len), line));
+        len += line;
+        if (!c->line_start)
+            break;
+        len += take_plain(c, span_from(s, len));
+    }
     return len;
 }
 

@@ -402,6 +402,83 @@ static void what_is_mended_goes_out_stuffed(void **state)
     buf_fini(&d.output);
 }
 
+struct seen {
+    struct dot_decoder decoder;
+    struct buf output;
+    bool done;
+};
+
+static void look_through(struct span input, size_t step, size_t max_line, bool normalize,
+                         struct seen *out)
+{
+    struct span run;
+
+    *out = (struct seen){0};
+    dot_decoder_init(&out->decoder, max_line, normalize);
+    buf_init(&out->output, 0);
+    for (size_t at = 0; at < input.len && !out->done; at += step) {
+        struct span piece = span_head(span_from(input, at), step);
+        while (piece.len > 0 && !out->done) {
+            out->done = dot_decode(&out->decoder, &piece, &run) == PARSE_DONE;
+            buf_add(&out->output, run);
+        }
+    }
+}
+
+static void check_alike(const char *name, const struct seen *a, const struct seen *b)
+{
+    const struct line_checker *one = &a->decoder.lines, *other = &b->decoder.lines;
+
+    CHECK_SPAN(name, buf_span(&a->output), buf_span(&b->output));
+    CHECK(name, a->done == b->done && a->decoder.state == b->decoder.state);
+    CHECK(name, one->faults == other->faults && one->offset == other->offset);
+    CHECK(name, memcmp(one->fault_at, other->fault_at, sizeof one->fault_at) == 0);
+    CHECK(name, one->line_len == other->line_len && one->line_start == other->line_start);
+    CHECK(name, one->cr_last == other->cr_last);
+}
+
+/* Long runs are looked through by blocks, single bytes never. */
+static void blocks_are_as_bytes(const char *name, struct span input)
+{
+    static const size_t longest[] = {0, 12, 64, 66, 100};
+    static const size_t steps[] = {64, 65, 191, 4096};
+
+    for (size_t i = 0; i < 2 * sizeof longest / sizeof longest[0]; i++) {
+        struct seen bytes, blocks;
+        look_through(input, 1, longest[i / 2], i % 2, &bytes);
+        for (size_t j = 0; j < sizeof steps / sizeof steps[0]; j++) {
+            look_through(input, steps[j], longest[i / 2], i % 2, &blocks);
+            check_alike(name, &bytes, &blocks);
+            buf_fini(&blocks.output);
+        }
+        buf_fini(&bytes.output);
+    }
+}
+
+static void looks_through_blocks(void **state)
+{
+    static const struct span odd[] = {
+        {"", 0},      {"\r", 1},     {"\n", 1},    {"\0", 1},         {"\r\n", 2},
+        {"\r\n.", 3}, {"\r\r\n", 3}, {"\n.\n", 3}, {"\r\n.\r\nX", 6},
+    };
+    static const size_t lines[] = {1, 30, 62, 63, 64, 98, 300};
+
+    (void)state;
+    for (size_t o = 0; o < sizeof odd / sizeof odd[0]; o++)
+        for (size_t l = 0; l < sizeof lines / sizeof lines[0]; l++)
+            for (size_t at = 0; at < 140; at++) {
+                struct buf input;
+                buf_init(&input, 0);
+                for (size_t i = 0; i < 280; i++) {
+                    if (i == at)
+                        buf_add(&input, odd[o]);
+                    buf_add(&input, i % (lines[l] + 1) == lines[l] ? SPAN("\r\n") : SPAN("x"));
+                }
+                blocks_are_as_bytes("odd in a block", buf_span(&input));
+                buf_fini(&input);
+            }
+}
+
 static void names_the_faults(void **state)
 {
     (void)state;
@@ -425,6 +502,7 @@ int main(void)
         cmocka_unit_test(checks_lines),
         cmocka_unit_test(takes_lines),
         cmocka_unit_test(what_is_mended_goes_out_stuffed),
+        cmocka_unit_test(looks_through_blocks),
         cmocka_unit_test(names_the_faults),
     };
 
