@@ -267,7 +267,7 @@ static void test_suspended_in_line_and_over_a_restart(void **state)
     struct schedule_rig rig;
 
     (void)state;
-    schedule_rig_open_listening(&rig, "connections_per_destination = 1\n");
+    schedule_rig_open_listening(&rig, "connections_per_destination = 1\npipeline_messages = no\n");
     rig.peer.final = "";
     schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
     TURN_UNTIL(rig.loop, rig.peer.transactions == 1);
@@ -401,6 +401,7 @@ static void test_waits_end(void **state)
         if (wait == FULL) {
             rig.conf->window_per_destination = 1;
             rig.conf->data_final_timeout = 60000;
+            rig.conf->pipeline_messages = false;
             schedule_configure(rig.scheduler, rig.conf);
             rig.peer.final = "";
             schedule_rig_send(&rig, hop, 1);
