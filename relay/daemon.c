@@ -562,10 +562,21 @@ static bool load_first_tls(const struct conf *conf, struct tls_server **out)
     return false;
 }
 
+static bool check_plugins(const struct conf *conf)
+{
+    struct buf messages;
+
+    buf_init(&messages, 0);
+    bool usable = plugin_chain_check(conf, &messages);
+    fprintf(stderr, "%.*s", SPAN_ARG(buf_span(&messages)));
+    buf_fini(&messages);
+    return usable;
+}
+
 bool daemon_check(const struct conf *conf)
 {
     struct tls_server *tls = NULL;
-    bool usable = load_first_tls(conf, &tls) && sources_check(conf);
+    bool usable = load_first_tls(conf, &tls) && sources_check(conf) && check_plugins(conf);
 
     tls_server_unref(tls);
     return usable;

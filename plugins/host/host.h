@@ -40,6 +40,9 @@ void plugin_home_free(struct plugin_home *home);
 struct err plugin_chain_load(struct plugin_home *home, const struct conf *conf,
                              struct plugin_chain *old, struct buf *messages,
                              struct plugin_chain **out);
+/* Blocks. Whether the plugins can be loaded and take their options; none is started, so what they
+ * themselves make of these is not known. `messages` as above. */
+bool plugin_chain_check(const struct conf *conf, struct buf *messages);
 /* Any thread; NULL is let be. With the last reference its plugins are stopped and unloaded, soon:
  * the workers let go of them first. */
 struct plugin_chain *plugin_chain_ref(struct plugin_chain *chain);

@@ -254,6 +254,21 @@ static struct plugin_chain *chain_create(struct plugin_home *home, unsigned most
     return chain;
 }
 
+bool plugin_chain_check(const struct conf *conf, struct buf *messages)
+{
+    bool good = true;
+
+    for (unsigned i = 0; i < conf->plugin_count; i++) {
+        const struct conf_plugin *section = &conf->plugins[i];
+        char *file = file_of(conf, section);
+        struct smarthop_self *self = self_create(section->name, file, conf->file);
+        good &= self_open(self, section, messages);
+        self_unref(self);
+        free(file);
+    }
+    return good;
+}
+
 struct err plugin_chain_load(struct plugin_home *home, const struct conf *conf,
                              struct plugin_chain *old, struct buf *messages,
                              struct plugin_chain **out)

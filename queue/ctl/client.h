@@ -31,6 +31,19 @@ enum ctl_exit client_start(const struct ctl *ctl, json_t *command, struct client
 enum client_result client_next(struct client *client, uint64_t until, json_t **line_out);
 void client_end(struct client *client);
 
+/* A text or a number of an object; empty, or 0, where it has none. */
+static inline struct span client_text(const json_t *object, const char *name)
+{
+    const json_t *text = json_object_get(object, name);
+
+    return span_of(json_string_value(text), json_string_length(text));
+}
+
+static inline uint64_t client_number(const json_t *object, const char *name)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, name));
+}
+
 /* As JSON on one line. */
 void client_print(const json_t *answer);
 

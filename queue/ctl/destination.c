@@ -17,23 +17,12 @@ enum {
     WIDTH_LABEL = 13,
 };
 
-static struct span text_at(const json_t *object, const char *name)
-{
-    const json_t *text = json_object_get(object, name);
-
-    return span_of(json_string_value(text), json_string_length(text));
-}
-
-static uint64_t number_at(const json_t *object, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(object, name));
-}
-
 /* A key, a part of one, or what `queue suspend` takes. */
 static bool is_wanted(const json_t *destination, void *context)
 {
     const struct ctl *ctl = context;
-    struct span key = text_at(destination, "key"), next_hop = text_at(destination, "next_hop");
+    struct span key = client_text(destination, "key"),
+                next_hop = client_text(destination, "next_hop");
     struct span wanted = ctl->operand_count > 0 ? span_cstr(ctl->operands[0]) : SPAN("*");
     const json_t *host;
     size_t i;
@@ -43,7 +32,7 @@ static bool is_wanted(const json_t *destination, void *context)
         return true;
     json_array_foreach(json_object_get(destination, "hosts"), i, host)
     {
-        if (conf_pattern_matches(wanted, text_at(host, "name")))
+        if (conf_pattern_matches(wanted, client_text(host, "name")))
             return true;
     }
     return false;
@@ -63,9 +52,9 @@ static uint64_t end_of(const json_t *destination)
     static const char *const ends[] = {"suspended_until", "backoff_until", "rate_until"};
 
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (number_at(destination, ends[i]) != 0)
-            return number_at(destination, ends[i]);
-    return number_at(destination, "ready") > 0 ? 0 : number_at(destination, "store_due");
+        if (client_number(destination, ends[i]) != 0)
+            return client_number(destination, ends[i]);
+    return client_number(destination, "ready") > 0 ? 0 : client_number(destination, "store_due");
 }
 
 static void print_heading(void)
@@ -82,8 +71,9 @@ static void print_heading(void)
 
 static void print_row(const json_t *destination, uint64_t shown, void *context)
 {
-    struct span state = text_at(destination, "state"), tenant = text_at(destination, "tenant");
-    struct span why = text_at(destination, "why");
+    struct span state = client_text(destination, "state"),
+                tenant = client_text(destination, "tenant");
+    struct span why = client_text(destination, "why");
     uint64_t end = end_of(destination), now = clock_wall_ms();
     char connections[64], next[OUTPUT_DURATION_MAX] = "-";
 
@@ -91,16 +81,17 @@ static void print_row(const json_t *destination, uint64_t shown, void *context)
     if (shown == 0)
         print_heading();
     snprintf(connections, sizeof connections, "%" PRIu64 "/%" PRIu64,
-             number_at(destination, "connections"), number_at(destination, "connections_allowed"));
+             client_number(destination, "connections"),
+             client_number(destination, "connections_allowed"));
     if (end != 0)
         output_duration(end > now ? end - now : 0, next);
     output_cell(state, WIDTH_STATE, style_of(state));
-    output_number(number_at(destination, "ready"), WIDTH_COUNT);
-    output_number(number_at(destination, "sending"), WIDTH_COUNT);
+    output_number(client_number(destination, "ready"), WIDTH_COUNT);
+    output_number(client_number(destination, "sending"), WIDTH_COUNT);
     output_cell(span_cstr(connections), WIDTH_CONNECTIONS, OUTPUT_PLAIN);
     output_cell(span_cstr(next), WIDTH_TIME, OUTPUT_PLAIN);
     output_cell(tenant.len > 0 ? tenant : SPAN("-"), WIDTH_TENANT, OUTPUT_PLAIN);
-    output_text(text_at(destination, "next_hop"));
+    output_text(client_text(destination, "next_hop"));
     putchar('\n');
     if (why.len > 0) {
         fputs("    ", stdout);
@@ -146,12 +137,12 @@ static void print_hosts(const json_t *destination)
     json_array_foreach(json_object_get(destination, "hosts"), i, host)
     {
         print_label(i == 0 ? "Hosts" : "");
-        output_text(text_at(host, "name"));
+        output_text(client_text(host, "name"));
         putchar(' ');
-        output_text(text_at(host, "address"));
+        output_text(client_text(host, "address"));
         fputs(": ", stdout);
-        output_text(text_at(host, "health"));
-        printf(", %" PRIu64 " connections\n", number_at(host, "connections"));
+        output_text(client_text(host, "health"));
+        printf(", %" PRIu64 " connections\n", client_number(host, "connections"));
     }
 }
 
@@ -160,26 +151,27 @@ static void print_in_full(const json_t *destination, uint64_t shown, void *conte
     (void)context;
     if (shown > 0)
         putchar('\n');
-    print_text("Destination", text_at(destination, "key"));
-    print_text("Next hop", text_at(destination, "next_hop"));
-    print_text("Tenant", text_at(destination, "tenant"));
-    print_text("Site", text_at(destination, "site"));
-    print_text("State", text_at(destination, "state"));
-    print_text("Why", text_at(destination, "why"));
+    print_text("Destination", client_text(destination, "key"));
+    print_text("Next hop", client_text(destination, "next_hop"));
+    print_text("Tenant", client_text(destination, "tenant"));
+    print_text("Site", client_text(destination, "site"));
+    print_text("State", client_text(destination, "state"));
+    print_text("Why", client_text(destination, "why"));
     print_label("In memory");
     printf("%" PRIu64 " in line, %" PRIu64 " being sent or recorded\n",
-           number_at(destination, "ready"), number_at(destination, "sending"));
-    print_time("In the store", number_at(destination, "store_due"));
+           client_number(destination, "ready"), client_number(destination, "sending"));
+    print_time("In the store", client_number(destination, "store_due"));
     print_label("Connections");
     printf("%" PRIu64 " of %" PRIu64 " allowed now, at most %" PRIu64 "\n",
-           number_at(destination, "connections"), number_at(destination, "connections_allowed"),
-           number_at(destination, "connections_most"));
+           client_number(destination, "connections"),
+           client_number(destination, "connections_allowed"),
+           client_number(destination, "connections_most"));
     print_label("Breaker");
-    output_text(text_at(destination, "breaker"));
-    printf(", %" PRIu64 " failures in a row\n", number_at(destination, "failures"));
-    print_time("Left alone", number_at(destination, "backoff_until"));
-    print_time("Suspended", number_at(destination, "suspended_until"));
-    print_time("Rate", number_at(destination, "rate_until"));
+    output_text(client_text(destination, "breaker"));
+    printf(", %" PRIu64 " failures in a row\n", client_number(destination, "failures"));
+    print_time("Left alone", client_number(destination, "backoff_until"));
+    print_time("Suspended", client_number(destination, "suspended_until"));
+    print_time("Rate", client_number(destination, "rate_until"));
     print_hosts(destination);
 }
 

@@ -115,18 +115,6 @@ static enum ctl_exit ask_store(struct ctl *ctl, uint64_t id, json_t **answer_out
 /* ---- for people -------------------------------------------------------------------------------
  */
 
-static struct span text_at(const json_t *object, const char *name)
-{
-    const json_t *text = json_object_get(object, name);
-
-    return span_of(json_string_value(text), json_string_length(text));
-}
-
-static uint64_t number_at(const json_t *object, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(object, name));
-}
-
 static void print_label(const char *label)
 {
     output_cell(span_cstr(label), LABEL_WIDTH, OUTPUT_BOLD);
@@ -146,14 +134,14 @@ static void print_time(const char *label, uint64_t at, uint64_t now)
 
 static void print_reply(const json_t *status)
 {
-    struct span enhanced = text_at(status, "enhanced"), by = text_at(status, "by");
+    struct span enhanced = client_text(status, "enhanced"), by = client_text(status, "by");
 
     if (!json_is_object(status))
         return;
     print_label("  last said");
-    printf("%llu %.*s%s", (unsigned long long)number_at(status, "code"), SPAN_ARG(enhanced),
+    printf("%llu %.*s%s", (unsigned long long)client_number(status, "code"), SPAN_ARG(enhanced),
            enhanced.len ? " " : "");
-    output_text(text_at(status, "text"));
+    output_text(client_text(status, "text"));
     if (by.len > 0) {
         fputs(" (", stdout);
         output_text(by);
@@ -167,36 +155,36 @@ static void print_recipient(const json_t *recipient, uint64_t now)
     putchar('\n');
     print_label("Recipient");
     putchar('<');
-    output_text(text_at(recipient, "address"));
+    output_text(client_text(recipient, "address"));
     puts(">");
     print_label("  waits for");
-    output_text(text_at(recipient, "gate"));
+    output_text(client_text(recipient, "gate"));
     fputs(": ", stdout);
-    output_text(text_at(recipient, "why"));
+    output_text(client_text(recipient, "why"));
     putchar('\n');
-    print_time("  since", number_at(recipient, "since"), now);
-    print_time("  until", number_at(recipient, "until"), now);
+    print_time("  since", client_number(recipient, "since"), now);
+    print_time("  until", client_number(recipient, "until"), now);
     print_label("  tries");
-    printf("%llu\n", (unsigned long long)number_at(recipient, "tries"));
+    printf("%llu\n", (unsigned long long)client_number(recipient, "tries"));
     print_reply(json_object_get(recipient, "status"));
     print_label("  to");
-    output_text(text_at(recipient, "destination"));
+    output_text(client_text(recipient, "destination"));
     putchar('\n');
 }
 
 static void print_people(const json_t *answer)
 {
-    uint64_t now = number_at(answer, "now");
+    uint64_t now = client_number(answer, "now");
     const json_t *recipient;
     size_t i;
 
     if (json_is_true(json_object_get(answer, "down")))
         puts("smarthopd is not running: nothing is sent. This is what the store tells.");
     print_label("Message");
-    output_text(text_at(answer, "id"));
+    output_text(client_text(answer, "id"));
     putchar('\n');
-    print_time("Arrived", number_at(answer, "arrival"), now);
-    print_time("Given up", number_at(answer, "expires"), now);
+    print_time("Arrived", client_number(answer, "arrival"), now);
+    print_time("Given up", client_number(answer, "expires"), now);
     json_array_foreach(json_object_get(answer, "recipients"), i, recipient)
         print_recipient(recipient, now);
 }

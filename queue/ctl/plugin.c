@@ -7,21 +7,9 @@
 
 enum { WIDTH_NAME = 16, WIDTH_VERSION = 8, WIDTH_STATE = 10, WIDTH_COUNT = 9, WIDTH_LABEL = 12 };
 
-static struct span text_at(const json_t *object, const char *name)
-{
-    const json_t *text = json_object_get(object, name);
-
-    return span_of(json_string_value(text), json_string_length(text));
-}
-
-static uint64_t number_at(const json_t *object, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(object, name));
-}
-
 static uint64_t count_at(const json_t *plugin, const char *name)
 {
-    return number_at(json_object_get(plugin, "counts"), name);
+    return client_number(json_object_get(plugin, "counts"), name);
 }
 
 static const char *state_of(const json_t *plugin)
@@ -74,14 +62,14 @@ static void print_row(const json_t *plugin)
     const char *state = state_of(plugin);
     bool is_bad = strcmp(state, "bypassed") == 0;
 
-    output_cell(text_at(plugin, "name"), WIDTH_NAME, OUTPUT_PLAIN);
-    output_cell(text_at(plugin, "version"), WIDTH_VERSION, OUTPUT_PLAIN);
+    output_cell(client_text(plugin, "name"), WIDTH_NAME, OUTPUT_PLAIN);
+    output_cell(client_text(plugin, "version"), WIDTH_VERSION, OUTPUT_PLAIN);
     output_cell(span_cstr(state), WIDTH_STATE, is_bad ? OUTPUT_BAD : OUTPUT_GOOD);
     output_number(count_at(plugin, "asked"), WIDTH_COUNT);
     output_number(failures_of(plugin), WIDTH_COUNT);
     output_number(latency_of(plugin, 500), WIDTH_COUNT);
     output_number(latency_of(plugin, 990), WIDTH_COUNT);
-    output_text(text_at(plugin, "summary"));
+    output_text(client_text(plugin, "summary"));
     putchar('\n');
 }
 
@@ -157,28 +145,28 @@ static void print_metrics(const json_t *answer, struct span name)
 
     json_array_foreach(json_object_get(answer, "metrics"), i, metric)
     {
-        if (!span_equal(text_at(metric, "plugin"), name))
+        if (!span_equal(client_text(metric, "plugin"), name))
             continue;
         print_label("Metric");
-        output_text(text_at(metric, "name"));
-        printf(" %" PRIu64 " (", number_at(metric, "value"));
-        output_text(text_at(metric, "help"));
+        output_text(client_text(metric, "name"));
+        printf(" %" PRIu64 " (", client_number(metric, "value"));
+        output_text(client_text(metric, "help"));
         puts(")");
     }
 }
 
 static void print_in_full(const json_t *answer, const json_t *plugin)
 {
-    print_text("Plugin", text_at(plugin, "name"));
-    print_text("Version", text_at(plugin, "version"));
-    print_text("Summary", text_at(plugin, "summary"));
-    print_text("File", text_at(plugin, "file"));
+    print_text("Plugin", client_text(plugin, "name"));
+    print_text("Version", client_text(plugin, "version"));
+    print_text("Summary", client_text(plugin, "summary"));
+    print_text("File", client_text(plugin, "file"));
     print_text("State", span_cstr(state_of(plugin)));
-    print_text("Fail mode", text_at(plugin, "fail"));
+    print_text("Fail mode", client_text(plugin, "fail"));
     print_hooks(plugin);
     print_numbers("Counts", json_object_get(plugin, "counts"));
     print_numbers("Answers", json_object_get(plugin, "actions"));
-    print_metrics(answer, text_at(plugin, "name"));
+    print_metrics(answer, client_text(plugin, "name"));
     print_text("Latency", SPAN("answers that came within"));
     print_latencies(plugin);
 }
@@ -192,7 +180,7 @@ static enum ctl_exit print_all(const struct ctl *ctl, const json_t *answer)
     json_array_foreach(plugins, i, plugin)
     {
         if (ctl->operand_count > 0 &&
-            !span_equal(text_at(plugin, "name"), span_cstr(ctl->operands[0])))
+            !span_equal(client_text(plugin, "name"), span_cstr(ctl->operands[0])))
             continue;
         found = true;
         if (ctl->operand_count > 0) {
@@ -261,8 +249,8 @@ enum ctl_exit ctl_plugin_command(struct ctl *ctl)
     if (ctl->json)
         client_print(answer);
     else
-        output_raw(text_at(answer, "output"));
-    result = number_at(answer, "code") == 0 ? CTL_OK : CTL_FAILED;
+        output_raw(client_text(answer, "output"));
+    result = client_number(answer, "code") == 0 ? CTL_OK : CTL_FAILED;
     json_decref(answer);
     return result;
 }

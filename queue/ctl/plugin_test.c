@@ -1,18 +1,11 @@
 /* `plugin test`: what the test kit tells, for people or as JSON. */
-#include "queue/ctl/ctl.h"
+#include "queue/ctl/client.h"
 #include "queue/ctl/output.h"
 
 #include <jansson.h>
 #include <stdio.h>
 
 enum { NAME_WIDTH = 14, TIMEOUT_MS = 30000 };
-
-static struct span text_of(const json_t *object, const char *name)
-{
-    const json_t *text = json_object_get(object, name);
-
-    return span_of(json_string_value(text), json_string_length(text));
-}
 
 static uint64_t number_of(const json_t *object, const char *name)
 {
@@ -30,10 +23,10 @@ static void print_row(const char *name, struct span text)
 
 static void print_host(const char *name, const json_t *hop)
 {
-    struct span address = text_of(hop, "address");
+    struct span address = client_text(hop, "address");
 
     printf("  %-*s ", NAME_WIDTH, name);
-    output_text(text_of(hop, "host"));
+    output_text(client_text(hop, "host"));
     printf(":%llu", (unsigned long long)number_of(hop, "port"));
     if (address.len > 0) {
         fputs(" [", stdout);
@@ -47,12 +40,12 @@ static void print_host(const char *name, const json_t *hop)
 
 static void print_edit(const json_t *edit)
 {
-    struct span value = text_of(edit, "value");
+    struct span value = client_text(edit, "value");
 
     printf("  %-*s ", NAME_WIDTH, "header");
-    output_text(text_of(edit, "kind"));
+    output_text(client_text(edit, "kind"));
     putchar(' ');
-    output_text(text_of(edit, "name"));
+    output_text(client_text(edit, "name"));
     if (number_of(edit, "nth") > 0)
         printf(" (%llu)", (unsigned long long)number_of(edit, "nth"));
     if (value.len > 0) {
@@ -89,15 +82,15 @@ static void print_member(const char *name, const json_t *value)
 
 static void print_decision(const json_t *record)
 {
-    struct span answer = text_of(record, "answer");
+    struct span answer = client_text(record, "answer");
     const char *name;
     json_t *value;
 
-    output_cell(text_of(record, "hook"), NAME_WIDTH + 2, OUTPUT_BOLD);
-    output_text(text_of(record, "action"));
-    if (text_of(record, "recipient").len > 0) {
+    output_cell(client_text(record, "hook"), NAME_WIDTH + 2, OUTPUT_BOLD);
+    output_text(client_text(record, "action"));
+    if (client_text(record, "recipient").len > 0) {
         fputs("  ", stdout);
-        output_text(text_of(record, "recipient"));
+        output_text(client_text(record, "recipient"));
     }
     if (!span_equal(answer, SPAN("at once"))) {
         fputs("  (", stdout);
@@ -112,47 +105,47 @@ static void print_decision(const json_t *record)
 
 static void print_plugin(const json_t *record)
 {
-    output_text(text_of(record, "name"));
+    output_text(client_text(record, "name"));
     putchar(' ');
-    output_text(text_of(record, "version"));
+    output_text(client_text(record, "version"));
     fputs(": ", stdout);
-    output_text(text_of(record, "summary"));
+    output_text(client_text(record, "summary"));
     putchar('\n');
 }
 
 static void print_problem(const json_t *record)
 {
     output_cell(SPAN("MISBEHAVES"), NAME_WIDTH + 2, OUTPUT_BAD);
-    output_text(text_of(record, "during"));
+    output_text(client_text(record, "during"));
     fputs(": ", stdout);
-    output_text(text_of(record, "text"));
+    output_text(client_text(record, "text"));
     putchar('\n');
 }
 
 static void print_log(const json_t *record)
 {
     output_cell(SPAN("log"), NAME_WIDTH + 2, OUTPUT_PLAIN);
-    output_text(text_of(record, "level"));
+    output_text(client_text(record, "level"));
     putchar(' ');
-    output_text(text_of(record, "event"));
+    output_text(client_text(record, "event"));
     fputs(": ", stdout);
-    output_text(text_of(record, "text"));
+    output_text(client_text(record, "text"));
     putchar('\n');
 }
 
 static void print_race(const json_t *record)
 {
     output_cell(SPAN("race"), NAME_WIDTH + 2, OUTPUT_PLAIN);
-    output_text(text_of(record, "hook"));
+    output_text(client_text(record, "hook"));
     fputs(": ", stdout);
-    output_text(text_of(record, "text"));
+    output_text(client_text(record, "text"));
     putchar('\n');
 }
 
 static void print_metric(const json_t *record)
 {
     output_cell(SPAN("metric"), NAME_WIDTH + 2, OUTPUT_PLAIN);
-    output_text(text_of(record, "name"));
+    output_text(client_text(record, "name"));
     printf(": %llu (%llu times)\n", (unsigned long long)number_of(record, "sum"),
            (unsigned long long)number_of(record, "count"));
 }
@@ -160,7 +153,7 @@ static void print_metric(const json_t *record)
 /* Why it does not start is for stderr, as with all commands that fail. */
 static void print_refusal(const json_t *record)
 {
-    struct span text = text_of(record, "text");
+    struct span text = client_text(record, "text");
 
     fflush(stdout);
     fprintf(stderr, "%.*s\n", SPAN_ARG(text));
@@ -179,7 +172,7 @@ static void print_record(struct span line)
     json_t *record = json_loadb(line.ptr, line.len, 0, NULL);
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (span_equal(text_of(record, "record"), span_cstr(kinds[i].kind)))
+        if (span_equal(client_text(record, "record"), span_cstr(kinds[i].kind)))
             kinds[i].print(record);
     json_decref(record);
 }

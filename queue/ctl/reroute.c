@@ -2,6 +2,7 @@
  * or tells what that would change. By ids each recipient is told, by filters how many go which way.
  */
 #include "queue/ctl/change.h"
+#include "queue/ctl/client.h"
 #include "queue/ctl/json.h"
 #include "queue/ctl/output.h"
 #include "route/route.h"
@@ -66,32 +67,25 @@ static void take(void *context, const json_t *answer)
     }
 }
 
-static struct span text_at(const json_t *row, const char *name)
-{
-    const json_t *text = json_object_get(row, name);
-
-    return span_of(json_string_value(text), json_string_length(text));
-}
-
 static void print_row(const struct rerouting *r, const json_t *row)
 {
-    struct span route = text_at(row, "route");
+    struct span route = client_text(row, "route");
     char count[24];
 
     if (r->names_recipients) {
         putchar('<');
-        output_text(text_at(row, "recipient"));
+        output_text(client_text(row, "recipient"));
         fputs("> ", stdout);
     } else {
         int len = snprintf(count, sizeof count, "%" JSON_INTEGER_FORMAT,
                            json_integer_value(json_object_get(row, "recipients")));
         output_cell(span_of(count, (size_t)len), WIDTH_COUNT, OUTPUT_PLAIN);
     }
-    output_cell(text_at(row, "fate"), 0, OUTPUT_BOLD);
+    output_cell(client_text(row, "fate"), 0, OUTPUT_BOLD);
     fputs("\n    from ", stdout);
-    output_text(text_at(row, "from"));
+    output_text(client_text(row, "from"));
     fputs("\n    to   ", stdout);
-    output_text(text_at(row, "to"));
+    output_text(client_text(row, "to"));
     if (r->ctl->options & CTL_NEXT_HOP)
         fputs("\n    by   --next-hop\n", stdout);
     else if (route.len == 0)
@@ -104,13 +98,13 @@ static void write_json(const json_t *row)
 {
     json_open(NULL, '{');
     if (json_object_get(row, "recipient") != NULL)
-        json_text("recipient", text_at(row, "recipient"));
+        json_text("recipient", client_text(row, "recipient"));
     json_number("recipients", (uint64_t)json_integer_value(json_object_get(row, "recipients")));
-    json_text("fate", text_at(row, "fate"));
-    json_text("from", text_at(row, "from"));
-    json_text("to", text_at(row, "to"));
+    json_text("fate", client_text(row, "fate"));
+    json_text("from", client_text(row, "from"));
+    json_text("to", client_text(row, "to"));
     if (json_is_string(json_object_get(row, "route")))
-        json_text("route", text_at(row, "route"));
+        json_text("route", client_text(row, "route"));
     else
         json_none("route");
     json_close('}');

@@ -7,13 +7,6 @@
 
 enum { HEADER_MOST = 65536, WIDTH_LABEL = 12 };
 
-static struct span text_at(const json_t *object, const char *name)
-{
-    const json_t *text = json_object_get(object, name);
-
-    return span_of(json_string_value(text), json_string_length(text));
-}
-
 /* The header of the message in the file, with CRLF; what is not UTF-8 is told in ASCII. False where
  * it cannot be read. */
 static bool read_header(const char *file, struct buf *out)
@@ -69,13 +62,13 @@ static void print_steps(const json_t *answer)
 
     json_array_foreach(json_object_get(answer, "steps"), i, step)
     {
-        struct span why = text_at(step, "why");
+        struct span why = client_text(step, "why");
         output_cell(SPAN("Asked"), WIDTH_LABEL, OUTPUT_BOLD);
-        output_text(text_at(step, "plugin"));
+        output_text(client_text(step, "plugin"));
         fputs(" about <", stdout);
-        output_text(text_at(step, "recipient"));
+        output_text(client_text(step, "recipient"));
         fputs(">: ", stdout);
-        output_text(text_at(step, "said"));
+        output_text(client_text(step, "said"));
         if (why.len > 0)
             fputs(", because ", stdout);
         output_text(why);
@@ -92,20 +85,20 @@ static void print_reply(const json_t *one)
         return;
     output_cell(SPAN("  says"), WIDTH_LABEL, OUTPUT_BOLD);
     printf("%" JSON_INTEGER_FORMAT " ", code);
-    output_text(text_at(one, "enhanced"));
+    output_text(client_text(one, "enhanced"));
     putchar(' ');
-    output_text(text_at(one, "text"));
+    output_text(client_text(one, "text"));
     putchar('\n');
 }
 
 static void print_answer(const json_t *one)
 {
-    struct span plugin = text_at(one, "plugin"), route = text_at(one, "route");
+    struct span plugin = client_text(one, "plugin"), route = client_text(one, "route");
 
-    print_text("Recipient", text_at(one, "recipient"));
-    print_text("  verdict", text_at(one, "verdict"));
-    print_text("  next hop", text_at(one, "next_hop"));
-    print_text("  sender", text_at(one, "sender"));
+    print_text("Recipient", client_text(one, "recipient"));
+    print_text("  verdict", client_text(one, "verdict"));
+    print_text("  next hop", client_text(one, "next_hop"));
+    print_text("  sender", client_text(one, "sender"));
     print_reply(one);
     output_cell(SPAN("  decided by"), WIDTH_LABEL, OUTPUT_BOLD);
     if (plugin.len > 0) {
@@ -119,7 +112,7 @@ static void print_answer(const json_t *one)
         fputs("no plugin and no route: the MX hosts of its domain", stdout);
     }
     putchar('\n');
-    print_text("  because", text_at(one, "why"));
+    print_text("  because", client_text(one, "why"));
 }
 
 static void print_all(const json_t *answer)

@@ -8,6 +8,7 @@ import pytest
 
 from support import content
 from support.dialogue import submit
+from support.process import BIN, run
 
 PLUGINS = Path(os.environ["SMARTHOP_BIN"]).parent / "tests" / "plugins"
 MESSAGE = content.message(b"hello")
@@ -151,6 +152,21 @@ def test_notifications(start_relay, start_sink):
     assert sink.wait(1)[0].recipients == ["reject@client.test"]
     submit(relay, MESSAGE, "send+no@a.test", sender="send@elsewhere.test")
     assert sink.wait(2)[1].recipients == ["send@elsewhere.test"]
+    relay.stop()
+
+
+def test_check(start, sink):
+    """smarthopd -t tells what is wrong with a section, and starts nothing."""
+    relay = start("puppet")
+    relay.sections["plugin"]["puppet"] |= {"port": 99999, "nonsense": "1"}
+    relay.write_conf()
+    checked = run(BIN / "smarthopd", "-c", relay.conf_path, "-t", check=False)
+    assert checked.returncode == 1
+    assert b'port: "99999"' in checked.stderr and b"unknown key nonsense" in checked.stderr
+    relay.sections["plugin"]["puppet"] |= {"file": "/nonexistent.so"}
+    relay.write_conf()
+    checked = run(BIN / "smarthopd", "-c", relay.conf_path, "-t", check=False)
+    assert checked.returncode == 1 and b"/nonexistent.so: " in checked.stderr
     relay.stop()
 
 
