@@ -85,13 +85,48 @@ static void sort_hops(struct smarthop_next_hop *hops, unsigned count)
     }
 }
 
-static bool take_hosts(const struct smarthop_verdict *v, struct route_next_hop *hop)
+static uint64_t weight_of(const struct smarthop_next_hop *hop)
+{
+    return hop->weight != 0 ? hop->weight : 1;
+}
+
+/* Draws the order within each priority by the weights (RFC 2782), from `seed`: who has a tenth of
+ * the weight comes first in a tenth of all cases. */
+static void draw_order(struct smarthop_next_hop *hops, unsigned count, uint64_t seed)
+{
+    for (unsigned first = 0; first < count; first++) {
+        uint64_t sum = 0;
+        unsigned end = first, drawn = first;
+        for (; end < count && hops[end].priority == hops[first].priority; end++)
+            sum += weight_of(&hops[end]);
+        seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+        uint64_t at = (seed >> 33) % sum;
+        while (at >= weight_of(&hops[drawn]))
+            at -= weight_of(&hops[drawn++]);
+        struct smarthop_next_hop chosen = hops[drawn];
+        memmove(&hops[first + 1], &hops[first], (drawn - first) * sizeof *hops);
+        hops[first] = chosen;
+    }
+}
+
+static uint64_t seed_of(const struct route_asking *a)
+{
+    uint64_t id = a->query->message != NULL ? a->query->message->id : 0;
+
+    return span_hash(a->now->address.text) ^ id;
+}
+
+/* Of one priority alone the scheduler keeps the shares; with several the order is drawn here. */
+static bool take_hosts(const struct route_asking *a, const struct smarthop_verdict *v,
+                       struct route_next_hop *hop)
 {
     struct smarthop_next_hop hops[SMARTHOP_NEXT_HOPS_MAX];
     bool is_weighted = false;
 
     memcpy(hops, v->next_hops, v->next_hop_count * sizeof *hops);
     sort_hops(hops, v->next_hop_count);
+    if (hops[0].priority != hops[v->next_hop_count - 1].priority)
+        draw_order(hops, v->next_hop_count, seed_of(a));
     for (unsigned i = 0; i < v->next_hop_count; i++) {
         if (!take_host(&hops[i], hop->lmtp ? LMTP_PORT : SMTP_PORT, &hop->hosts[i]))
             return false;
@@ -100,6 +135,8 @@ static bool take_hosts(const struct smarthop_verdict *v, struct route_next_hop *
     hop->host_count = v->next_hop_count;
     if (is_weighted && hops[0].priority == hops[hop->host_count - 1].priority)
         hop->balance = CONF_BALANCE_WEIGHTED;
+    for (unsigned i = 0; hop->balance == CONF_BALANCE_ORDERED && i < hop->host_count; i++)
+        hop->hosts[i].weight = 1;
     return true;
 }
 
@@ -151,7 +188,7 @@ static void send_it(struct route_asking *a, struct routing *r)
 
     if (v->transport == SMARTHOP_DROP)
         wrong = "there are no mailboxes here";
-    else if (v->mx.len > 0 ? !take_mx(v, &hop) : !take_hosts(v, &hop))
+    else if (v->mx.len > 0 ? !take_mx(v, &hop) : !take_hosts(a, v, &hop))
         wrong = "a host that is no name, address or socket";
     if (wrong == NULL) {
         routing_send(r, &hop);

@@ -1,4 +1,5 @@
 """Plugins that route: asked at RCPT, or once the message is there."""
+import collections
 import json
 import os
 import smtplib
@@ -93,7 +94,7 @@ def test_header(start, sink):
     relay = start("puppet_reader", routes={"client.test": {"hold": "bounces"}, **REFUSE})
     said, end = say(relay, "header@a.test", message=b"X-Send: yes\r\n" + MESSAGE)
     assert (said["header@a.test"][0], end[0]) == (250, 250)
-    sink.wait(1)
+    relay.wait_empty()
 
     said, end = say(relay, "header@a.test")
     assert said["header@a.test"][0] == 250 and end == (550, b"5.7.1 so says the puppet")
@@ -208,6 +209,18 @@ def test_route_command(start, sink, tmp_path):
     assert b"decided by plugin puppet" in relay.ctl("route", "send@a.test").stdout
     assert relay.ctl("route", "nonsense", check=False).returncode == 1
     assert relay.queue() == [] and not sink.messages()
+    relay.stop()
+
+
+def test_priorities_and_weights(start, sink):
+    relay = start("puppet")
+    orders = collections.Counter()
+    for n in range(200):
+        [answer] = json.loads(relay.ctl("route", f"prefer+{n}@a.test", "--json").stdout)["answers"]
+        orders[answer["next_hop"]] += 1
+    often = "hosts:often.test:25,rarely.test:25,last.test:25;tls=opportunistic"
+    rarely = "hosts:rarely.test:25,often.test:25,last.test:25;tls=opportunistic"
+    assert set(orders) == {often, rarely} and 25 < orders[rarely] < 80
     relay.stop()
 
 

@@ -41,6 +41,21 @@ static void stop(void *state)
     free(state);
 }
 
+/* One that is preferred in a quarter of all cases, one in the others, and one behind both. */
+static void prefer(struct puppet *puppet, struct smarthop_verdict *verdict)
+{
+    static const struct smarthop_next_hop hops[] = {
+        {SMARTHOP_TEXT_INIT("last.test"), 25, 20, 9},
+        {SMARTHOP_TEXT_INIT("often.test"), 25, 10, 3},
+        {SMARTHOP_TEXT_INIT("rarely.test"), 25, 10, 1},
+    };
+
+    (void)puppet;
+    verdict->action = SMARTHOP_SEND;
+    verdict->next_hops = hops;
+    verdict->next_hop_count = 3;
+}
+
 static bool says(struct smarthop_span local, const char *word)
 {
     return memmem(local.ptr, local.len, word, strlen(word)) != NULL;
@@ -99,6 +114,8 @@ static int route(void *state, const struct smarthop_event *event, struct smartho
         verdict->action = SMARTHOP_REJECT;
     else if (says(local, "send") || says(local, "header"))
         send_to(puppet, verdict);
+    else if (says(local, "prefer"))
+        prefer(puppet, verdict);
     else if (says(local, "reject"))
         verdict->action = SMARTHOP_REJECT;
     else if (says(local, "defer"))
