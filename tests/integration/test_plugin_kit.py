@@ -1,45 +1,17 @@
 """`smarthopctl plugin test`: what it sees of plugins, good and bad."""
-import json
-import subprocess
-
 import pytest
 
-from support.process import BIN, PATIENCE_S
+from support.trial import (BUNDLED, GOOD, LIBRARIES, MISBEHAVED, USAGE, ctl, of_kind, problems,
+                           route, trial)
 
-GOOD, MISBEHAVED, USAGE = 0, 1, 2
 SANITIZER_EXIT = "ended the process, with "  # it catches the signal itself
-LIBRARIES = BIN.parent / "lib"
-EXAMPLE = LIBRARIES / "smarthop" / "example.so"
+EXAMPLE = BUNDLED / "example.so"
 RUDE = LIBRARIES / "test" / "rude.so"
 WITNESS = LIBRARIES / "test" / "witness.so"
 
 
-def ctl(*arguments):
-    return subprocess.run([str(BIN / "smarthopctl"), *map(str, arguments)], capture_output=True,
-                          text=True, timeout=PATIENCE_S, check=False)
-
-
-def trial(plugin, *arguments, to="ann@example.net", code=GOOD):
-    """The records of a run that ends so."""
-    done = ctl("--json", "plugin", "test", plugin, "--to", to, *arguments)
-    assert done.returncode == code, done.stdout + done.stderr
-    return json.loads(done.stdout)
-
-
 def rude(how, *arguments, code=GOOD, **named):
     return trial(RUDE, "--option", f"how={how}", *arguments, code=code, **named)
-
-
-def of_kind(records, kind):
-    return [record for record in records if record["record"] == kind]
-
-
-def route(records):
-    return [record for record in of_kind(records, "decision") if record["hook"] == "route"][-1]
-
-
-def problems(records):
-    return [record["text"] for record in of_kind(records, "problem")]
 
 
 def test_what_the_example_decides():
