@@ -2,6 +2,8 @@
  * without having written costs the others of its batch nothing. */
 #include "queue/queue_private.h"
 
+#include <limits.h>
+
 static void submit(struct queue *queue, struct kv_op *op, struct queue_own *own, enum kv_kind kind,
                    struct err (*apply)(struct kv_op *op, struct kv_txn *txn))
 {
@@ -41,6 +43,21 @@ void queue_discard(struct queue *queue, struct queue_discard *discard)
 
 /* ---- insert ----------------------------------------------------------------------------- */
 
+/* What is left of the body that went with it may still be on its way out. */
+static struct err make_way(const struct queue_message *message, struct kv_txn *txn)
+{
+    struct key key = key_of(message->id);
+    struct span record;
+    bool more;
+    struct err e = kv_get(txn, TABLE_MESSAGE, key_span(&key), &record);
+
+    if (!err_is(e))
+        return err_make(ERR_CONFLICT, "it is in the queue");
+    if (e.kind != ERR_NOT_FOUND)
+        return e;
+    return kv_delete_range(txn, TABLE_BODY, key_span(&key), key_span(&key), UINT_MAX, &more);
+}
+
 static struct err apply_insert(struct kv_op *op, struct kv_txn *txn)
 {
     struct queue_insert *insert = container_of(op, struct queue_insert, op);
@@ -49,6 +66,10 @@ static struct err apply_insert(struct kv_op *op, struct kv_txn *txn)
     if (err_is(e))
         return e;
     rows_begin(insert->own.queue, txn);
+    if (insert->is_back)
+        e = make_way(insert->message, txn);
+    if (err_is(e))
+        return e;
     return rows_put_message(insert->own.queue, txn, insert->message, insert->staged_chunks);
 }
 

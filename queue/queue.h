@@ -192,12 +192,16 @@ void queue_discard(struct queue *queue, struct queue_discard *discard);
  * `message->body` behind the `staged_chunks` that are in the store already. Holds a reference to
  * the message until the completion. ERR_NO_SPACE: nothing has been stored. ERR_INVALID: no groups,
  * or a text beyond its bound. ERR_CONFLICT: two destination keys have the same number (their
- * hashes collide): that group needs another key. */
+ * hashes collide): that group needs another key.
+ *
+ * One that `is_back` has an id of old, of a message that has left the queue: ERR_CONFLICT where it
+ * has not. Nothing of its body is staged. */
 struct queue_insert {
     struct kv_op op;
     struct queue_own own;
     struct queue_message *message;
     uint32_t staged_chunks;
+    bool is_back;
 };
 void queue_insert(struct queue *queue, struct queue_insert *insert);
 

@@ -244,6 +244,8 @@ static struct err apply_insert(struct queue *queue, struct kv_op *op)
     struct queue_insert *insert = container_of(op, struct queue_insert, op);
     struct err e = message_check(insert->message);
 
+    if (!err_is(e) && insert->is_back && find_message(queue, insert->message->id) != NULL)
+        e = err_make(ERR_CONFLICT, "it is in the queue");
     if (!err_is(e))
         put_message(queue, insert->message, insert->staged_chunks);
     return e;

@@ -177,6 +177,70 @@ static void suspend(void *context, struct control_suspension *suspension)
     schedule_suspend(actions->shared->set, actions->shared->queue, &r->inner);
 }
 
+/* ---- imports -------------------------------------------------------------------------------- */
+
+/* All pieces of one go to the same worker. */
+struct relayed_import {
+    struct receive_import_piece piece;
+    struct call call; /* to the worker and back */
+    struct actions *actions;
+    struct worker *worker;
+    struct control_import *outer;
+};
+
+static void on_import_home(struct call *call)
+{
+    struct relayed_import *r = container_of(call, struct relayed_import, call);
+    struct control_import *outer = r->outer;
+
+    outer->import = r->piece.is_refused ? 0 : r->piece.import;
+    outer->is_stored = r->piece.is_stored;
+    outer->id = r->piece.id;
+    outer->recipients = r->piece.recipients;
+    outer->line = r->piece.line;
+    snprintf(outer->why, sizeof outer->why, "%s", r->piece.why);
+    free(r);
+    outer->call.done(&outer->call);
+}
+
+static void on_piece_taken(struct call *call)
+{
+    struct relayed_import *r = container_of(call, struct relayed_import, piece.call);
+
+    r->call.done = on_import_home;
+    loop_post(r->actions->loop, &r->call);
+}
+
+static void on_piece(struct call *call)
+{
+    struct relayed_import *r = container_of(call, struct relayed_import, call);
+
+    receive_server_import(r->worker->receive, &r->piece);
+}
+
+static void import(void *context, struct control_import *import)
+{
+    struct actions *actions = context;
+    struct relayed_import *r = mem_zalloc(sizeof *r);
+    bool is_first = import->import == 0;
+    uint64_t number = is_first ? ++actions->import_count : import->import;
+
+    r->actions = actions;
+    r->worker = &actions->workers[number % actions->worker_count];
+    r->outer = import;
+    r->piece = (struct receive_import_piece){
+        .call.done = on_piece_taken,
+        .import = number,
+        .is_first = is_first,
+        .is_last = import->is_last,
+        .data = import->data,
+    };
+    list_init(&r->piece.call.link);
+    list_init(&r->call.link);
+    r->call.done = on_piece;
+    loop_post(r->worker->loop, &r->call);
+}
+
 /* ---- status --------------------------------------------------------------------------------- */
 
 struct relayed_status {
@@ -450,6 +514,7 @@ void actions_fill(struct actions *actions, struct control_actions *out)
     out->explain = explain;
     out->suspend = suspend;
     out->route = looks_route;
+    out->import = import;
     out->sessions = pages_tell_sessions;
     out->destinations = pages_tell_destinations;
     out->end_session = end_session;

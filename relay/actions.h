@@ -16,6 +16,7 @@ struct actions {
     unsigned worker_count;
     struct conf *const *conf; /* the present one */
     uint64_t started;         /* wall clock ms */
+    uint64_t import_count;    /* begun so far: their numbers */
     unsigned trace_count;
     bool is_over; /* the workers' loops have ended: nothing is posted to them any more */
 };

@@ -55,6 +55,14 @@ static void on_accepted(struct queue_message *message, void *context)
     schedule_submit(worker->shared->set, message);
 }
 
+static void on_imported(struct queue_message *message, void *context)
+{
+    struct worker *worker = context;
+
+    events_add_all(worker->shared->set->events, "imported", message);
+    schedule_submit_old(worker->shared->set, message);
+}
+
 struct err worker_init(struct worker *worker, const struct worker_shared *shared, unsigned index,
                        const struct conf *conf)
 {
@@ -80,6 +88,7 @@ struct err worker_init(struct worker *worker, const struct worker_shared *shared
         .guard = shared->guard,
         .workers = shared->set->count,
         .accepted = on_accepted,
+        .imported = on_imported,
         .context = worker,
     });
     worker->scheduler = schedule_create(&(struct schedule_options){

@@ -51,13 +51,16 @@ TABLE = (
     # What is suspended is told by next hops, whose text form is route's.
     Row(
         "queue/ctl",
-        (BASE, PROTO, CONF, AUTH, "queue/queue.h", "relay/guard/guard.h", "relay/route/route.h", "plugins/kit/kit.h"),
+        (
+            BASE, PROTO, CONF, AUTH, "queue/queue.h", "queue/eml.h", "relay/guard/guard.h", "relay/route/route.h",
+            "plugins/kit/kit.h",
+        ),
         JANSSON,
     ),
     Row("sendmail", (BASE, PROTO, CONF)),
     Row("relay/recipients", (BASE, PROTO)),
     Row("relay/rules", (BASE, PROTO)),
-    Row("relay/receive", (*MIDDLE, RECIPIENTS)),
+    Row("relay/receive", (*MIDDLE, RECIPIENTS, "queue/eml.h")),
     Row("relay/route", MIDDLE),
     # An attempt is what the scheduler schedules: it alone drives deliver/.
     Row("relay/schedule", (*MIDDLE, "relay/deliver/deliver.h", "relay/rules/rules.h")),

@@ -41,6 +41,8 @@ enum ctl_option {
     CTL_NEXT_HOP = 1 << 18,
     CTL_TRIAL = 1 << 19, /* any of the trial of a plugin */
     CTL_CXX = 1 << 20,
+    CTL_TO = 1 << 21,
+    CTL_REMOVE = 1 << 22,
 };
 
 /* The values of an option that may be given several times. */
@@ -61,6 +63,7 @@ struct ctl {
     const char *until;
     const char *reason;
     const char *next_hop;
+    struct ctl_values to;
     const char *users;      /* the users file, or NULL = the configured one */
     struct kit_order trial; /* of a plugin */
     struct ctl_values send_as;
@@ -80,6 +83,8 @@ enum ctl_exit ctl_top(struct ctl *ctl);
 enum ctl_exit ctl_show(struct ctl *ctl);
 enum ctl_exit ctl_change(struct ctl *ctl);
 enum ctl_exit ctl_reroute(struct ctl *ctl);
+enum ctl_exit ctl_export(struct ctl *ctl);
+enum ctl_exit ctl_import(struct ctl *ctl);
 enum ctl_exit ctl_explain(struct ctl *ctl);
 enum ctl_exit ctl_suspend(struct ctl *ctl);
 enum ctl_exit ctl_suspensions(struct ctl *ctl);

@@ -69,6 +69,10 @@ static const struct command {
      "ID...|FILTER...|--all", "return to the sender (needs the daemon)"},
     {"queue", "reroute", ctl_reroute, CONFIG_LOADED, CHANGE_OPTIONS | CTL_NEXT_HOP, 0, OPERANDS_ANY,
      "ID...|FILTER...|--all [--next-hop TEXT]", "route again by the present configuration"},
+    {"queue", "export", ctl_export, CONFIG_LOADED, CTL_ALL | CTL_FILTER | CTL_TO | CTL_REMOVE, 0,
+     OPERANDS_ANY, "ID...|FILTER...|--all --to DIR|- [--remove]", "messages as files, whole"},
+    {"queue", "import", ctl_import, CONFIG_LOADED, 0, 1, OPERANDS_ANY, "FILE...",
+     "take exported messages back"},
     {"queue", "explain", ctl_explain, CONFIG_LOADED, 0, 1, 1, "ID",
      "why each recipient of a message is still here"},
     {"queue", "suspend", ctl_suspend, CONFIG_LOADED, CTL_FOR | CTL_UNTIL | CTL_REASON, 1, 1,
@@ -116,8 +120,8 @@ static const struct command {
      "a command of the plugin's own"},
     {"plugin", "rollback", ctl_plugin_rollback, CONFIG_LOADED, 0, 0, 0, "",
      "the plugins as they were before the latest reload"},
-    {"plugin", "test", ctl_plugin_test, CONFIG_GIVEN, CTL_TRIAL, 1, 1, "FILE.so --to ADDRESS...",
-     "try a plugin without a daemon"},
+    {"plugin", "test", ctl_plugin_test, CONFIG_GIVEN, CTL_TRIAL | CTL_TO, 1, 1,
+     "FILE.so --to ADDRESS...", "try a plugin without a daemon"},
     {"plugin", "new", ctl_plugin_new, CONFIG_NONE, CTL_CXX, 1, 1, "NAME [--cxx]",
      "make a folder with a plugin to begin with"},
     {NULL, "version", run_version, CONFIG_NONE, 0, 0, 0, "", "the version"},
@@ -162,10 +166,11 @@ static const struct option options[] = {
     {"until", required_argument, NULL, CTL_UNTIL},
     {"reason", required_argument, NULL, CTL_REASON},
     {"next-hop", required_argument, NULL, CTL_NEXT_HOP},
+    {"to", required_argument, NULL, CTL_TO},
+    {"remove", no_argument, NULL, CTL_REMOVE},
     {"option", required_argument, NULL, OPTION_TRIAL + TRIAL_OPTION},
     {"dns", required_argument, NULL, OPTION_TRIAL + TRIAL_DNS},
     {"from", required_argument, NULL, OPTION_TRIAL + TRIAL_FROM},
-    {"to", required_argument, NULL, OPTION_TRIAL + TRIAL_TO},
     {"message", required_argument, NULL, OPTION_TRIAL + TRIAL_MESSAGE},
     {"client", required_argument, NULL, OPTION_TRIAL + TRIAL_CLIENT},
     {"helo", required_argument, NULL, OPTION_TRIAL + TRIAL_HELO},
@@ -278,6 +283,9 @@ static bool take_option(struct ctl *ctl, int option, const char *value)
         break;
     case CTL_REASON:
         ctl->reason = value;
+        break;
+    case CTL_TO:
+        add_value(&ctl->to, value);
         break;
     case CTL_NEXT_HOP:
         ctl->next_hop = value;
@@ -410,6 +418,7 @@ int main(int argc, char **argv)
     enum ctl_exit result = take_arguments(&ctl, argc, argv);
     filter_fini(&ctl.filter);
     trial_fini(&ctl.trial);
+    free(ctl.to.items);
     free(ctl.send_as.items);
     free(ctl.certificates.items);
     if (!output_end()) {

@@ -205,6 +205,7 @@ enum ctl_exit ctl_plugin_test(struct ctl *ctl)
     struct kit_order *order = &ctl->trial;
     struct buf messages;
 
+    order->recipients = (struct kit_texts){.items = ctl->to.items, .count = ctl->to.count};
     if (order->recipients.count == 0) {
         ctl_complain("--to ADDRESS is needed: who is the message for?");
         return CTL_USAGE;

@@ -83,9 +83,6 @@ bool trial_take(struct kit_order *order, enum trial_term term, const char *value
     case TRIAL_DNS:
         add(&order->dns, value);
         break;
-    case TRIAL_TO:
-        add(&order->recipients, value);
-        break;
     case TRIAL_FROM:
         order->sender = value;
         break;
@@ -114,5 +111,4 @@ void trial_fini(struct kit_order *order)
 {
     free(order->options.items);
     free(order->dns.items);
-    free(order->recipients.items);
 }

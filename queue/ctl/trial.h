@@ -10,7 +10,6 @@ enum trial_term {
     TRIAL_OPTION,
     TRIAL_DNS,
     TRIAL_FROM,
-    TRIAL_TO,
     TRIAL_MESSAGE,
     TRIAL_CLIENT,
     TRIAL_HELO,

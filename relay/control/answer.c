@@ -1,5 +1,6 @@
 #include "control/answer.h"
 
+#include "proto/base32.h"
 #include "proto/utf8.h"
 
 #include <stdlib.h>
@@ -87,6 +88,28 @@ json_t *answer_operation(const struct control_operation *operation)
     set_integer(answer, "moot", operation->moot);
     if (operation->reroute != NULL)
         json_object_set_new(answer, "routes", routes_of(operation->reroute));
+    return answer;
+}
+
+json_t *answer_import(const struct control_import *import)
+{
+    char id[ID_TEXT_SIZE];
+    json_t *answer;
+
+    if (import->import == 0) {
+        answer = json_pack("{s:b}", "ok", false);
+        json_object_set_new(answer, "error", answer_text(span_cstr(import->why)));
+        if (import->line != 0)
+            set_integer(answer, "line", import->line);
+        return answer;
+    }
+    answer = answer_ok();
+    if (!import->is_stored) {
+        set_integer(answer, "import", import->import);
+        return answer;
+    }
+    json_object_set_new(answer, "id", json_string(id_format(import->id, id)));
+    set_integer(answer, "recipients", import->recipients);
     return answer;
 }
 

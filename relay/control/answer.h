@@ -12,6 +12,7 @@ json_t *answer_error(const char *why);
 /* What is no UTF-8 keeps its ASCII. */
 json_t *answer_text(struct span bytes);
 json_t *answer_operation(const struct control_operation *operation);
+json_t *answer_import(const struct control_import *import);
 json_t *answer_forgotten(uint64_t count);
 json_t *answer_status(const struct control_status *status);
 /* A page of the list; "more" tells whether another line follows. */

@@ -151,6 +151,7 @@ static const struct {
 } commands[] = {
     {"status", do_status},
     {"explain", control_explain},
+    {"import", control_import},
     {"suspend", control_suspend},
     {"resume", control_resume},
     {"sessions", control_list_sessions},

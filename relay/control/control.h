@@ -9,6 +9,10 @@
  * "reroute" may have "dry_run": true, a "next_hop" for all, and "recipients": true; its answer has
  * "routes", what became of how many recipients, or of each.
  *
+ * "import" has a piece of an exported message as base64 in "data"; its answer has the number
+ * "import", which the next piece names. The last has "last": true, and is answered once the message
+ * is on disk.
+ *
  * "sessions" and "destinations" are answered by as many lines as are needed, of which all but the
  * last have "more": true. "trace" is answered by {"ok":true}, once every worker looks, and then by
  * lines of "lines" and "lost" for as long as the peer stays.
@@ -93,6 +97,20 @@ struct control_status {
     bool stress; /* sessions are scarce: they wait shorter */
     unsigned workers;
     char configuration[256]; /* file */
+};
+
+/* A piece of an exported message that comes back; completed by main's action on `home`. */
+struct control_import {
+    struct call call;
+    struct loop *home;
+    uint64_t import; /* out: its number, for the next piece; 0 = this is the first */
+    bool is_last;
+    struct span data; /* in place until the completion */
+    bool is_stored;   /* out: it is on disk, with this id */
+    uint64_t id;
+    uint64_t recipients;
+    char why[512]; /* out: why it is refused, where `import` is 0 then; for people */
+    uint64_t line; /* of the envelope, where that is wrong */
 };
 
 /* What keeps some recipients of a message in the queue. */
@@ -208,6 +226,7 @@ struct control_actions {
     void (*status)(void *context, struct control_status *status);
     void (*explain)(void *context, struct control_explanation *explanation);
     void (*suspend)(void *context, struct control_suspension *suspension);
+    void (*import)(void *context, struct control_import *import);
     /* At once: forgets what is remembered of clients and users under this key, of one kind or (it
      * is empty) of all; *count_out is how much that was. False where there is no such kind. */
     bool (*forget)(void *context, struct span kind, struct span key, uint64_t *count_out);

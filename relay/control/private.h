@@ -22,8 +22,9 @@ struct queue_group_name *control_read_groups(const json_t *names, unsigned *coun
 /* operate.c: false where there is no such operation. */
 bool control_operate(struct control *control, struct local_peer *peer, const char *name,
                      const json_t *command);
-/* explain.c, suspend.c */
+/* explain.c, import.c, suspend.c */
 void control_explain(struct control *control, struct local_peer *peer, const json_t *command);
+void control_import(struct control *control, struct local_peer *peer, const json_t *command);
 void control_suspend(struct control *control, struct local_peer *peer, const json_t *command);
 void control_resume(struct control *control, struct local_peer *peer, const json_t *command);
 

@@ -37,9 +37,7 @@ void data_begin(struct session *s)
     session_enter(s, SESSION_DATA);
 }
 
-/* What makes a whole message unfit, in the order in which it is told. `status_out` is what is
- * answered; its text lives in the message's arena. */
-static bool is_unfit(struct transaction *tx, struct status *status_out)
+bool data_is_unfit(struct transaction *tx, struct status *status_out)
 {
     struct arena *arena = &tx->message->arena;
     const struct line_checker *lines = &tx->dot.lines;
@@ -141,6 +139,13 @@ static void apply_fate(struct transaction *tx)
     }
 }
 
+void data_summarize(struct transaction *tx)
+{
+    tx->message->message_id = field(tx, DATA_FIELD_MESSAGE_ID);
+    tx->message->subject = field(tx, DATA_FIELD_SUBJECT);
+    tx->message->from = field(tx, DATA_FIELD_FROM);
+}
+
 /* ---- the end ------------------------------------------------------------------------------ */
 
 void data_end(struct session *s)
@@ -149,7 +154,7 @@ void data_end(struct session *s)
     struct status status;
 
     header_scan_end(&tx->header);
-    if (is_unfit(tx, &status))
+    if (data_is_unfit(tx, &status))
         data_refuse(s, status);
     else if (tx->refusal.code != 0)
         data_refuse(s, tx->refusal);
@@ -181,9 +186,7 @@ void data_accept(struct session *s)
         data_refuse(s, status);
         return;
     }
-    tx->message->message_id = field(tx, DATA_FIELD_MESSAGE_ID);
-    tx->message->subject = field(tx, DATA_FIELD_SUBJECT);
-    tx->message->from = field(tx, DATA_FIELD_FROM);
+    data_summarize(tx);
     apply_fate(tx);
     trace_make(s, tx);
     transaction_make_groups(tx);

@@ -44,6 +44,8 @@ struct receive_options {
     struct plugin_worker *plugins; /* NULL = there are none */
     /* Takes an inserted message over (it gets a reference of its own). */
     void (*accepted)(struct queue_message *message, void *context);
+    /* Likewise one that was imported. */
+    void (*imported)(struct queue_message *message, void *context);
     void *context;
 };
 
@@ -107,6 +109,26 @@ void receive_server_remove_tap(struct receive_server *server, struct tap *tap);
  * transaction, no log-in. False: none has waited for stress_idle_min. Its descriptor is free at the
  * end of this round. */
 bool receive_server_make_room(struct receive_server *server);
+
+/* A piece of an exported message (queue/eml.h) that comes back. It is judged as reception judges
+ * messages, routed anew and stored with its id, arrival and marks; its completion with `is_stored`
+ * means that it is on disk. All of it is in memory until then. One that breaks off is given up a
+ * minute after its last piece. */
+enum { RECEIVE_IMPORTS_MAX = 4, RECEIVE_WHY_MAX = 512 };
+struct receive_import_piece {
+    struct call call;
+    uint64_t import; /* the caller's number of it; the same for all pieces */
+    bool is_first;
+    bool is_last;
+    struct span data; /* in place until the completion */
+    bool is_refused;  /* out: and it is given up */
+    bool is_stored;   /* out: after the last */
+    uint64_t id;      /* out, once it is stored */
+    unsigned recipients;
+    char why[RECEIVE_WHY_MAX]; /* out, where it is refused; may hold what a plugin has said */
+    unsigned line;             /* out: of the envelope, where it is wrong; 0 = another reason */
+};
+void receive_server_import(struct receive_server *server, struct receive_import_piece *piece);
 
 /* Any thread. */
 struct receive_counters {

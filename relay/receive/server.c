@@ -17,8 +17,10 @@ struct receive_server *receive_server_create(const struct receive_options *optio
     server->guard = options->guard;
     server->workers = options->workers ? options->workers : 1;
     server->accepted = options->accepted;
+    server->imported = options->imported;
     server->context = options->context;
     list_init(&server->idle);
+    list_init(&server->imports);
     return server;
 }
 
@@ -97,6 +99,7 @@ void receive_server_stop(struct receive_server *server, struct call *stopped)
 {
     server->is_stopping = true;
     server->stopped = stopped;
+    imports_stop(server);
     unsigned place = 0;
     for (struct session *s; (s = roster_next(&server->sessions, &place, UINT_MAX)) != NULL;) {
         s->stopping = true;

@@ -52,13 +52,14 @@ struct tx_recipient {
     struct span domain; /* in ASCII form; of ROUTE_LATER only */
     struct span destination;
     struct span next_hop;
-    unsigned notify;            /* bits of enum esmtp_notify */
-    struct span original;       /* ORCPT as written */
-    struct span reverse_path;   /* its own; empty = the message's */
-    struct span routed_by;      /* as in struct queue_group */
-    struct status status;       /* of a held one */
-    bool is_refused;            /* with `status`, after it was accepted */
-    enum route_verdict verdict; /* ROUTE_LATER until the message is there */
+    unsigned notify;               /* bits of enum esmtp_notify */
+    struct span original;          /* ORCPT as written */
+    struct span reverse_path;      /* its own; empty = the message's */
+    struct span routed_by;         /* as in struct queue_group */
+    struct status status;          /* of a held one */
+    bool is_refused;               /* with `status`, after it was accepted */
+    enum route_verdict verdict;    /* ROUTE_LATER until the message is there */
+    const struct queue_group *was; /* of an imported one: the group that it was exported from */
 };
 
 struct transaction {
@@ -196,6 +197,9 @@ struct receive_server {
     unsigned detached; /* commits, password checks and look-ups that nobody waits for any more */
     struct call *stopped;
     bool is_stopping;
+    struct list imports; /* under way */
+    unsigned import_count;
+    void (*imported)(struct queue_message *message, void *context);
     struct receive_counters counters;
 };
 
@@ -365,6 +369,15 @@ void data_committed(struct session *s, struct transaction *tx);
 /* The message is ours, whether its client is still there or not. */
 void data_log_accepted(const struct transaction *tx);
 void data_staged(struct session *s);
+
+/* data.c, for import.c, too. At the end: what makes a whole message unfit, in the order in which it
+ * is told. `status_out` is what is answered; its text lives in the message's arena. */
+bool data_is_unfit(struct transaction *tx, struct status *status_out);
+/* What the queue tells of a message, from its header. */
+void data_summarize(struct transaction *tx);
+
+/* import.c: gives up what is not being stored yet. */
+void imports_stop(struct receive_server *server);
 
 /* place.c: recipients whose route some plugin has to see the message for. */
 bool place_is_needed(const struct transaction *tx);

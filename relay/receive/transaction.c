@@ -132,13 +132,18 @@ void transaction_add_recipients(struct transaction *tx, unsigned notify, struct 
 
 /* ---- groups ------------------------------------------------------------------------------- */
 
-static bool fits(const struct queue_group *group, const struct tx_recipient *recipient)
+/* Marks of a group that has been in the queue before stay with its recipients. */
+static void mark(struct queue_group *group, const struct queue_group *was)
 {
-    bool held = recipient->verdict == ROUTE_HOLD;
+    group->tries = was->tries;
+    group->delay_warned = was->delay_warned;
+    group->late_told = was->late_told;
+}
 
-    return group->recipient_count < QUEUE_GROUP_MAX && (group->state == QUEUE_GROUP_HELD) == held &&
-           span_equal(group->destination, recipient->destination) &&
-           span_equal(group->reverse_path, recipient->reverse_path);
+static bool is_marked_so(const struct queue_group *group, const struct queue_group *was)
+{
+    return was == NULL || (group->tries == was->tries && group->delay_warned == was->delay_warned &&
+                           group->late_told == was->late_told);
 }
 
 static enum queue_group_state state_for(const struct queue_message *message,
@@ -146,7 +151,18 @@ static enum queue_group_state state_for(const struct queue_message *message,
 {
     if (recipient->verdict == ROUTE_HOLD)
         return QUEUE_GROUP_HELD;
+    if (recipient->was != NULL && recipient->was->state == QUEUE_GROUP_WAITING)
+        return QUEUE_GROUP_WAITING; /* an operator has let it go before its time */
     return message->release > message->arrival ? QUEUE_GROUP_FUTURE : QUEUE_GROUP_WAITING;
+}
+
+static bool fits(const struct queue_message *message, const struct queue_group *group,
+                 const struct tx_recipient *recipient)
+{
+    return group->recipient_count < QUEUE_GROUP_MAX &&
+           group->state == state_for(message, recipient) && is_marked_so(group, recipient->was) &&
+           span_equal(group->destination, recipient->destination) &&
+           span_equal(group->reverse_path, recipient->reverse_path);
 }
 
 static struct queue_group *group_for(struct transaction *tx, const struct tx_recipient *recipient)
@@ -156,7 +172,7 @@ static struct queue_group *group_for(struct transaction *tx, const struct tx_rec
 
     /* From the newest: recipients of one domain mostly come one after the other. */
     for (unsigned i = message->group_count; i > 0 && !alone; i--)
-        if (fits(&message->groups[i - 1], recipient))
+        if (fits(message, &message->groups[i - 1], recipient))
             return &message->groups[i - 1];
     struct queue_group *group = &message->groups[message->group_count];
     unsigned most = alone ? 1 : QUEUE_GROUP_MAX;
@@ -172,6 +188,8 @@ static struct queue_group *group_for(struct transaction *tx, const struct tx_rec
         .routed_by = recipient->routed_by,
         .recipients = arena_alloc(&message->arena, room * sizeof(struct queue_recipient)),
     };
+    if (recipient->was != NULL)
+        mark(group, recipient->was);
     return group;
 }
 

@@ -62,6 +62,8 @@ void schedule_start_sweep(struct scheduler *scheduler);
 /* On any loop: hands each group of a message that is in the store to the owner of its
  * destination. Takes references of its own. */
 void schedule_submit(const struct schedule_set *set, struct queue_message *message);
+/* The same of one with an id of old, which the sweep may have passed. */
+void schedule_submit_old(const struct schedule_set *set, struct queue_message *message);
 
 enum schedule_verb {
     SCHEDULE_RETRY,

@@ -52,13 +52,15 @@ struct sweep {
     uint64_t noted;               /* told of since it began */
     uint64_t wake;                /* loop time of the next go, while none is under way */
     bool is_looking;
-    bool is_first; /* go: it looks at deadlines alone */
+    bool wants_all; /* mail of old has come: the next go begins at the start */
+    bool is_first;  /* go: it looks at deadlines alone */
 };
 
 /* Told from any loop. */
 struct note {
     struct call call;
     struct scheduler *owner;
+    bool is_old; /* mail has come whose id the cursors may have passed */
     uint64_t deliver_by;
 };
 
@@ -339,7 +341,8 @@ static void on_timer(struct timer *timer)
 
     sweep->is_first = false;
     read_thresholds(sweep);
-    if (loop_now(s->loop) - sweep->began > SWEEP_ANEW * sweep->interval) {
+    if (sweep->wants_all || loop_now(s->loop) - sweep->began > SWEEP_ANEW * sweep->interval) {
+        sweep->wants_all = false;
         for (unsigned i = 0; i < sweep->threshold_count; i++)
             sweep->thresholds[i].cursor = 0;
         sweep->seen = (struct queue_deadline){0};
@@ -386,7 +389,9 @@ static void on_note(struct call *call)
     struct sweep *sweep = s->sweep;
     uint64_t delay = until(note->deliver_by);
 
-    if (sweep != NULL && !s->is_stopping) {
+    if (sweep != NULL && note->is_old) {
+        sweep->wants_all = true;
+    } else if (sweep != NULL && !s->is_stopping) {
         if (note->deliver_by < sweep->noted)
             sweep->noted = note->deliver_by;
         if (!sweep->is_looking && loop_now(s->loop) + delay < sweep->wake)
@@ -395,13 +400,24 @@ static void on_note(struct call *call)
     free(note);
 }
 
-void sweep_note_deadline(const struct schedule_set *set, uint64_t deliver_by)
+static void post_note(const struct schedule_set *set, const struct note *what)
 {
     struct note *note = mem_zalloc(sizeof *note);
 
+    *note = *what;
     list_init(&note->call.link);
     note->call.done = on_note;
     note->owner = set->members[0];
-    note->deliver_by = deliver_by;
     loop_post(note->owner->loop, &note->call);
+}
+
+void sweep_note_deadline(const struct schedule_set *set, uint64_t deliver_by)
+{
+    post_note(set, &(struct note){.deliver_by = deliver_by});
+}
+
+void schedule_submit_old(const struct schedule_set *set, struct queue_message *message)
+{
+    schedule_submit(set, message);
+    post_note(set, &(struct note){.is_old = true});
 }

@@ -76,15 +76,19 @@ static inline struct queue_message *rig_make_message(struct queue *queue, unsign
     return message;
 }
 
+static inline enum err_kind rig_run_insert(struct queue *queue, struct queue_insert *insert)
+{
+    rig_prepare_op(&insert->op);
+    queue_insert(queue, insert);
+    rig_wait(1);
+    return insert->op.result.kind;
+}
+
 static inline enum err_kind rig_insert(struct queue *queue, struct queue_message *message,
                                        uint32_t staged)
 {
-    struct queue_insert insert = {.message = message, .staged_chunks = staged};
-
-    rig_prepare_op(&insert.op);
-    queue_insert(queue, &insert);
-    rig_wait(1);
-    return insert.op.result.kind;
+    return rig_run_insert(queue,
+                          &(struct queue_insert){.message = message, .staged_chunks = staged});
 }
 
 /* Makes, inserts and lets go of a message. Returns its id, or 0. */

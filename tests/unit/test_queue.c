@@ -128,6 +128,30 @@ static void test_many_groups_and_recipients(void **state)
     queue_message_unref(message);
 }
 
+/* Under the id that it had: once it has left, and even while the rest of its large body goes. */
+static void test_one_that_comes_back(void **state)
+{
+    enum { LARGE = 5000 * QUEUE_CHUNK, SMALL = 10 };
+    uint64_t id = rig_insert_one(f.queue, three[0], LARGE);
+    struct queue_message *message = rig_make_message(f.queue, 1, three, 0);
+    struct queue_insert insert = {.message = message, .is_back = true};
+    bool gone = false;
+
+    (void)state;
+    message->id = id;
+    rig_add_body(message, SMALL);
+    assert_int_equal(rig_run_insert(f.queue, &insert), ERR_CONFLICT);
+    assert_true(rig_body_is(f.queue, id, LARGE));
+    assert_int_equal(rig_deliver(f.queue, id, 0, three[0], &gone), ERR_NONE);
+    assert_true(gone);
+    insert = (struct queue_insert){.message = message, .is_back = true};
+    assert_int_equal(rig_run_insert(f.queue, &insert), ERR_NONE);
+    assert_int_equal(rig_insert_one(f.queue, three[1], SMALL) != 0, true); /* behind a sweep */
+    assert_true(rig_body_is(f.queue, id, SMALL));
+    assert_int_equal(counts().messages, 2);
+    queue_message_unref(message);
+}
+
 static void test_invalid_is_refused(void **state)
 {
     static const char long_text[ESMTP_ORCPT_MAX + 1] = {'x'};
@@ -475,6 +499,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         QUEUE_CASE(test_everything_comes_back),
         QUEUE_CASE(test_many_groups_and_recipients),
+        QUEUE_CASE(test_one_that_comes_back),
         QUEUE_CASE(test_invalid_is_refused),
         QUEUE_CASE(test_long_status_is_cut),
         QUEUE_CASE(test_queue_keeps_the_message),
