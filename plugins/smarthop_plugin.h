@@ -386,8 +386,8 @@ struct smarthop_host {
 
     /* Looks a name up. The answer lives until `done` returns. MX tells the hosts that mail for the
      * name would go to: without MX that is the name itself, and hosts without an address are left
-     * out. TXT tells the first text. PTR takes an address as text, and tells a name that has the
-     * address too. */
+     * out. TXT tells all texts, each with its strings joined. PTR takes an address as text, and
+     * tells a name that has the address too. */
     void (*dns)(struct smarthop_self *self, uint64_t token, enum smarthop_record record,
                 struct smarthop_span name,
                 void (*done)(void *context, const struct smarthop_dns_answer *answer),

@@ -28,8 +28,7 @@ static struct smarthop_span copy(struct arena *arena, struct span text)
     return smarthop_span_of(kept.ptr, kept.len);
 }
 
-/* Of one record only. */
-static void take_one(struct plugin_lookup *lookup, struct span text)
+static void take_name(struct plugin_lookup *lookup, struct span text)
 {
     struct smarthop_span *record = arena_alloc(lookup->arena, sizeof *record);
 
@@ -86,6 +85,16 @@ static void take_hosts(struct plugin_lookup *lookup, const struct resolver_answe
     lookup->answer.count = count;
 }
 
+static void take_texts(struct plugin_lookup *lookup, const struct resolver_answer *found)
+{
+    struct smarthop_span *records = arena_alloc(lookup->arena, found->text_count * sizeof *records);
+
+    for (unsigned i = 0; i < found->text_count; i++)
+        records[i] = copy(lookup->arena, found->texts[i]);
+    lookup->answer.records = records;
+    lookup->answer.count = found->text_count;
+}
+
 static void take(struct plugin_lookup *lookup, const struct resolver_answer *found)
 {
     switch (lookup->record) {
@@ -96,10 +105,10 @@ static void take(struct plugin_lookup *lookup, const struct resolver_answer *fou
         take_hosts(lookup, found);
         break;
     case SMARTHOP_DNS_TXT:
-        take_one(lookup, found->data);
+        take_texts(lookup, found);
         break;
     case SMARTHOP_DNS_PTR:
-        take_one(lookup, span_cstr(found->name));
+        take_name(lookup, span_cstr(found->name));
         break;
     }
 }

@@ -44,7 +44,7 @@ struct entry {
     union {
         struct entry_host *hosts; /* RESOLVER_OK and count 0: the name has no MX */
         union resolver_address *addresses;
-        struct span data;
+        struct span *texts;
     };
 };
 

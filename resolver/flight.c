@@ -148,8 +148,11 @@ static void land_names(struct entry *entry, const struct lookup *ptr)
 
 static void land_text(struct entry *entry, const struct lookup *txt)
 {
-    if (has_records(entry, txt, "TXT", RESOLVER_NO_DATA, "no text"))
-        entry->data = txt->records[0].data;
+    if (!has_records(entry, txt, "TXT", RESOLVER_NO_DATA, "no text"))
+        return;
+    entry->texts = arena_alloc(&entry->arena, txt->count * sizeof *entry->texts);
+    for (; entry->count < txt->count; entry->count++)
+        entry->texts[entry->count] = txt->records[entry->count].data;
 }
 
 /* ---- addresses ---- */

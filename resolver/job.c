@@ -292,7 +292,10 @@ static void have_text(struct job *job)
         return;
     }
     struct resolver_answer *answer = answer_bare(RESOLVER_OK, text->name);
-    answer->data = arena_dup(&answer->strings, text->data);
+    answer->texts = arena_alloc(&answer->strings, text->count * sizeof *answer->texts);
+    for (; answer->text_count < text->count; answer->text_count++)
+        answer->texts[answer->text_count] =
+            arena_dup(&answer->strings, text->texts[answer->text_count]);
     answer->expires = text->expires;
     finish(job, answer);
 }

@@ -185,7 +185,7 @@ static void keep_name(struct lookup *lookup, const struct packet_record *record)
 
 static void keep_text(struct lookup *lookup, const struct packet_record *record)
 {
-    if (lookup->count == 0)
+    if (lookup->count < LOOKUP_RECORDS_MAX)
         lookup->records[lookup->count++].data =
             arena_dup(lookup->arena, span_of(record->text, record->text_len));
 }

@@ -24,7 +24,7 @@ enum lookup_result {
 struct lookup_record {
     uint16_t preference; /* MX */
     const char *host;    /* MX and PTR, as sent; "" is the root */
-    struct span data;    /* TXT; one record only */
+    struct span data;    /* TXT */
     union resolver_address address;
 };
 

@@ -79,10 +79,11 @@ struct resolver_target {
 /* Immutable and reference-counted within its loop. */
 struct resolver_answer {
     enum resolver_outcome outcome;
-    const char *text;     /* for people: "example.com: MX look-up: server failure"; never NULL */
-    bool implicit_mx;     /* the domain has no MX: its own addresses were taken */
-    const char *name;     /* of resolver_name: lower case, without a final dot; else NULL */
-    struct span data;     /* of resolver_text: any bytes; else empty */
+    const char *text;   /* for people: "example.com: MX look-up: server failure"; never NULL */
+    bool implicit_mx;   /* the domain has no MX: its own addresses were taken */
+    const char *name;   /* of resolver_name: lower case, without a final dot; else NULL */
+    struct span *texts; /* of resolver_text: any bytes; else none */
+    unsigned text_count;
     uint64_t expires;     /* loop_now() time up to which it may be used */
     unsigned refs;        /* the resolver's */
     struct arena strings; /* the resolver's */
@@ -117,7 +118,8 @@ void resolver_addresses(struct resolver *resolver, struct resolver_query *query,
 /* The IPv4 addresses of one name, by an A query alone: what a DNS block list is asked. */
 void resolver_ipv4(struct resolver *resolver, struct resolver_query *query, struct span name);
 
-/* The first TXT record of a name, its strings joined. */
+/* The TXT records of a name, as they were sent, each with its strings joined; at least one where
+ * the outcome is RESOLVER_OK, and at most RESOLVER_HOSTS_MAX. */
 void resolver_text(struct resolver *resolver, struct resolver_query *query, struct span name);
 
 /*

@@ -181,12 +181,12 @@ static bool take_answer(struct session *s, struct screen_query *q)
 {
     const struct resolver_answer *answer = q->query.answer;
 
-    if (q->listing != NULL)
-        take_text(q->listing, answer->data);
-    else if (q->list != NULL)
+    if (q->listing == NULL && q->list != NULL)
         return take_addresses(s, q, answer);
-    else
+    if (q->listing == NULL)
         take_name(s, answer);
+    else if (answer->text_count > 0)
+        take_text(q->listing, answer->texts[0]);
     return false;
 }
 

@@ -236,18 +236,21 @@ static void reads_texts(void **state)
     static const struct {
         const char *zone;
         enum resolver_outcome outcome;
-        const char *text;
+        unsigned count;
+        const char *text; /* of the last */
     } cases[] = {
-        {"t.test TXT 60 Listed, see https://l.test/", RESOLVER_OK, "Listed, see https://l.test/"},
-        {"t.test TXT 60 Listed, |see |https://l.test/", RESOLVER_OK, "Listed, see https://l.test/"},
-        {"t.test TXT 60 one\nt.test TXT 60 two", RESOLVER_OK, "one"},
-        {"t.test TXT 60 |", RESOLVER_OK, ""},
-        {"t.test CNAME 60 u.test\nu.test TXT 60 one", RESOLVER_OK, "one"},
-        {"t.test TXT !truncated\nt.test TXT 60 one", RESOLVER_OK, "one"},
-        {"t.test TXT !nodata", RESOLVER_NO_DATA, ""},
-        {"", RESOLVER_NO_DOMAIN, ""},
-        {"t.test TXT !servfail", RESOLVER_TEMPFAIL, ""},
-        {"t.test TXT 60 one\nt.test TXT !malformed", RESOLVER_TEMPFAIL, ""},
+        {"t.test TXT 60 Listed, see https://l.test/", RESOLVER_OK, 1,
+         "Listed, see https://l.test/"},
+        {"t.test TXT 60 Listed, |see |https://l.test/", RESOLVER_OK, 1,
+         "Listed, see https://l.test/"},
+        {"t.test TXT 60 one\nt.test TXT 60 two", RESOLVER_OK, 2, "two"},
+        {"t.test TXT 60 |", RESOLVER_OK, 1, ""},
+        {"t.test CNAME 60 u.test\nu.test TXT 60 one", RESOLVER_OK, 1, "one"},
+        {"t.test TXT !truncated\nt.test TXT 60 one", RESOLVER_OK, 1, "one"},
+        {"t.test TXT !nodata", RESOLVER_NO_DATA, 0, ""},
+        {"", RESOLVER_NO_DOMAIN, 0, ""},
+        {"t.test TXT !servfail", RESOLVER_TEMPFAIL, 0, ""},
+        {"t.test TXT 60 one\nt.test TXT !malformed", RESOLVER_TEMPFAIL, 0, ""},
     };
 
     (void)state;
@@ -259,7 +262,11 @@ static void reads_texts(void **state)
             asked_start_text(&rig, &asked[n], "t.test");
             rig_wait_for(&rig, n + 1);
             assert_int_equal(asked[n].query.answer->outcome, cases[i].outcome);
-            assert_true(span_equal(asked[n].query.answer->data, span_cstr(cases[i].text)));
+            const struct resolver_answer *answer = asked[n].query.answer;
+            assert_int_equal(answer->text_count, cases[i].count);
+            if (cases[i].count > 0)
+                assert_true(
+                    span_equal(answer->texts[cases[i].count - 1], span_cstr(cases[i].text)));
             asked_let_go(&asked[n]);
         }
         /* The second time it was known; over TCP it is asked once more. */
