@@ -397,7 +397,10 @@ static bool bind_address(struct daemon *d, const struct conf_listener *listener,
                          const struct sockaddr *wanted)
 {
     struct sockaddr_storage actual;
+    struct err free_to_use = listener_probe(wanted);
 
+    if (err_is(free_to_use))
+        return fail_bind(listener, wanted, free_to_use);
     d->bound = mem_realloc(d->bound, (d->bound_count + d->worker_count) * sizeof *d->bound);
     for (unsigned i = 0; i < d->worker_count; i++) {
         struct bound *bound = &d->bound[d->bound_count];

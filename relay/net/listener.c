@@ -40,12 +40,12 @@ static socklen_t address_len(const struct sockaddr *address)
 }
 
 /* TCP_NODELAY is inherited by accepted sockets on Linux: one system call less for each. */
-static int set_options(int fd, int family)
+static int set_options(int fd, int family, bool is_shared)
 {
-    int on = 1;
+    int on = 1, shared = is_shared;
 
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, sizeof shared) != 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
         return -1;
     if (family == AF_INET6)
@@ -53,20 +53,36 @@ static int set_options(int fd, int family)
     return 0;
 }
 
-struct err listener_bind(const struct sockaddr *address, int *fd_out)
+static struct err bind_one(const struct sockaddr *address, bool is_shared, int *fd_out)
 {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     *fd_out = -1;
     if (fd < 0)
         return err_system(errno, "socket");
-    if (set_options(fd, address->sa_family) != 0 || bind(fd, address, address_len(address)) != 0) {
+    if (set_options(fd, address->sa_family, is_shared) != 0 ||
+        bind(fd, address, address_len(address)) != 0) {
         int sys = errno;
         close(fd);
         return err_system(sys, "bind");
     }
     *fd_out = fd;
     return ERR_OK;
+}
+
+struct err listener_bind(const struct sockaddr *address, int *fd_out)
+{
+    return bind_one(address, true, fd_out);
+}
+
+struct err listener_probe(const struct sockaddr *address)
+{
+    int fd;
+    struct err e = bind_one(address, false, &fd);
+
+    if (fd >= 0)
+        close(fd);
+    return e;
 }
 
 struct err listener_address(int fd, struct sockaddr_storage *out)

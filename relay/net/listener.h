@@ -19,6 +19,10 @@ typedef bool listener_make_room(void *owner);
 /* A bound socket with SO_REUSEPORT, made before privileges are dropped; port 0 takes a free one.
  * `*fd_out` belongs to the caller until listener_create. */
 struct err listener_bind(const struct sockaddr *address, int *fd_out);
+/* Whether somebody listens there already (EADDRINUSE): another server of the same user would share
+ * the port without a word, and take its part of the connections. Before the first listener_bind of
+ * the address. */
+struct err listener_probe(const struct sockaddr *address);
 /* The address that a bound socket has. */
 struct err listener_address(int fd, struct sockaddr_storage *out);
 

@@ -79,6 +79,19 @@ def test_port_taken(start_relay):
             start_relay(listeners={"smtp": {"address": address, "tls": "none"}})
 
 
+def test_port_of_another_one(start_relay, tmp_path):
+    """With a store of its own: the two would share the clients without a word."""
+    relay = start_relay()
+    file = tmp_path / "relay.conf"
+    file.write_text(f'hostname = "other.test"\nstore_path = "{tmp_path}/queue"\n'
+                    f'control_socket = "{tmp_path}/c.sock"\nsubmission_socket = "{tmp_path}/s.sock"\n'
+                    f'listener "smtp" {{ address = "127.0.0.1:{relay.port}" }}\n')
+    started = run(BIN / "smarthopd", "-c", file, check=False)
+    assert started.returncode == 1
+    assert f"127.0.0.1:{relay.port}: bind: Address already in use" in started.stderr.decode()
+    relay.stop()
+
+
 def test_started_twice(start_relay):
     """Two daemons on one queue would deliver everything twice."""
     relay = start_relay(routes=DISCARD)

@@ -42,6 +42,23 @@ static void test_workers_share_an_address(void **state)
     conn_rig_close(&rig);
 }
 
+static void test_somebody_elses_address(void **state)
+{
+    struct conn_rig rig;
+    struct sockaddr_storage address;
+
+    (void)state;
+    conn_rig_open(&rig);
+    memcpy(&address, conn_rig_address(&rig), sizeof(struct sockaddr_in));
+    assert_int_equal(listener_probe((struct sockaddr *)&address).sys, EADDRINUSE);
+    int fd = conn_rig_connect_raw(&rig);
+    TURN_UNTIL(rig.loop, rig.accepted == 1);
+    close(fd);
+    conn_rig_close(&rig);
+    /* What is left of a connection there is in nobody's way. */
+    assert_false(err_is(listener_probe((struct sockaddr *)&address)));
+}
+
 /* Not shown by binding the same port for IPv4: somebody else may have that. */
 static void test_six_is_six_only(void **state)
 {
@@ -175,6 +192,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepts_until_it_is_closed),
         cmocka_unit_test(test_workers_share_an_address),
+        cmocka_unit_test(test_somebody_elses_address),
         cmocka_unit_test(test_six_is_six_only),
         cmocka_unit_test(test_binding_elsewhere_fails),
         cmocka_unit_test(test_a_descriptor_that_cannot_listen),
