@@ -80,6 +80,7 @@ TABLE = (
     # Final delivery is a server of its own.
     Row("plugins/drop", ("plugins/smarthop_plugin.h", BASE, PROTO, NET, AUTH), (("openssl/*", "*"),)),
     Row("plugins/header", (), (("smarthop_plugin.h", "*"), ("pcre2.h", "pattern.c"))),
+    Row("plugins/srs", (), (("smarthop_plugin.h", "*"), ("openssl/*", "keys.c"))),
     # They find the header as plugins of others do.
     Row("plugins", ("plugins/smarthop_plugin.h",), (("smarthop_plugin.h", "*"),)),
 )
