@@ -140,7 +140,7 @@ struct err codec_read_message(struct span record, uint64_t id, struct queue_mess
 
 /* ---- group ------------------------------------------------------------------------------ */
 
-enum { GROUP_WARNED = 1 << 0, GROUP_LATE_TOLD = 1 << 1 };
+enum { GROUP_WARNED = 1 << 0, GROUP_LATE_TOLD = 1 << 1, GROUP_SENDER = 1 << 2 };
 
 size_t codec_write_group(uint64_t id, const struct queue_group *group, char *room)
 {
@@ -148,7 +148,8 @@ size_t codec_write_group(uint64_t id, const struct queue_group *group, char *roo
 
     record_put8(&w, group->state);
     record_put8(&w, (group->delay_warned ? GROUP_WARNED : 0u) |
-                        (group->late_told ? GROUP_LATE_TOLD : 0u));
+                        (group->late_told ? GROUP_LATE_TOLD : 0u) |
+                        (group->has_sender ? GROUP_SENDER : 0u));
     record_put32(&w, group->tries);
     record_put64(&w, group->due);
     record_put_text(&w, group->destination, CODEC_DESTINATION_MAX);
@@ -194,9 +195,10 @@ struct err codec_read_group(struct span record, uint64_t id, uint32_t number, st
     *out = (struct queue_group){.number = number, .state = record_get8(&r)};
     if (out->state < QUEUE_GROUP_WAITING || out->state > QUEUE_GROUP_FUTURE)
         r.bad = true;
-    unsigned flags = record_get_at_most(&r, GROUP_WARNED | GROUP_LATE_TOLD);
+    unsigned flags = record_get_at_most(&r, GROUP_WARNED | GROUP_LATE_TOLD | GROUP_SENDER);
     out->delay_warned = flags & GROUP_WARNED;
     out->late_told = flags & GROUP_LATE_TOLD;
+    out->has_sender = flags & GROUP_SENDER;
     out->tries = record_get32(&r);
     out->due = record_get64(&r);
     out->destination = record_get_text(&r, CODEC_DESTINATION_MAX);

@@ -166,6 +166,8 @@ static void write_group(struct buf *out, const struct queue_group *group)
         buf_add(out, SPAN(" from="));
         add_xtext(out, group->reverse_path);
     }
+    if (group->has_sender)
+        buf_add(out, SPAN(" sender"));
     end(out);
 }
 
@@ -311,6 +313,9 @@ static bool read_mark(struct eml_reader *r, struct queue_group *group, struct sp
         group->delay_warned = true;
     } else if (span_equal(word, SPAN("late"))) {
         group->late_told = true;
+    } else if (span_equal(word, SPAN("sender"))) {
+        group->has_sender = group->reverse_path.len > 0;
+        return group->has_sender;
     } else if (span_equal(name, SPAN("tries"))) {
         if (!span_parse_u64(value, &tries) || tries > UINT32_MAX)
             return false;
@@ -335,7 +340,8 @@ static const char *read_group(struct eml_reader *r, struct span text)
         return "a group is waiting, held or future";
     while (text.len > 0)
         if (!read_mark(r, group, span_split(text, ' ', &text)))
-            return "behind the state of a group there may be tries=N, warned, late, from=ADDRESS";
+            return "behind the state of a group there may be tries=N, warned, late, from=ADDRESS"
+                   " and sender";
     r->group = group;
     return NULL;
 }

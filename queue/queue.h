@@ -53,6 +53,7 @@ struct queue_group {
     uint32_t number; /* within the message */
     enum queue_group_state state;
     bool delay_warned;
+    bool has_sender;          /* reverse_path is its sender, who is told of it, by an operator */
     bool late_told;           /* the sender knows that deliver_by has passed (RFC 2852) */
     uint32_t tries;           /* attempts that reached the point of failing */
     uint64_t due;             /* wall clock ms: the earliest next try */

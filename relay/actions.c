@@ -56,6 +56,11 @@ static void operate(void *context, struct control_operation *operation)
         [CONTROL_HOLD] = SCHEDULE_HOLD,     [CONTROL_RELEASE] = SCHEDULE_RELEASE,
         [CONTROL_BOUNCE] = SCHEDULE_BOUNCE, [CONTROL_REROUTE] = SCHEDULE_REROUTE,
     };
+    static const enum schedule_edit_kind edits[] = {
+        [CONTROL_EDIT_NONE] = SCHEDULE_EDIT_NONE, [CONTROL_CHANGE] = SCHEDULE_EDIT_CHANGE,
+        [CONTROL_ADD] = SCHEDULE_EDIT_ADD,        [CONTROL_DROP] = SCHEDULE_EDIT_DROP,
+        [CONTROL_SENDER] = SCHEDULE_EDIT_SENDER,
+    };
     struct actions *actions = context;
     struct relayed_operation *op = mem_zalloc(sizeof *op);
 
@@ -70,6 +75,9 @@ static void operate(void *context, struct control_operation *operation)
         op->reroute.dry_run = operation->reroute->dry_run;
         op->reroute.names_recipients = operation->reroute->names_recipients;
         op->reroute.next_hop = operation->reroute->next_hop;
+        op->reroute.edit.kind = edits[operation->reroute->edit];
+        op->reroute.edit.recipient = operation->reroute->recipient;
+        op->reroute.edit.to = operation->reroute->to;
         op->inner.reroute = &op->reroute;
     }
     list_init(&op->inner.call.link);

@@ -43,6 +43,8 @@ enum ctl_option {
     CTL_CXX = 1 << 20,
     CTL_TO = 1 << 21,
     CTL_REMOVE = 1 << 22,
+    CTL_ADD = 1 << 23,
+    CTL_DROP = 1 << 24,
 };
 
 /* The values of an option that may be given several times. */
@@ -63,6 +65,7 @@ struct ctl {
     const char *until;
     const char *reason;
     const char *next_hop;
+    const char *recipient; /* to be added or dropped */
     struct ctl_values to;
     const char *users;      /* the users file, or NULL = the configured one */
     struct kit_order trial; /* of a plugin */
@@ -83,6 +86,7 @@ enum ctl_exit ctl_top(struct ctl *ctl);
 enum ctl_exit ctl_show(struct ctl *ctl);
 enum ctl_exit ctl_change(struct ctl *ctl);
 enum ctl_exit ctl_reroute(struct ctl *ctl);
+enum ctl_exit ctl_edit(struct ctl *ctl);
 enum ctl_exit ctl_export(struct ctl *ctl);
 enum ctl_exit ctl_import(struct ctl *ctl);
 enum ctl_exit ctl_explain(struct ctl *ctl);

@@ -13,8 +13,8 @@
 
 enum {
     OPERANDS_ANY = 1000000,
-    OPTION_FILTER = 1 << 24, /* and the term: what getopt gives for an option of the filter */
-    OPTION_TRIAL = 1 << 25,  /* likewise */
+    OPTION_FILTER = 1 << 26, /* and the term: what getopt gives for an option of the filter */
+    OPTION_TRIAL = 1 << 27,  /* likewise */
 };
 
 enum {
@@ -69,6 +69,9 @@ static const struct command {
      "ID...|FILTER...|--all", "return to the sender (needs the daemon)"},
     {"queue", "reroute", ctl_reroute, CONFIG_LOADED, CHANGE_OPTIONS | CTL_NEXT_HOP, 0, OPERANDS_ANY,
      "ID...|FILTER...|--all [--next-hop TEXT]", "route again by the present configuration"},
+    {"queue", "edit", ctl_edit, CONFIG_LOADED, CTL_FILTER | CTL_TO | CTL_ADD | CTL_DROP, 1, 1,
+     "ID --recipient OLD --to NEW|--add-recipient A|--drop-recipient A|--sender A",
+     "change the envelope of a message"},
     {"queue", "export", ctl_export, CONFIG_LOADED, CTL_ALL | CTL_FILTER | CTL_TO | CTL_REMOVE, 0,
      OPERANDS_ANY, "ID...|FILTER...|--all --to DIR|- [--remove]", "messages as files, whole"},
     {"queue", "import", ctl_import, CONFIG_LOADED, 0, 1, OPERANDS_ANY, "FILE...",
@@ -168,6 +171,8 @@ static const struct option options[] = {
     {"next-hop", required_argument, NULL, CTL_NEXT_HOP},
     {"to", required_argument, NULL, CTL_TO},
     {"remove", no_argument, NULL, CTL_REMOVE},
+    {"add-recipient", required_argument, NULL, CTL_ADD},
+    {"drop-recipient", required_argument, NULL, CTL_DROP},
     {"option", required_argument, NULL, OPTION_TRIAL + TRIAL_OPTION},
     {"dns", required_argument, NULL, OPTION_TRIAL + TRIAL_DNS},
     {"from", required_argument, NULL, OPTION_TRIAL + TRIAL_FROM},
@@ -283,6 +288,10 @@ static bool take_option(struct ctl *ctl, int option, const char *value)
         break;
     case CTL_REASON:
         ctl->reason = value;
+        break;
+    case CTL_ADD:
+    case CTL_DROP:
+        ctl->recipient = value;
         break;
     case CTL_TO:
         add_value(&ctl->to, value);

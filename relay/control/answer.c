@@ -69,10 +69,14 @@ json_t *answer_operation(const struct control_operation *operation)
 {
     char why[ERR_TEXT_MAX];
 
+    bool tells = operation->reroute != NULL && operation->reroute->row_count > 0;
+
     switch (operation->result.kind) {
     case ERR_NONE:
         break;
     case ERR_NOT_FOUND:
+        if (tells)
+            break; /* nothing has changed, but why is in the rows */
         return answer_error(
             operation->moot > 0
                 ? "there is nothing left to change: it has gone meanwhile, or is so already"

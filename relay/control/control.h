@@ -9,6 +9,9 @@
  * "reroute" may have "dry_run": true, a "next_hop" for all, and "recipients": true; its answer has
  * "routes", what became of how many recipients, or of each.
  *
+ * "edit" of an "id" has a "recipient" and the address that comes "to" its place, or "add", "drop"
+ * or "sender" with an address; its answer has "routes" likewise.
+ *
  * "import" has a piece of an exported message as base64 in "data"; its answer has the number
  * "import", which the next piece names. The last has "last": true, and is answered once the message
  * is on disk.
@@ -52,11 +55,15 @@ struct control_rerouted {
     uint64_t recipients;
 };
 
+enum control_edit { CONTROL_EDIT_NONE, CONTROL_CHANGE, CONTROL_ADD, CONTROL_DROP, CONTROL_SENDER };
+
 /* How groups are routed again. */
 struct control_reroute {
     bool dry_run;
     bool names_recipients;
     struct span next_hop;          /* for all; empty = by the routes */
+    enum control_edit edit;        /* instead: a change of one message's envelope */
+    struct span recipient, to;     /* of the edit */
     struct arena arena;            /* emptied by who asks */
     struct control_rerouted *rows; /* out; in arena */
     unsigned row_count;

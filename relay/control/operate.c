@@ -1,6 +1,7 @@
 /* What is done to messages: by an id, or by the names of groups. */
 #include "control/private.h"
 
+#include "proto/address.h"
 #include "proto/base32.h"
 #include "route/route.h"
 
@@ -12,6 +13,11 @@ static const struct {
 } operations[] = {
     {"retry", CONTROL_RETRY},     {"remove", CONTROL_REMOVE}, {"hold", CONTROL_HOLD},
     {"release", CONTROL_RELEASE}, {"bounce", CONTROL_BOUNCE}, {"reroute", CONTROL_REROUTE},
+    {"edit", CONTROL_REROUTE},
+};
+
+enum {
+    ADDRESS_FLAGS = ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_UNDERSCORE | ADDRESS_ALLOW_LONG_LOCAL,
 };
 
 struct request {
@@ -88,14 +94,56 @@ static const char *read_reroute(const json_t *command, struct request *request)
     return read_next_hop(command, reroute);
 }
 
+/* NULL, or what is wrong. */
+static const char *read_address(const json_t *command, const char *name, struct arena *arena,
+                                struct span *out)
+{
+    const json_t *text = json_object_get(command, name);
+    struct address address;
+
+    if (!json_is_string(text) ||
+        address_parse(span_of(json_string_value(text), json_string_length(text)), ADDRESS_FLAGS,
+                      &address) != ADDRESS_OK)
+        return "an edit has a \"recipient\" and its new address as \"to\", or \"add\","
+               " \"drop\" or \"sender\" with an address";
+    *out = arena_dup(arena, address.text);
+    return NULL;
+}
+
+static const char *read_edit(const json_t *command, struct request *request)
+{
+    static const struct {
+        const char *name;
+        enum control_edit edit;
+    } edits[] = {{"add", CONTROL_ADD}, {"drop", CONTROL_DROP}, {"sender", CONTROL_SENDER}};
+    struct control_reroute *reroute = &request->reroute;
+
+    if (request->groups != NULL)
+        return "an edit is of one \"id\"";
+    request->operation.reroute = reroute;
+    reroute->names_recipients = true;
+    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
+        if (json_object_get(command, edits[i].name) == NULL)
+            continue;
+        reroute->edit = edits[i].edit;
+        return read_address(command, edits[i].name, &reroute->arena,
+                            edits[i].edit == CONTROL_DROP ? &reroute->recipient : &reroute->to);
+    }
+    reroute->edit = CONTROL_CHANGE;
+    const char *problem = read_address(command, "recipient", &reroute->arena, &reroute->recipient);
+    return problem != NULL ? problem : read_address(command, "to", &reroute->arena, &reroute->to);
+}
+
 static void operate(struct control *control, struct local_peer *peer, const json_t *command,
-                    enum control_verb verb)
+                    enum control_verb verb, const char *name)
 {
     struct request *request = mem_zalloc(sizeof *request);
 
     arena_init(&request->reroute.arena);
     const char *problem = read_targets(command, request);
-    if (problem == NULL && verb == CONTROL_REROUTE)
+    if (problem == NULL && strcmp(name, "edit") == 0)
+        problem = read_edit(command, request);
+    else if (problem == NULL && verb == CONTROL_REROUTE)
         problem = read_reroute(command, request);
     if (problem != NULL) {
         control_answer(peer, answer_error(problem));
@@ -115,7 +163,7 @@ bool control_operate(struct control *control, struct local_peer *peer, const cha
 {
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
         if (strcmp(name, operations[i].name) == 0) {
-            operate(control, peer, command, operations[i].verb);
+            operate(control, peer, command, operations[i].verb, name);
             return true;
         }
     }

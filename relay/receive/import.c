@@ -228,7 +228,7 @@ static void add_recipients(struct receive_import *import)
         added->was = next->group;
         if (next->group->state == QUEUE_GROUP_HELD && added->verdict == ROUTE_SEND)
             added->verdict = ROUTE_HOLD;
-        if (added->reverse_path.len == 0)
+        if (added->reverse_path.len == 0 || next->group->has_sender)
             added->reverse_path = next->group->reverse_path;
     }
 }
@@ -269,7 +269,8 @@ static void route_next(struct receive_import *import)
     tx->route = (struct route_query){
         .call.done = on_routed,
         .conf = tx->conf,
-        .reverse_path = tx->message->reverse_path,
+        .reverse_path =
+            next->group->has_sender ? next->group->reverse_path : tx->message->reverse_path,
         .recipient = next->recipient.address,
         .domain = route_domain(&tx->asking, next->recipient.address),
         .tenant = tx->message->tenant,

@@ -138,12 +138,14 @@ static void mark(struct queue_group *group, const struct queue_group *was)
     group->tries = was->tries;
     group->delay_warned = was->delay_warned;
     group->late_told = was->late_told;
+    group->has_sender = was->has_sender;
 }
 
 static bool is_marked_so(const struct queue_group *group, const struct queue_group *was)
 {
-    return was == NULL || (group->tries == was->tries && group->delay_warned == was->delay_warned &&
-                           group->late_told == was->late_told);
+    return was == NULL ||
+           (group->tries == was->tries && group->delay_warned == was->delay_warned &&
+            group->late_told == was->late_told && group->has_sender == was->has_sender);
 }
 
 static enum queue_group_state state_for(const struct queue_message *message,

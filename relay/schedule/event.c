@@ -45,10 +45,19 @@ void event_action(const struct job *job, const char *name)
     }
 }
 
-void event_moved(const struct job *job, const struct queue_group *moved)
+void event_recipient(const struct job *job, const struct queue_recipient *recipient,
+                     const char *name)
+{
+    events_add(job->owner->set->events, &(struct event){.name = name,
+                                                        .message = job->message,
+                                                        .group = job->group,
+                                                        .recipient = recipient});
+}
+
+void event_moved(const struct job *job, const struct queue_group *moved, const char *name)
 {
     for (uint32_t i = 0; i < moved->recipient_count; i++)
-        events_add(job->owner->set->events, &(struct event){.name = "rerouted",
+        events_add(job->owner->set->events, &(struct event){.name = name,
                                                             .message = job->message,
                                                             .group = moved,
                                                             .recipient = &moved->recipients[i]});

@@ -31,6 +31,16 @@ static void note_moot(struct operation_run *run)
     atomic_fetch_add(&run->batch.moot, 1);
 }
 
+/* One that is added goes along with the first that is still there. */
+static void choose_carrier(struct schedule_edit *edit, const struct queue_message *message)
+{
+    edit->group = message->groups[0].number;
+    for (unsigned i = 0; i < message->group_count; i++)
+        for (unsigned j = 0; j < message->groups[i].recipient_count; j++)
+            if (message->groups[i].recipients[j].index >= edit->index)
+                edit->index = message->groups[i].recipients[j].index + 1;
+}
+
 static void post_groups(struct operation_run *run, struct queue_message *message)
 {
     enum schedule_verb verb = run->operation->verb;
@@ -76,6 +86,8 @@ static void read_and_post(struct work *work)
     operation->result = queue_load(run->queue, operation->id, QUEUE_ALL_GROUPS, &message);
     if (err_is(operation->result))
         return;
+    if (operation->reroute != NULL && message->group_count > 0)
+        choose_carrier(&operation->reroute->edit, message);
     post_groups(run, message);
     queue_message_unref(message);
 }

@@ -321,7 +321,10 @@ void event_outcome(const struct job *job, const struct connection *c,
 /* Of all recipients. */
 void event_action(const struct job *job, const char *name);
 /* Of the recipients of a group that is made of some of the job's. */
-void event_moved(const struct job *job, const struct queue_group *moved);
+void event_moved(const struct job *job, const struct queue_group *moved, const char *name);
+/* Of one of the job's recipients. */
+void event_recipient(const struct job *job, const struct queue_recipient *recipient,
+                     const char *name);
 void event_notified(const struct job *job, const struct queue_message *notification);
 
 /* response.c */
@@ -365,6 +368,7 @@ struct settle_plan {
     struct queue_group *splits;   /* with their recipients; in place until it is recorded */
     unsigned split_count;
     struct reroute *reroute; /* told likewise; may be NULL */
+    struct span sender;      /* theirs from now on; empty = it stays */
 };
 /* Records what became of a job: removals, new state, notifications, in one transaction. The plan
  * is used at once. */

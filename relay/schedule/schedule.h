@@ -82,9 +82,25 @@ struct schedule_rerouted {
     struct span from;      /* next hop, as text */
     struct span to;        /* likewise, or why it goes nowhere */
     struct span route;     /* the pattern of the route that decided; empty = there was none */
-    const char *fate;      /* "same", "moved", "held", "returned", "dropped" or "undecided" */
+    const char *fate;      /* "same", "moved", "held", "returned", "dropped" or "undecided"; of an
+                              edit also "changed" and "added" */
     struct span recipient; /* where recipients are named */
     uint64_t recipients;
+};
+
+enum schedule_edit_kind {
+    SCHEDULE_EDIT_NONE,
+    SCHEDULE_EDIT_CHANGE, /* recipient becomes `to`; its ORCPT is the old address if it had none */
+    SCHEDULE_EDIT_ADD,    /* `to` gets it, too */
+    SCHEDULE_EDIT_DROP,   /* recipient does not, and nobody is told */
+    SCHEDULE_EDIT_SENDER, /* is `to` from now on, for all who have not got it; no route changes */
+};
+
+/* One change of the envelope of one message. Addresses are compared without regard to case. */
+struct schedule_edit {
+    enum schedule_edit_kind kind;
+    struct span recipient, to; /* in place until the completion */
+    uint32_t group, index;     /* the scheduler's own: beside which group one is added */
 };
 
 /* How SCHEDULE_REROUTE does it. Recipients that go elsewhere now are made groups of their own, due
@@ -94,6 +110,7 @@ struct schedule_reroute {
     bool dry_run;
     bool names_recipients;          /* otherwise those with the same result are counted together */
     struct span next_hop;           /* for all of them, as text; empty = what the routes say */
+    struct schedule_edit edit;      /* instead: only whom it concerns is routed; by id */
     struct arena arena;             /* of the rows; the caller's, empty at first */
     struct schedule_rerouted *rows; /* out */
     unsigned row_count;

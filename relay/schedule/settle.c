@@ -252,11 +252,13 @@ static uint64_t retry_until(const struct settling *st)
                                                                          : until;
 }
 
-/* Who is told: the reverse-path that the group's mail is sent with. */
+/* Who is told: the reverse-path that the group's mail is sent with, but not one of a plugin's. */
 static struct span sender_of(struct settling *st)
 {
     const struct queue_message *message = st->job->message;
 
+    if (st->job->group->has_sender)
+        return st->job->group->reverse_path;
     if ((message->flags & QUEUE_VERP) == 0)
         return message->reverse_path;
     return verp_reverse_path(message->reverse_path, st->job->group->recipients[0].address,
@@ -264,11 +266,11 @@ static struct span sender_of(struct settling *st)
 }
 
 /* Failures alone are copied, and not to somebody who is told of them anyway. */
-static bool is_copied(const struct settling *st)
+static bool is_copied(struct settling *st)
 {
     const char *to = st->conf->dsn_postmaster_copy;
 
-    if (to == NULL || span_equal_nocase(span_cstr(to), st->job->message->reverse_path))
+    if (to == NULL || span_equal_nocase(span_cstr(to), sender_of(st)))
         return false;
     for (unsigned i = 0; i < st->reported_count; i++)
         if (st->reported[i].action == REPORT_FAILED)
@@ -437,6 +439,10 @@ void settle_start(struct job *job, const struct settle_plan *plan)
     st->remaining.late_told = group->late_told || plan->tell_late;
     st->remaining.recipients = st->recipients;
     st->remaining.recipient_count = 0;
+    if (plan->sender.len > 0) {
+        st->remaining.reverse_path = arena_dup(&job->arena, plan->sender);
+        st->remaining.has_sender = true;
+    }
     sort_recipients(st, plan);
     if (st->untold)
         log_dropped(st, SPAN_NONE, "what failed was a notification itself");

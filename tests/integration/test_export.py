@@ -140,7 +140,7 @@ def test_all_of_the_envelope_comes_back(start_relay):
               b"X-Smarthop-Client-Name: a.test", b"X-Smarthop-Client-Port: 2525",
               b"X-Smarthop-Protocol: ESMTPS", b"X-Smarthop-Hello: a+2Bb",
               b"X-Smarthop-Flags: notification verp",
-              b"X-Smarthop-Group: future tries=2 warned late from=b@client.test",
+              b"X-Smarthop-Group: future tries=2 warned late from=b@client.test sender",
               b"X-Smarthop-Rcpt: TO:<x@one.test> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;y@z.test",
               b"X-Smarthop-Group: held", b"X-Smarthop-Rcpt: TO:<Postmaster@one.test>"]
     lines = data.split(b"\r\n")
