@@ -260,7 +260,10 @@ struct smarthop_edit {
  *
  * tenant, tags, limits, source, credentials, tls, edits may come with SMARTHOP_PASS too: then
  * they hold for what comes after, unless a later plugin says otherwise. A tenant that is given up
- * to auth holds for all messages of the session, from mail to message for that one.
+ * to auth holds for all messages of the session, from mail to message for that one. Edits come with
+ * headers and message; each plugin's are made behind those of the plugins before it, and behind its
+ * own replace_body. A message that is stored anew for them has another id from then on (the log
+ * tells both), and the event's `header` stays what it was when the first plugin was asked.
  */
 struct smarthop_verdict {
     uint32_t size;
@@ -405,11 +408,15 @@ struct smarthop_host {
                  void (*done)(void *context), void *context);
 
     /* Only within `run` of a work whose token is of a MESSAGE event. Copies what there is of the
-     * message (header and body, as it would leave) from `offset`: the number of bytes, 0 at its
-     * end, below 0 where it cannot be read or the event is over. */
+     * message (header and body, as it would leave: with what the plugins before have made of it)
+     * from `offset`: the number of bytes, maybe fewer than are left, 0 at its end, below 0 where it
+     * cannot be read or the event is over. A shadow cannot read. */
     int64_t (*body_read)(struct smarthop_self *self, uint64_t token, uint64_t offset, void *bytes,
                          size_t len);
-    /* Likewise: appends to the message's new content, header and all. 0, or below it. */
+    /* Likewise: appends to the message's new content, header and all. 0, or below it. It may wait
+     * for the disk, and holds no more than a few MiB in memory. What was written counts with
+     * replace_body, when no work of the event reads or writes any more; lines end with CRLF, and
+     * without NUL, or the answer cannot be used. */
     int (*body_write)(struct smarthop_self *self, uint64_t token, const void *bytes, size_t len);
 
     /* `start` only: a metric of its own, shown as smarthop_plugin_NAME_metric. Its number from 1.

@@ -80,8 +80,15 @@ static void do_without(struct plugin_run *run, const struct smarthop_self *self)
     name_decider(run, self);
 }
 
+/* What is wrong with what it has written, or NULL. */
+static const char *settle_content(struct plugin_run *run, const struct smarthop_verdict *verdict)
+{
+    return run->content != NULL ? run->content->settle(run->content, verdict) : NULL;
+}
+
 static void fall_back(struct plugin_run *run, struct smarthop_self *self)
 {
+    settle_content(run, &blank);
     breaker_note(self, false, loop_now(run->worker->loop));
     do_without(run, self);
 }
@@ -154,6 +161,7 @@ static bool judge(struct plugin_run *run, struct smarthop_self *self, int answer
     struct smarthop_verdict verdict;
 
     if (answer == SMARTHOP_DONE && is_blank(given)) {
+        settle_content(run, given);
         take(run, self, given);
         return true;
     }
@@ -165,6 +173,8 @@ static bool judge(struct plugin_run *run, struct smarthop_self *self, int answer
     const char *problem = verdict_copy(run->arena, given, &verdict);
     if (problem == NULL && !verdict_suits(run->hook, verdict.action))
         problem = "an action that this hook does not have";
+    if (problem == NULL)
+        problem = settle_content(run, &verdict);
     if (problem != NULL)
         refuse(run, self, problem);
     else

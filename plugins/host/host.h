@@ -87,6 +87,23 @@ bool plugin_worker_wants(const struct plugin_worker *worker, enum smarthop_hook 
 bool plugin_worker_reads(const struct plugin_worker *worker);
 
 /*
+ * The content of a message that plugins are asked about: what the owner of an asking lends, and
+ * what stands behind body_read and body_write. It stays until all who entered have left. Shadows
+ * have none.
+ */
+struct plugin_content {
+    /* Any thread, in pairs. Does not block. */
+    void (*enter)(struct plugin_content *content);
+    void (*leave)(struct plugin_content *content);
+    /* Between them, on a thread that may wait; as body_read and body_write. */
+    int64_t (*read)(struct plugin_content *content, uint64_t offset, void *bytes, size_t len);
+    int (*write)(struct plugin_content *content, struct span bytes);
+    /* On the loop, behind each plugin: its edits are made, and what it has written is taken for the
+     * message, or dropped. NULL, or, with nothing changed, why its answer cannot be used. */
+    const char *(*settle)(struct plugin_content *content, const struct smarthop_verdict *verdict);
+};
+
+/*
  * Shadows are asked behind an asking's end, about copies of what it was about, and their answers
  * are only compared: where one differs the log tells so (event "shadow-differs").
  *
@@ -97,11 +114,12 @@ struct plugin_step;
 struct plugin_run {
     struct call call;
     enum smarthop_hook hook;
-    struct smarthop_event event; /* session, message, recipient, attempt, targets */
-    struct arena *arena;         /* where the answer lies */
-    bool is_early;               /* ROUTE: the message is not there yet */
-    unsigned from;               /* the first plugin of the hook to ask */
-    bool is_traced;              /* tell each plugin's answer in `steps` */
+    struct smarthop_event event;    /* session, message, recipient, attempt, targets */
+    struct arena *arena;            /* where the answer lies */
+    bool is_early;                  /* ROUTE: the message is not there yet */
+    unsigned from;                  /* the first plugin of the hook to ask */
+    bool is_traced;                 /* tell each plugin's answer in `steps` */
+    struct plugin_content *content; /* MESSAGE: what can be read and written; NULL = nothing */
 
     /* The answer. */
     struct plugin_step *steps; /* in arena, in order */
@@ -125,6 +143,8 @@ struct plugin_run {
     bool has_chain; /* a reference to it */
     uint64_t began; /* ns */
     struct timer deadline;
+    struct list content_link;
+    uint64_t content_token;
 };
 
 /* What one plugin said. */

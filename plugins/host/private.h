@@ -65,7 +65,7 @@ struct plugin_home {
     bool is_over;       /* the loops have ended */
     struct plugin_worker *workers;
     unsigned worker_count;
-    pthread_mutex_t lock; /* of chains and of news */
+    pthread_mutex_t lock; /* of chains, news and the workers' contents */
     struct list chains;
     bool has_news; /* something was posted to a loop that has ended */
     pthread_cond_t news;
@@ -103,7 +103,8 @@ struct plugin_worker {
     struct list tasks_by_id[TASK_LISTS]; /* all */
     struct list shadows;                 /* that are being asked */
     unsigned shadow_count;
-    struct list jobs; /* blocking work under way */
+    struct list jobs;     /* blocking work under way */
+    struct list contents; /* under home's lock: runs whose message can be read and written */
 };
 
 /* A token is 8 bits of worker + 1, 24 of slot, 32 of generation. */
@@ -231,6 +232,14 @@ uint64_t service_timer_start(struct smarthop_self *self, uint64_t token, uint64_
 /* services_watch.c */
 uint64_t service_watch(struct smarthop_self *self, uint64_t token, int descriptor, int events,
                        void (*ready)(void *context, int events), void *context);
+
+/* content.c */
+/* From now on the content of the run's message can be had by this token; until the other. */
+void content_open(struct plugin_run *run, uint64_t token);
+void content_close(struct plugin_run *run);
+int64_t service_body_read(struct smarthop_self *self, uint64_t token, uint64_t offset, void *bytes,
+                          size_t len);
+int service_body_write(struct smarthop_self *self, uint64_t token, const void *bytes, size_t len);
 
 /* services_dns.c */
 void service_dns(struct smarthop_self *self, uint64_t token, enum smarthop_record record,

@@ -33,6 +33,14 @@ static void log_about(struct log_line *line, const struct plugin_run *run, uint6
     event_log(line, &run->event);
 }
 
+static bool is_on_loop(struct plugin_home *home)
+{
+    for (unsigned i = 0; i < home->worker_count; i++)
+        if (worker_is_here(&home->workers[i]))
+            return true;
+    return false;
+}
+
 static void service_log(struct smarthop_self *self, uint64_t token, int level, const char *event,
                         const char *text)
 {
@@ -53,6 +61,8 @@ static void service_log(struct smarthop_self *self, uint64_t token, int level, c
         log_about(&line, event_of(self, token), token);
     log_text(&line, "text", text);
     log_end(&line);
+    if (!is_on_loop(self->home))
+        log_flush(); /* nobody else does on this thread, maybe for long */
 }
 
 static uint64_t service_now(struct smarthop_self *self)
@@ -79,21 +89,6 @@ static void service_random(struct smarthop_self *self, void *bytes, size_t len)
             len -= (size_t)got;
         }
     }
-}
-
-/* No event has a message whose content can be had. */
-static int64_t service_body_read(struct smarthop_self *self, uint64_t token, uint64_t offset,
-                                 void *bytes, size_t len)
-{
-    (void)self, (void)token, (void)offset, (void)bytes, (void)len;
-    return -1;
-}
-
-static int service_body_write(struct smarthop_self *self, uint64_t token, const void *bytes,
-                              size_t len)
-{
-    (void)self, (void)token, (void)bytes, (void)len;
-    return -1;
 }
 
 const struct smarthop_host host_services = {

@@ -49,7 +49,11 @@ uint64_t token_begin(struct plugin_run *run)
 
     slot->generation++;
     slot->is_over = false;
-    return (uint64_t)(run->worker->index + 1) << 56 | (uint64_t)run->slot << 32 | slot->generation;
+    uint64_t token =
+        (uint64_t)(run->worker->index + 1) << 56 | (uint64_t)run->slot << 32 | slot->generation;
+    if (run->content != NULL)
+        content_open(run, token);
+    return token;
 }
 
 void token_end(struct plugin_run *run, enum slot_end how)
@@ -58,6 +62,8 @@ void token_end(struct plugin_run *run, enum slot_end how)
 
     slot->is_over = true;
     slot->end = how;
+    if (run->content != NULL)
+        content_close(run);
     tasks_drop(slot);
 }
 

@@ -10,6 +10,7 @@ void plugin_worker_init(struct plugin_worker *worker, struct plugin_home *home, 
     inbox_init(&worker->inbox, home);
     list_init(&worker->tasks);
     list_init(&worker->jobs);
+    list_init(&worker->contents);
     list_init(&worker->shadows);
     for (unsigned i = 0; i < TASK_LISTS; i++)
         list_init(&worker->tasks_by_id[i]);

@@ -20,14 +20,19 @@ static bool normalizes(const struct transaction *tx)
            (tx->message->flags & QUEUE_BODY_BINARY) == 0;
 }
 
+static void scan_from_start(struct transaction *tx)
+{
+    header_scanner_init(&tx->header, &tx->message->arena, wanted_fields, DATA_FIELD_COUNT,
+                        tx->conf->header_size_max, tx->conf->header_fields_max);
+}
+
 void data_prepare(struct transaction *tx)
 {
     tx->keeps_head = plugin_worker_reads(tx->server->plugins);
     tx->headers_due = plugin_worker_wants(tx->server->plugins, SMARTHOP_ON_HEADERS);
     dot_decoder_init(&tx->dot, tx->conf->text_line_max, normalizes(tx));
     bdat_counter_init(&tx->chunks);
-    header_scanner_init(&tx->header, &tx->message->arena, wanted_fields, DATA_FIELD_COUNT,
-                        tx->conf->header_size_max, tx->conf->header_fields_max);
+    scan_from_start(tx);
 }
 
 void data_begin(struct session *s)
@@ -87,8 +92,17 @@ static struct span field(const struct transaction *tx, enum data_field index)
 
 /* ---- plugins ------------------------------------------------------------------------------ */
 
+void data_scan_again(struct transaction *tx, struct span head)
+{
+    scan_from_start(tx);
+    header_scan(&tx->header, head);
+    header_scan_end(&tx->header);
+}
+
 static void on_message(struct session *s, const struct status *refusal)
 {
+    if (refusal == NULL && s->tx->content != NULL)
+        content_take(s->tx->content);
     if (refusal != NULL)
         data_refuse(s, *refusal);
     else if (!s->tx->is_discarded && place_is_needed(s->tx))
@@ -97,13 +111,30 @@ static void on_message(struct session *s, const struct status *refusal)
         data_accept(s);
 }
 
+/* All of it that goes to the store piece by piece is there first: a plugin may read it. */
+static void ask_message(struct session *s)
+{
+    struct transaction *tx = s->tx;
+    bool is_for_plugins =
+        tx->head_edited || plugin_worker_wants(s->server->plugins, SMARTHOP_ON_MESSAGE);
+
+    if (is_for_plugins && tx->stages_busy > 0) {
+        session_enter(s, SESSION_STAGE); /* data_staged comes here again */
+        return;
+    }
+    if (is_for_plugins && tx->keeps_head && !tx->stage_failed)
+        tx->content = content_create(tx);
+    hooks_ask(s, SMARTHOP_ON_MESSAGE, on_message);
+}
+
 /* The header of a message that is here to its end. */
 static void on_last_headers(struct session *s, const struct status *refusal)
 {
+    s->tx->is_whole = refusal == NULL;
     if (refusal != NULL)
         data_refuse(s, *refusal);
     else
-        hooks_ask(s, SMARTHOP_ON_MESSAGE, on_message);
+        ask_message(s);
 }
 
 /* The client cannot be told before it has sent the rest. */
@@ -223,6 +254,11 @@ void data_staged(struct session *s)
 {
     if (s->state != SESSION_STAGE)
         return;
+    if (s->tx->is_whole) {
+        ask_message(s);
+        session_run(s);
+        return;
+    }
     session_enter(s, s->tx->in_chunks ? SESSION_CHUNK : SESSION_DATA);
     session_run(s);
 }

@@ -1,5 +1,6 @@
 /* Plugins that are asked about a session and what is sent in it. The session waits meanwhile; when
  * it ends first the asking is cancelled, and outlives it until that has been told. */
+#include "receive/edits.h"
 #include "receive/session.h"
 
 #include "base/log.h"
@@ -81,10 +82,15 @@ static void log_decision(const struct session *s, const struct plugin_run *run)
 }
 
 /* What is to become of the message. */
-static void keep_fate(struct transaction *tx, const struct smarthop_verdict *verdict)
+static void keep_fate(struct transaction *tx, const struct plugin_run *run)
 {
+    const struct smarthop_verdict *verdict = &run->verdict;
     struct status held = STATUS(450, 4, 7, 1, "Held by local policy");
 
+    if (run->hook == SMARTHOP_ON_HEADERS && verdict->edit_count > 0 && tx->keeps_head) {
+        edits_apply(&tx->head, verdict->edits, verdict->edit_count);
+        tx->head_edited = true;
+    }
     tx->is_discarded = verdict->action == SMARTHOP_DISCARD;
     if (verdict->action != SMARTHOP_HOLD)
         return;
@@ -93,12 +99,13 @@ static void keep_fate(struct transaction *tx, const struct smarthop_verdict *ver
 }
 
 /* What holds for the message, or, while there is none, for all that will come. */
-static void keep(struct session *s, const struct smarthop_verdict *verdict)
+static void keep(struct session *s, const struct plugin_run *run)
 {
+    const struct smarthop_verdict *verdict = &run->verdict;
     struct span tenant = span_of(verdict->tenant.ptr, verdict->tenant.len);
 
     if (s->tx != NULL)
-        keep_fate(s->tx, verdict);
+        keep_fate(s->tx, run);
     if (tenant.len == 0)
         return;
     if (s->tx != NULL) {
@@ -131,7 +138,7 @@ static void on_asked(struct call *call)
         return;
     }
     s->hook = NULL;
-    keep(s, &run->verdict);
+    keep(s, run);
     log_decision(s, run);
     session_enter(s, h->back);
     h->then(s, is_refusal(run, &refusal) ? &refusal : NULL);
@@ -152,6 +159,8 @@ static void ask(struct session *s, struct hook *h, enum smarthop_hook hook, hook
     h->run.event.session = facts_session(s, &h->arena);
     if (s->tx != NULL)
         h->run.event.message = facts_message(s->tx, &h->arena);
+    if (hook == SMARTHOP_ON_MESSAGE && s->tx->content != NULL)
+        h->run.content = content_lend(s->tx->content);
     s->hook = h;
     session_enter(s, SESSION_HOOK);
     plugin_ask(s->server->plugins, &h->run);

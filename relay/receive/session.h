@@ -16,6 +16,7 @@
 #include "proto/ip.h"
 #include "proto/smtp_command.h"
 #include "proto/smtp_path.h"
+#include "receive/content.h"
 #include "receive/receive.h"
 #include "receive/roster.h"
 #include "receive/screen.h"
@@ -96,10 +97,13 @@ struct transaction {
     bool complete; /* the end of data has come */
 
     /* What plugins have said of the message. */
-    bool headers_due;      /* they are still to be asked about its header */
-    bool is_discarded;     /* it is taken, and dropped */
-    struct status refusal; /* code 0 = it goes on; else its end is waited for */
-    struct status held;    /* code 0 = it is not to be held */
+    bool headers_due;        /* they are still to be asked about its header */
+    bool head_edited;        /* `head` is not what has come */
+    bool is_whole;           /* its end has come, and it is fit */
+    struct content *content; /* what they make of it; NULL = nothing */
+    bool is_discarded;       /* it is taken, and dropped */
+    struct status refusal;   /* code 0 = it goes on; else its end is waited for */
+    struct status held;      /* code 0 = it is not to be held */
 
     struct queue_insert insert;
     struct queue_discard discard;
@@ -309,6 +313,8 @@ bool data_has_field(const struct transaction *tx, enum data_field field);
 /* The same for DATA and BDAT: before the first byte of the message, and after the last. */
 void data_prepare(struct transaction *tx);
 void data_end(struct session *s);
+/* The header section is another one now. */
+void data_scan_again(struct transaction *tx, struct span head);
 /* While the body is arriving: true where the session waits for what plugins say of the header. */
 bool data_asks_headers(struct session *s);
 
@@ -366,6 +372,8 @@ bool transaction_must_wait(const struct transaction *tx);
 /* Starts committing; session (if it is still there) or nobody is told by data_committed. */
 void transaction_commit(struct transaction *tx);
 void data_committed(struct session *s, struct transaction *tx);
+/* As content.h promises. */
+void transaction_content_ended(struct transaction *tx);
 /* The message is ours, whether its client is still there or not. */
 void data_log_accepted(const struct transaction *tx);
 void data_staged(struct session *s);

@@ -65,6 +65,12 @@ static void dispose(struct transaction *tx)
     queue_discard(tx->server->queue, &tx->discard);
 }
 
+static void dispose_of_idle(struct transaction *tx)
+{
+    if (tx->stages_busy == 0 && !tx->complete && !tx->routing && tx->content == NULL)
+        dispose(tx);
+}
+
 void transaction_drop(struct transaction *tx)
 {
     receive_seat_account(&tx->session->seat, -(int64_t)tx->accounted);
@@ -73,8 +79,18 @@ void transaction_drop(struct transaction *tx)
     tx->server->detached++;
     if (tx->routing)
         route_cancel(&tx->route);
-    if (tx->stages_busy == 0 && !tx->complete && !tx->routing)
-        dispose(tx);
+    if (tx->content != NULL && !tx->complete)
+        content_end(tx->content);
+    dispose_of_idle(tx);
+}
+
+void transaction_content_ended(struct transaction *tx)
+{
+    tx->content = NULL;
+    if (tx->complete)
+        transaction_commit(tx);
+    else
+        dispose_of_idle(tx);
 }
 
 static void on_routed(struct call *call)
@@ -83,7 +99,7 @@ static void on_routed(struct call *call)
 
     tx->routing = false;
     if (tx->session == NULL)
-        dispose(tx);
+        dispose_of_idle(tx);
     else if (tx->is_placing)
         place_routed(tx->session);
     else
@@ -247,8 +263,8 @@ static void on_staged(struct call *call)
         transaction_commit(tx);
     else if (tx->session != NULL)
         data_staged(tx->session);
-    else if (tx->stages_busy == 0)
-        dispose(tx);
+    else
+        dispose_of_idle(tx);
 }
 
 bool transaction_must_wait(const struct transaction *tx)
@@ -309,6 +325,8 @@ static void keep_head(struct transaction *tx, struct span run)
 {
     uint64_t have = buf_len(&tx->head);
 
+    if (tx->head_edited)
+        return;
     if (tx->header.bytes > have && tx->header.bytes <= tx->conf->header_size_max)
         buf_add(&tx->head, span_head(run, (size_t)(tx->header.bytes - have)));
 }
@@ -369,6 +387,10 @@ void transaction_commit(struct transaction *tx)
     tx->complete = true;
     if (tx->stages_busy > 0)
         return; /* on_staged comes here again */
+    if (tx->content != NULL) {
+        content_end(tx->content); /* likewise its end */
+        return;
+    }
     tx->insert.op.home = tx->server->loop;
     tx->insert.op.call.done = on_inserted;
     if (tx->stage_failed || tx->message->group_count == 0) {

@@ -1,8 +1,6 @@
 """Plugins that are asked about sessions, and about messages before they are taken."""
 import json
 import os
-import socket
-import struct
 from pathlib import Path
 
 import pytest
@@ -65,7 +63,7 @@ def test_helo(start, when):
         assert client.talk(*ORDINARY) == ORDINARY_OK
         assert client.talk(f"EHLO {when}defer-closing.test") == ["421 4.7.1"]
         assert client.is_closed()
-    [decided] = relay.log("plugin-decided", action="reject")
+    [decided] = relay.wait_log("plugin-decided", action="reject")
     assert (decided["plugin"], decided["hook"]) == ("warden", "helo")
     relay.stop()
 
@@ -261,8 +259,7 @@ def test_ends(start, lines, hook, end):
             relay.ctl("session", "end", str(session["session"]))
             assert client.reply().code == 421
         else:
-            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.socket.close()
+            client.reset()
     if end == "timeout":
         relay.wait_log("plugin-timeout", hook=hook)
     else:

@@ -2,6 +2,7 @@
 import re
 import socket
 import ssl
+import struct
 from dataclasses import dataclass
 
 from .content import stuffed
@@ -95,6 +96,12 @@ class Dialogue:
         assert self.command("DATA").code == 354
         self.send(wire)
         return self.reply()
+
+    def reset(self):
+        """Goes away without a word."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._input.close()
+        self.socket.close()
 
     def is_closed(self):
         return self.reply() is None
