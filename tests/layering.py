@@ -81,6 +81,8 @@ TABLE = (
     Row("plugins/drop", ("plugins/smarthop_plugin.h", BASE, PROTO, NET, AUTH), (("openssl/*", "*"),)),
     Row("plugins/header", (), (("smarthop_plugin.h", "*"), ("pcre2.h", "pattern.c"))),
     Row("plugins/srs", (), (("smarthop_plugin.h", "*"), ("openssl/*", "keys.c"))),
+    # Its tables are written once and then only read, which base/kv is not made for.
+    Row("plugins/table", (), (("smarthop_plugin.h", "*"), ("lmdb.h", "store.c"))),
     # They find the header as plugins of others do.
     Row("plugins", ("plugins/smarthop_plugin.h",), (("smarthop_plugin.h", "*"),)),
 )
@@ -88,7 +90,7 @@ TABLE = (
 LIBC_FOLDERS = ("arpa", "net", "netinet", "sys")
 LIBC = frozenset(
     "assert ctype dirent endian errno fcntl fnmatch ftw getopt grp inttypes limits locale math "
-    "malloc netdb poll pthread pwd semaphore setjmp signal spawn stdalign stdarg stdatomic stdbool stddef "
+    "malloc netdb poll pthread pwd sched semaphore setjmp signal spawn stdalign stdarg stdatomic stdbool stddef "
     "stdint stdio stdlib stdnoreturn string strings sysexits syslog termios time unistd "
     "wchar".split()
 )
@@ -176,6 +178,9 @@ PLANTED = (
     ("queue/change.c", "<nowhere.h>", False),
     ("plugins/example/example.c", "<smarthop_plugin.h>", True),
     ("plugins/example/example.c", '"base/span.h"', False),
+    ("plugins/table/store.c", "<lmdb.h>", True),
+    ("plugins/table/source.c", "<lmdb.h>", False),
+    ("plugins/table/source.c", '"base/span.h"', False),
     ("queue/change.c", '"tests/support/rig.h"', False),
     ("elsewhere/x.c", "<stdio.h>", False),
 )

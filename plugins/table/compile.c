@@ -135,7 +135,9 @@ static bool is_duplicate(struct compiler *c, const struct entry *entry)
     return true;
 }
 
-static void remember(struct compiler *c, const struct entry *entry)
+/* The filter learns of an address its domain, too: most addresses that are looked up are of a
+ * domain that has none in the table, and need not be looked for. */
+static void remember(struct compiler *c, const struct entry *entry, struct store_writer *writer)
 {
     struct smarthop_span key, record;
     uint32_t line;
@@ -143,6 +145,8 @@ static void remember(struct compiler *c, const struct entry *entry)
     c->last_len = 0;
     if (!store_value_split(entry->value, &line, &key, &record))
         return;
+    if (text_rindex(key, '@') < key.len)
+        store_writer_hint(writer, key_hash(text_from(key, text_rindex(key, '@'))));
     c->last_hash = entry->hash;
     c->last_len = STORE_VALUE_HEAD + key.len;
     memcpy(c->last, entry->value.ptr, c->last_len);
@@ -157,7 +161,7 @@ static void write_entries(struct compiler *c, struct store_writer *writer)
     while (error == 0 && (more = sorter_next(c->sorter, &entry)) > 0) {
         if (is_duplicate(c, &entry))
             continue;
-        remember(c, &entry);
+        remember(c, &entry, writer);
         error = store_writer_add(writer, entry.hash, entry.value);
         c->stamp->count++;
     }

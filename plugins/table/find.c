@@ -33,22 +33,24 @@ void look_end(struct look *look)
     atomic_store_explicit(&look->place->is_taken, false, memory_order_release);
 }
 
-/* In all files of the use, in their order. */
-static enum store_found find_key(struct look *look, enum use use, enum key_kind kind,
-                                 struct smarthop_span key, struct hit *hit)
+/* In all files of the use, in their order. `hint` is a hash that a file has where it has any key
+ * like this one. */
+static enum store_found find_hinted(struct look *look, enum use use, enum key_kind kind,
+                                    struct smarthop_span key, uint64_t hint, struct hit *hit)
 {
     const struct table *table = look->table;
+    uint64_t hash = 0;
 
-    if (!(look->generation->kinds[use] & kind))
-        return STORE_NONE;
-    uint64_t hash = key_hash(key);
     for (uint32_t i = 0; i < table->file_count; i++) {
-        const struct store *store = look->generation->stores[i];
-        if (!(table->files[i].uses & 1u << use) || !(store_stamp(store)->kinds & kind) ||
-            !store_may_have(store, hash))
+        const struct serving *serving = &look->generation->servings[i];
+        if (!(table->files[i].uses & 1u << use) || !store_hint_may_have(&serving->hint, kind, hint))
             continue;
-        enum store_found found =
-            store_find(&look->place->readers[i], store, key, hash, &hit->line, &hit->record);
+        if (hash == 0)
+            hash = key_hash(key);
+        if (!store_hint_may_have(&serving->hint, kind, hash))
+            continue;
+        enum store_found found = store_find(&look->place->readers[i], serving->store, key, hash,
+                                            &hit->line, &hit->record);
         if (found == STORE_NONE)
             continue;
         hit->file = &table->files[i];
@@ -56,6 +58,30 @@ static enum store_found find_key(struct look *look, enum use use, enum key_kind 
         return found;
     }
     return STORE_NONE;
+}
+
+static enum store_found find_key(struct look *look, enum use use, enum key_kind kind,
+                                 struct smarthop_span key, struct hit *hit)
+{
+    if (!(look->generation->kinds[use] & kind))
+        return STORE_NONE;
+    return find_hinted(look, use, kind, key, key_hash(key), hit);
+}
+
+/* The address, and without its extension. */
+static enum store_found find_address(struct look *look, enum use use, const struct subject *subject,
+                                     struct hit *hit)
+{
+    hit->is_base = false;
+    if (!(look->generation->kinds[use] & KEY_ADDRESS))
+        return STORE_NONE;
+    uint64_t hint = key_hash(subject->catchall);
+    enum store_found found = find_hinted(look, use, KEY_ADDRESS, subject->address, hint, hit);
+    if (found != STORE_NONE || subject->base.len == 0)
+        return found;
+    found = find_hinted(look, use, KEY_ADDRESS, subject->base, hint, hit);
+    hit->is_base = found == STORE_FOUND;
+    return found;
 }
 
 /* ".example.org", ".org" of sub.example.org */
@@ -73,22 +99,10 @@ static enum store_found find_parents(struct look *look, struct smarthop_span dom
     return found;
 }
 
-static enum store_found find_base(struct look *look, enum use use, enum key_kind kind,
-                                  struct smarthop_span key, struct hit *hit)
-{
-    enum store_found found = key.len > 0 ? find_key(look, use, kind, key, hit) : STORE_NONE;
-
-    hit->is_base = found == STORE_FOUND;
-    return found;
-}
-
 enum store_found find_route(struct look *look, const struct subject *subject, struct hit *hit)
 {
-    enum store_found found = find_key(look, USE_ROUTES, KEY_ADDRESS, subject->address, hit);
+    enum store_found found = find_address(look, USE_ROUTES, subject, hit);
 
-    hit->is_base = false;
-    if (found == STORE_NONE)
-        found = find_base(look, USE_ROUTES, KEY_ADDRESS, subject->base, hit);
     if (found == STORE_NONE)
         found = find_key(look, USE_ROUTES, KEY_DOMAIN, subject->domain, hit);
     if (found == STORE_NONE)
@@ -113,17 +127,18 @@ static enum store_found find_local(struct look *look, enum use use, const struct
     if (!(look->generation->kinds[use] & KEY_LOCAL) || !is_local(look->table, subject->domain))
         return STORE_NONE;
     enum store_found found = find_key(look, use, KEY_LOCAL, subject->local, hit);
-    return found != STORE_NONE ? found : find_base(look, use, KEY_LOCAL, subject->base_local, hit);
+    if (found != STORE_NONE || subject->base_local.len == 0)
+        return found;
+    found = find_key(look, use, KEY_LOCAL, subject->base_local, hit);
+    hit->is_base = found == STORE_FOUND;
+    return found;
 }
 
 enum store_found find_addresses(struct look *look, enum use use, const struct subject *subject,
                                 struct hit *hit)
 {
-    enum store_found found = find_key(look, use, KEY_ADDRESS, subject->address, hit);
+    enum store_found found = find_address(look, use, subject, hit);
 
-    hit->is_base = false;
-    if (found == STORE_NONE)
-        found = find_base(look, use, KEY_ADDRESS, subject->base, hit);
     if (found == STORE_NONE)
         found = find_local(look, use, subject, hit);
     if (found == STORE_NONE)

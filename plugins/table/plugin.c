@@ -188,6 +188,8 @@ static enum applied rewrite_recipient(struct look *look, enum use use,
 {
     struct hit hit;
 
+    if (look->generation->kinds[use] == 0)
+        return APPLIED_NOT;
     switch (find_addresses(look, use, subject, &hit)) {
     case STORE_NONE:
         return APPLIED_NOT;

@@ -122,9 +122,10 @@ void reader_feed(struct reader *r, const char *bytes, size_t len)
 {
     struct smarthop_span piece = smarthop_span_of(bytes, len);
 
-    for (size_t end; (end = text_index(piece, '\n')) < piece.len;) {
-        end_line(r, smarthop_span_of(piece.ptr, end));
-        piece = text_from(piece, end + 1);
+    for (const char *end; piece.len > 0 && (end = memchr(piece.ptr, '\n', piece.len)) != NULL;) {
+        size_t line = (size_t)(end - piece.ptr);
+        end_line(r, smarthop_span_of(piece.ptr, line));
+        piece = text_from(piece, line + 1);
     }
     if (piece.len > 0 && !r->too_long)
         append(r, &r->begun, &r->begun_len, &r->begun_room, piece);

@@ -65,19 +65,21 @@ static void tell_loaded(struct table *table, const struct file *file, const stru
 static struct generation *generation_create(const struct table *table,
                                             const struct generation *before)
 {
-    struct generation *made = calloc(1, sizeof *made + table->file_count * sizeof(struct store *));
+    struct generation *made = calloc(1, sizeof *made + table->file_count * sizeof(struct serving));
 
     for (uint32_t i = 0; made != NULL && before != NULL && i < table->file_count; i++)
-        made->stores[i] = before->stores[i];
+        made->servings[i] = before->servings[i];
     return made;
 }
 
-static void note_kinds(const struct table *table, struct generation *made)
+static void note_hints(const struct table *table, struct generation *made)
 {
+    for (uint32_t i = 0; i < table->file_count; i++)
+        made->servings[i].hint = *store_hint(made->servings[i].store);
     for (unsigned use = 0; use < USES; use++)
         for (uint32_t i = 0; i < table->file_count; i++)
             if (table->files[i].uses & 1u << use)
-                made->kinds[use] |= store_stamp(made->stores[i])->kinds;
+                made->kinds[use] |= made->servings[i].hint.kinds;
 }
 
 /* Behind this nobody reads the stores that are not current any more. */
@@ -88,7 +90,7 @@ static void pass_through_places(struct table *table, const struct generation *cu
         while (atomic_exchange(&place->is_taken, true))
             sched_yield();
         for (uint32_t k = 0; k < table->file_count; k++)
-            if (current == NULL || place->readers[k].store != current->stores[k])
+            if (current == NULL || place->readers[k].store != current->servings[k].store)
                 store_reader_close(&place->readers[k]);
         atomic_store(&place->is_taken, false);
     }
@@ -96,12 +98,12 @@ static void pass_through_places(struct table *table, const struct generation *cu
 
 static void put_in(struct table *table, struct generation *made, struct generation *before)
 {
-    note_kinds(table, made);
+    note_hints(table, made);
     atomic_store(&table->current, made);
     pass_through_places(table, made);
     for (uint32_t i = 0; before != NULL && i < table->file_count; i++)
-        if (before->stores[i] != made->stores[i])
-            store_close(before->stores[i]);
+        if (before->servings[i].store != made->servings[i].store)
+            store_close(before->servings[i].store);
     free(before);
 }
 
@@ -110,8 +112,8 @@ static void drop(const struct table *table, struct generation *made,
                  const struct generation *before)
 {
     for (uint32_t i = 0; i < table->file_count; i++)
-        if (before == NULL || made->stores[i] != before->stores[i])
-            store_close(made->stores[i]);
+        if (before == NULL || made->servings[i].store != before->servings[i].store)
+            store_close(made->servings[i].store);
     free(made);
 }
 
@@ -153,7 +155,7 @@ static bool refresh_all(struct table *table, bool is_start, bool only_changed)
         struct file *file = &table->files[i];
         if (only_changed && !source_has_changed(&file->source))
             continue;
-        enum source_result result = refresh_file(table, file, is_start, &made->stores[i]);
+        enum source_result result = refresh_file(table, file, is_start, &made->servings[i].store);
         good &= result != SOURCE_REFUSED;
         is_new |= result == SOURCE_NEW;
     }

@@ -1,8 +1,6 @@
 /* A table as an LMDB file. */
 #include "store.h"
 
-#include "filter.h"
-
 #include <errno.h>
 #include <lmdb.h>
 #include <stdlib.h>
@@ -13,8 +11,7 @@ enum {
     KEY_STAMP,
     KEY_FILTER,
     KEYS_RESERVED = 16,
-    BATCH = 50000,     /* entries of a transaction: about 4 MiB of pages */
-    FILTER_OFFSET = 16 /* values lie 16 bytes into a page; blocks at the begin of a cache line */
+    BATCH = 50000, /* entries of a transaction: about 4 MiB of pages */
 };
 
 static const size_t map_spare = 64 << 20;
@@ -25,8 +22,8 @@ struct store_writer {
     MDB_dbi dbi;
     unsigned in_batch;
     uint64_t last; /* number */
-    uint32_t *filter;
-    uint64_t blocks;
+    uint64_t *filter;
+    uint64_t words;
 };
 
 struct store {
@@ -34,8 +31,7 @@ struct store {
     MDB_txn *pin; /* the filter and the stamp are read through it */
     MDB_dbi dbi;
     struct stamp stamp;
-    const uint32_t *filter;
-    uint64_t blocks;
+    struct store_hint hint;
 };
 
 const char *store_error(int error)
@@ -120,9 +116,9 @@ struct store_writer *store_writer_open(const char *path, uint64_t bytes, uint64_
     *error = ENOMEM;
     if (w == NULL)
         return NULL;
-    w->blocks = filter_blocks(entries);
+    w->words = filter_words(entries);
     w->last = KEYS_RESERVED - 1;
-    w->filter = calloc(w->blocks, FILTER_WORDS * sizeof *w->filter);
+    w->filter = calloc(w->words, sizeof *w->filter);
     if (w->filter != NULL)
         *error = truncate(path, 0) == 0 ? open_env(w, path, bytes, entries) : errno;
     if (*error == 0)
@@ -139,7 +135,7 @@ int store_writer_add(struct store_writer *w, uint64_t hash, struct smarthop_span
     if (number <= w->last)
         number = w->last + 1;
     w->last = number;
-    filter_add(w->filter, w->blocks, hash);
+    filter_add(w->filter, w->words, hash);
     if (++w->in_batch > BATCH) {
         if ((error = commit(w)) != 0 || (error = begin(w)) != 0)
             return error;
@@ -147,17 +143,21 @@ int store_writer_add(struct store_writer *w, uint64_t hash, struct smarthop_span
     return put(w, number, value.ptr, value.len, MDB_APPEND);
 }
 
+void store_writer_hint(struct store_writer *w, uint64_t hash)
+{
+    filter_add(w->filter, w->words, hash);
+}
+
 static int put_filter(struct store_writer *w)
 {
     uint64_t number = KEY_FILTER;
-    size_t len = w->blocks * FILTER_WORDS * sizeof *w->filter;
+    size_t len = w->words * sizeof *w->filter;
     MDB_val key = {sizeof number, &number};
-    MDB_val value = {FILTER_OFFSET + len, NULL};
+    MDB_val value = {len, NULL};
     int error = mdb_put(w->txn, w->dbi, &key, &value, MDB_RESERVE);
 
     if (error == 0) {
-        memset(value.mv_data, 0, FILTER_OFFSET);
-        memcpy((char *)value.mv_data + FILTER_OFFSET, w->filter, len);
+        memcpy(value.mv_data, w->filter, len);
     }
     return error;
 }
@@ -213,10 +213,9 @@ static int read_heads(struct store *store)
                                                 : MDB_VERSION_MISMATCH;
     if (error != 0)
         return error;
-    store->filter = (const void *)(value.ptr + FILTER_OFFSET);
-    store->blocks =
-        value.len > FILTER_OFFSET ? (value.len - FILTER_OFFSET) / (FILTER_WORDS * 4) : 0;
-    return store->blocks > 0 ? 0 : MDB_CORRUPTED;
+    store->hint = (struct store_hint){store->stamp.kinds, (const void *)value.ptr,
+                                      value.len / sizeof(uint64_t)};
+    return store->hint.words > 0 ? 0 : MDB_CORRUPTED;
 }
 
 /* What would be read behind its end would end the process. */
@@ -276,9 +275,9 @@ const struct stamp *store_stamp(const struct store *store)
     return &store->stamp;
 }
 
-bool store_may_have(const struct store *store, uint64_t hash)
+const struct store_hint *store_hint(const struct store *store)
 {
-    return filter_may_have(store->filter, store->blocks, hash);
+    return &store->hint;
 }
 
 static bool activate(struct store_reader *reader, const struct store *store)

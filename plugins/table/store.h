@@ -10,6 +10,7 @@
 #ifndef SMARTHOP_TABLE_STORE_H
 #define SMARTHOP_TABLE_STORE_H
 
+#include "filter.h"
 #include "key.h"
 
 #include <sys/types.h>
@@ -39,6 +40,8 @@ struct store_writer *store_writer_open(const char *path, uint64_t bytes, uint64_
                                        int *error);
 /* Hashes ascend. 0, or LMDB's error. */
 int store_writer_add(struct store_writer *writer, uint64_t hash, struct smarthop_span value);
+/* The filter is to know this hash, too: there are addresses of the domain. */
+void store_writer_hint(struct store_writer *writer, uint64_t hash);
 /* Durable when it returns 0; closes it in any case. stamp NULL = it is given up. */
 int store_writer_close(struct store_writer *writer, const struct stamp *stamp);
 
@@ -56,13 +59,26 @@ const char *store_error(int error);
 
 struct store; /* immutable; any thread */
 
+/* What tells quickly whether it is worth looking for. */
+struct store_hint {
+    uint32_t kinds; /* enum key_kind */
+    const uint64_t *filter;
+    uint64_t words;
+};
+
+static inline bool store_hint_may_have(const struct store_hint *hint, enum key_kind kind,
+                                       uint64_t hash)
+{
+    return (hint->kinds & kind) != 0 && filter_may_have(hint->filter, hint->words, hash);
+}
+
 /* NULL: there is none that can be read; *error says why. */
 struct store *store_open(const char *path, int *error);
 /* Nobody reads it any more, and all its readers are closed. NULL is let be. */
 void store_close(struct store *store);
 const struct stamp *store_stamp(const struct store *store);
-/* Whether it is worth looking for. */
-bool store_may_have(const struct store *store, uint64_t hash);
+/* As long as the store. */
+const struct store_hint *store_hint(const struct store *store);
 
 /* One thread's at a time. */
 struct store_reader {

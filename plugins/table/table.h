@@ -17,9 +17,14 @@ enum { PLACES = 64, CACHE_LINE = 64 };
 /* What a file is asked for. */
 enum use { USE_SENDER, USE_RECIPIENT, USE_ALIASES, USE_ROUTES, USES };
 
+struct serving {
+    struct store *store;
+    struct store_hint hint;
+};
+
 struct generation {
-    uint32_t kinds[USES];   /* of all stores of a use */
-    struct store *stores[]; /* one for each source */
+    uint32_t kinds[USES];      /* of all stores of a use */
+    struct serving servings[]; /* one for each source */
 };
 
 struct place {

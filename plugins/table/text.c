@@ -4,13 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-size_t text_index(struct smarthop_span s, char byte)
-{
-    const char *at = s.len > 0 ? memchr(s.ptr, byte, s.len) : NULL;
-
-    return at != NULL ? (size_t)(at - s.ptr) : s.len;
-}
-
 size_t text_rindex(struct smarthop_span s, char byte)
 {
     const char *at = s.len > 0 ? memrchr(s.ptr, byte, s.len) : NULL;
@@ -80,14 +73,17 @@ bool text_is_domain(struct smarthop_span s)
     return is_label && s.len <= 253;
 }
 
+/* What begins like a file, a command or a list is none, in quotes neither. */
 static bool is_local(struct smarthop_span s)
 {
     struct smarthop_span rest = s;
+    bool quoted = s.len > 2 && s.ptr[0] == '"' && s.ptr[s.len - 1] == '"';
 
-    return s.len > 0 && text_word(&rest, true).len == s.len &&
-           (s.ptr[0] == '"' ? s.len > 2 && s.ptr[s.len - 1] == '"'
-                            : text_index(s, '"') == s.len && text_index(s, '@') == s.len &&
-                                  strchr("|/:", s.ptr[0]) == NULL);
+    if (s.len == 0 || text_word(&rest, true).len != s.len)
+        return false;
+    if (!quoted && (text_index(s, '"') < s.len || text_index(s, '@') < s.len))
+        return false;
+    return strchr("|/:", s.ptr[quoted]) == NULL;
 }
 
 static bool is_literal(struct smarthop_span s)

@@ -36,7 +36,14 @@ static inline bool text_starts(struct smarthop_span s, const char *word)
 }
 
 /* Where the byte is first, last; s.len = nowhere. */
-size_t text_index(struct smarthop_span s, char byte);
+static inline size_t text_index(struct smarthop_span s, char byte)
+{
+    size_t at = 0;
+
+    while (at < s.len && s.ptr[at] != byte)
+        at++;
+    return at;
+}
 size_t text_rindex(struct smarthop_span s, char byte);
 struct smarthop_span text_trim(struct smarthop_span s);
 /* Takes the next word, which ends at a blank, or at a comma where `comma` is set, outside double
