@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline uint64_t filter_words(uint64_t entries)
 {
@@ -26,14 +27,23 @@ static inline uint64_t filter_bits(uint64_t hash)
            1ull << (hash >> 18 & 63);
 }
 
-static inline void filter_add(uint64_t *filter, uint64_t words, uint64_t hash)
+/* Within a table it lies at any address. */
+static inline void filter_add(char *filter, uint64_t words, uint64_t hash)
 {
-    filter[filter_word(hash, words)] |= filter_bits(hash);
+    char *at = filter + filter_word(hash, words) * sizeof(uint64_t);
+    uint64_t word;
+
+    memcpy(&word, at, sizeof word);
+    word |= filter_bits(hash);
+    memcpy(at, &word, sizeof word);
 }
 
-static inline bool filter_may_have(const uint64_t *filter, uint64_t words, uint64_t hash)
+static inline bool filter_may_have(const char *filter, uint64_t words, uint64_t hash)
 {
-    return (~filter[filter_word(hash, words)] & filter_bits(hash)) == 0;
+    uint64_t word;
+
+    memcpy(&word, filter + filter_word(hash, words) * sizeof word, sizeof word);
+    return (~word & filter_bits(hash)) == 0;
 }
 
 #endif

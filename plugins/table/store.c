@@ -22,7 +22,7 @@ struct store_writer {
     MDB_dbi dbi;
     unsigned in_batch;
     uint64_t last; /* number */
-    uint64_t *filter;
+    char *filter;
     uint64_t words;
 };
 
@@ -118,7 +118,7 @@ struct store_writer *store_writer_open(const char *path, uint64_t bytes, uint64_
         return NULL;
     w->words = filter_words(entries);
     w->last = KEYS_RESERVED - 1;
-    w->filter = calloc(w->words, sizeof *w->filter);
+    w->filter = calloc(w->words, sizeof(uint64_t));
     if (w->filter != NULL)
         *error = truncate(path, 0) == 0 ? open_env(w, path, bytes, entries) : errno;
     if (*error == 0)
@@ -151,7 +151,7 @@ void store_writer_hint(struct store_writer *w, uint64_t hash)
 static int put_filter(struct store_writer *w)
 {
     uint64_t number = KEY_FILTER;
-    size_t len = w->words * sizeof *w->filter;
+    size_t len = w->words * sizeof(uint64_t);
     MDB_val key = {sizeof number, &number};
     MDB_val value = {len, NULL};
     int error = mdb_put(w->txn, w->dbi, &key, &value, MDB_RESERVE);
@@ -213,8 +213,7 @@ static int read_heads(struct store *store)
                                                 : MDB_VERSION_MISMATCH;
     if (error != 0)
         return error;
-    store->hint = (struct store_hint){store->stamp.kinds, (const void *)value.ptr,
-                                      value.len / sizeof(uint64_t)};
+    store->hint = (struct store_hint){store->stamp.kinds, value.ptr, value.len / sizeof(uint64_t)};
     return store->hint.words > 0 ? 0 : MDB_CORRUPTED;
 }
 

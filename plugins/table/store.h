@@ -62,7 +62,7 @@ struct store; /* immutable; any thread */
 /* What tells quickly whether it is worth looking for. */
 struct store_hint {
     uint32_t kinds; /* enum key_kind */
-    const uint64_t *filter;
+    const char *filter;
     uint64_t words;
 };
 
