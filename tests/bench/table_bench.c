@@ -1,14 +1,15 @@
 /*
  * table_bench [ENTRIES [TABLES [FOLDER [shared]]]]: what a chain of table plugins costs a
  * recipient. Each has a file of its own with so many addresses; asked through the plugins' host, as
- * a session does it. Prints the time to compile, the memory, and microseconds a recipient: of the
- * first table, of the last one, of none, and of all of them in turn.
+ * a session does it. Prints the time to compile, the memory, and microseconds of CPU time a
+ * recipient: of the first table, of the last one, of none, and of all of them in turn.
  */
 #include "base/clock.h"
 #include "plugins/host/host.h"
 #include "support/conf_text.h"
 
 #include <sys/stat.h>
+#include <time.h>
 #include <uv.h>
 
 enum { BATCH = 64, ROUNDS = 8000, TABLES_MAX = 64 };
@@ -126,20 +127,29 @@ static void prepare(struct bench *b, struct asking *a, struct arena *arena, unsi
     list_init(&a->run.call.link);
 }
 
+/* Of this thread: what others do on the machine is not what is measured. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 /* The askings, and their completions on the loop; making up the addresses does not count. */
 static uint64_t round_of(struct bench *b, struct asking *askings)
 {
     struct arena arena;
 
     arena_init(&arena);
-    uint64_t began = clock_mono_ns();
+    uint64_t began = cpu_ns();
     for (unsigned i = 0; i < BATCH; i++)
         plugin_ask(b->worker, &askings[i].run);
     while (!askings[BATCH - 1].is_done)
         uv_run(loop_uv(b->loop), UV_RUN_NOWAIT);
     for (unsigned i = 0; i < BATCH; i++)
         b->sent += askings[i].run.verdict.action == SMARTHOP_SEND;
-    uint64_t took = clock_mono_ns() - began;
+    uint64_t took = cpu_ns() - began;
     b->asked += BATCH;
     arena_fini(&arena);
     return took;
