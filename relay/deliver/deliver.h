@@ -96,7 +96,8 @@ typedef void deliver_handler(struct deliver_session *session, enum deliver_event
 struct deliver_session *deliver_open(const struct deliver_options *options,
                                      deliver_handler *handler, void *owner);
 /* Only when the last event was DELIVER_READY, or as long as deliver_can_follow. The attempt is the
- * session's until DELIVER_FINISHED, which comes exactly once, in the order of the attempts. */
+ * session's until DELIVER_FINISHED, which comes exactly once, in the order of the attempts. Where
+ * the connection has ended meanwhile it is untouched, and DELIVER_CLOSED follows. */
 void deliver_send(struct deliver_session *session, struct deliver_attempt *attempt);
 /* From DELIVER_FOLLOW until that attempt has finished or the next one has been given. */
 bool deliver_can_follow(const struct deliver_session *session);

@@ -127,11 +127,25 @@ static void follow(struct deliver_session *s, struct deliver_attempt *attempt)
     s->transaction = transaction;
 }
 
+/* An idle connection has just ended, and its owner is still to be told so. */
+static void come_too_late(struct deliver_session *s, struct deliver_attempt *attempt)
+{
+    deliver_transaction_prepare(s, attempt);
+    s->following = s->transaction;
+    s->attempt = NULL;
+    s->next = attempt;
+}
+
 void deliver_send(struct deliver_session *s, struct deliver_attempt *attempt)
 {
-    if (attempt->recipient_count == 0 || (s->state != DELIVER_STATE_IDLE && !s->follow))
+    bool has_ended = s->state == DELIVER_STATE_CLOSED && s->attempt == NULL && s->next == NULL;
+
+    if (attempt->recipient_count == 0 ||
+        (s->state != DELIVER_STATE_IDLE && !s->follow && !has_ended))
         abort();
-    if (s->follow)
+    if (has_ended)
+        come_too_late(s, attempt);
+    else if (s->follow)
         follow(s, attempt);
     else
         begin(s, attempt);

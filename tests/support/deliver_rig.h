@@ -63,6 +63,7 @@ struct rig_case {
     bool login_anyway;           /* without TLS, too */
     bool linger;                 /* the owner never closes */
     bool cancel;                 /* it closes at once after sending */
+    bool late;                   /* it sends when the connection has just ended */
     bool follow;                 /* it gives the next message as soon as that may go along */
 };
 
@@ -153,6 +154,10 @@ static inline void rig_ready(struct rig *rig)
     bool more = messages != RIG_NO_MESSAGES && rig->begun < rig_or_one(messages);
 
     rig->inside = true;
+    if (rig->test->late) {
+        deliver_close(rig->session);
+        deliver_close(rig->session);
+    }
     if (more)
         rig_send(rig);
     if (more ? rig->test->cancel : !rig->test->linger)
