@@ -4,17 +4,19 @@
  *
  * With weights the hosts have turns as destinations have: each message costs its host a time that
  * is the shorter the greater its weight, and the next message goes to the host that has spent
- * least. While every connection is busy the first one that is free gets it all the same: then the
- * shares are those of the connections, which are opened in proportion to the weights.
+ * least. A host whose connections are free sooner waits for it, one message ahead at most, so that
+ * the shares hold whatever host is the faster; but not for long: one that does not take its turns
+ * is left behind, and saves up no more than a few messages.
  */
 #include "schedule/private.h"
 
 #include <stdlib.h>
 
 enum {
-    COST = 65536, /* of a message, for a host of weight 1 */
-    SAVED = 8,    /* messages that a host that was not used may catch up with */
-    LOOK_MS = 20, /* between two looks whether a host may be tried again */
+    COST = 65536,       /* of a message, for a host of weight 1 */
+    SAVED = 8,          /* messages that a host that was not used may catch up with */
+    LOOK_MS = 20,       /* between two looks whether a host may be tried again */
+    PATIENCE_MS = 1000, /* how long a host's turn is waited for */
 };
 
 static struct health *health_of(const struct site *site)
@@ -60,6 +62,14 @@ static unsigned port_of(const struct target *target)
 }
 
 /* ---- hosts -------------------------------------------------------------------------------- */
+
+/* A host that was not used for a while has not saved up all of it. */
+static uint64_t spent_of(const struct site *site, const struct target *target)
+{
+    uint64_t saved = (uint64_t)SAVED * COST, turn = site->turn_of_targets;
+
+    return turn > saved && target->spent < turn - saved ? turn - saved : target->spent;
+}
 
 /* Of two hosts the one that lacks more of its share of the connections. */
 static bool is_better(const struct target *a, const struct target *b)
@@ -123,37 +133,111 @@ static struct target *target_of(const struct site *site, const struct connection
     return targets_find(site->targets, site->target_count, &c->address);
 }
 
-/* The first of the list is the one that was used last: it is used next. */
-struct connection *balance_idle(const struct site *site)
+static uint64_t cost_of(const struct target *target)
 {
+    return (uint64_t)COST * TARGET_SHARE / (target->weight > 0 ? target->weight : 1);
+}
+
+/* Of the hosts that are waited for, the one whose turn it is; NULL: none is. */
+static struct target *whose_turn(const struct site *site)
+{
+    struct target *least = NULL;
+
+    for (unsigned i = 0; i < site->target_count; i++) {
+        struct target *target = &site->targets[i];
+        if (!target->lags && target->connections > 0 && look(site, target) == HEALTH_GOOD &&
+            (least == NULL || spent_of(site, target) < spent_of(site, least)))
+            least = target;
+    }
+    return least;
+}
+
+static bool may_take(const struct site *site, const struct target *target,
+                     const struct target *least)
+{
+    return least == NULL || spent_of(site, target) <= spent_of(site, least) + cost_of(target);
+}
+
+bool balance_may_take(const struct site *site, const struct connection *c)
+{
+    const struct target *target = is_weighted(site) ? target_of(site, c) : NULL;
+
+    return target == NULL || may_take(site, target, whose_turn(site));
+}
+
+/* The first of the list is the one that was used last: it is used next. */
+static struct connection *first_idle(const struct site *site)
+{
+    return list_is_empty(&site->idle) ? NULL
+                                      : container_of(site->idle.next, struct connection, link);
+}
+
+static struct connection *idle_by_turn(const struct site *site)
+{
+    const struct target *turn = whose_turn(site);
     struct connection *best = NULL;
     uint64_t least = UINT64_MAX;
 
     for (const struct list *node = site->idle.next; node != &site->idle; node = node->next) {
         struct connection *c = container_of(node, struct connection, link);
-        const struct target *target = is_weighted(site) ? target_of(site, c) : NULL;
+        const struct target *target = target_of(site, c);
         if (target == NULL)
             return c;
-        if (target->spent < least) {
-            least = target->spent;
+        if (spent_of(site, target) < least && may_take(site, target, turn)) {
+            least = spent_of(site, target);
             best = c;
         }
     }
     return best;
 }
 
+/* Those that are idle may go on without the hosts that have been waited for. */
+static struct connection *leave_behind(struct site *site)
+{
+    struct connection *c = NULL;
+    struct target *late;
+
+    while (c == NULL && (late = whose_turn(site)) != NULL) {
+        late->lags = true;
+        c = idle_by_turn(site);
+    }
+    return c;
+}
+
+struct connection *balance_idle(struct site *site)
+{
+    struct scheduler *s = site->owner;
+    uint64_t now = loop_now(s->loop);
+
+    if (!is_weighted(site))
+        return first_idle(site);
+    struct connection *c = idle_by_turn(site);
+    if (c == NULL && !list_is_empty(&site->idle)) {
+        if (site->held_since == 0)
+            site->held_since = now;
+        uint64_t until = site->held_since + PATIENCE_MS;
+        if (now < until) {
+            timer_start(s->loop, &site->wake, until - now, site_on_wake);
+            return NULL;
+        }
+        c = leave_behind(site);
+    }
+    site->held_since = 0;
+    return c;
+}
+
 void balance_charge(struct site *site, const struct connection *c)
 {
     struct target *target = is_weighted(site) ? target_of(site, c) : NULL;
-    uint64_t saved = (uint64_t)SAVED * COST, turn = site->turn_of_targets;
 
     if (target == NULL)
         return;
-    if (turn > saved && target->spent < turn - saved)
-        target->spent = turn - saved;
-    if (target->spent > turn)
+    target->spent = spent_of(site, target);
+    if (target->spent > site->turn_of_targets)
         site->turn_of_targets = target->spent;
-    target->spent += (uint64_t)COST * TARGET_SHARE / (target->weight > 0 ? target->weight : 1);
+    target->spent += cost_of(target);
+    const struct target *turn = target->lags ? whose_turn(site) : NULL;
+    target->lags = turn != NULL && target->spent < spent_of(site, turn);
 }
 
 bool balance_is_stand_in(const struct site *site, const struct connection *c)

@@ -13,7 +13,7 @@ static bool is_steady(const struct connection *c)
 
     return deliver_can_follow(c->session) && !c->tries && !c->passed_over &&
            deliver_session_messages(c->session) + 1 < site->shape.messages_per_connection &&
-           !balance_is_stand_in(site, c);
+           !balance_is_stand_in(site, c) && balance_may_take(site, c);
 }
 
 void follow_begin(struct connection *c)

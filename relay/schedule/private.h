@@ -65,6 +65,7 @@ struct target {
     struct sockaddr_storage address; /* an IP's or a Unix socket's, and zeros */
     unsigned weight; /* its share: TARGET_SHARE for each 1 of the host's, over its addresses */
     uint64_t spent;  /* likewise weighted: its own time in the site's turns */
+    bool lags;       /* it did not take its turns: nobody waits for it until it has caught up */
     unsigned connections;
     struct ssl_session_st *resume;
 };
@@ -107,8 +108,9 @@ struct site {
     unsigned target_count;
     struct span group;        /* those that share what is known of the hosts: part of the key */
     uint64_t turn_of_targets; /* weighted: the time of the one served last */
-    uint64_t look_at;         /* when to look next whether a host may be tried again; loop time */
-    struct origin *origins;   /* of next_hop.source; none = any address */
+    uint64_t held_since; /* weighted: jobs wait for a host's turn while others are idle; 0 = none */
+    uint64_t look_at;    /* when to look next whether a host may be tried again; loop time */
+    struct origin *origins; /* of next_hop.source; none = any address */
     unsigned origin_count;
 
     struct list idle;    /* connections that wait for a job */
@@ -452,6 +454,8 @@ void site_withdraw(struct destination *d);
 /* Goes on with it: gives jobs to connections, opens some, or waits. May end destinations and
  * itself, but not while a call of it is on the stack. */
 void site_run(struct site *site);
+/* What site->wake does: the same, once it is time. */
+void site_on_wake(struct timer *timer);
 /* It may have one more job under way. */
 bool site_has_turn(const struct site *site);
 /* A job that it has had under way is over: recorded, or back in its line. */
@@ -481,8 +485,10 @@ struct target *balance_due(struct site *site);
 /* Weighted: the host whose turn it is, where it has no connection; NULL: it has some. */
 struct target *balance_missing(const struct site *site);
 bool balance_may_use(const struct site *site, const struct target *target);
-/* The idle connection for the next job; NULL: there is none. */
-struct connection *balance_idle(const struct site *site);
+/* The idle connection for the next job; NULL: there is none, or it is another host's turn. */
+struct connection *balance_idle(struct site *site);
+/* Weighted: whether the next job may be its host's. */
+bool balance_may_take(const struct site *site, const struct connection *c);
 /* The connection's host gets a job. */
 void balance_charge(struct site *site, const struct connection *c);
 /* Whether it stands in for a host that serves again. */

@@ -22,8 +22,6 @@ static struct site **find(struct scheduler *s, struct span key)
     return at;
 }
 
-static void on_wake(struct timer *timer);
-
 static void on_room(struct call *call)
 {
     struct site *site = container_of(call, struct site, waiter.call);
@@ -108,10 +106,10 @@ static void linger(struct site *site)
     if (site->destinations == 0 && site->waiting && budget_wait_cancel(site->budget, &site->waiter))
         site->waiting = false;
     if (!is_needed(site))
-        timer_start(site->owner->loop, &site->wake, linger_ms(site), on_wake);
+        timer_start(site->owner->loop, &site->wake, linger_ms(site), site_on_wake);
 }
 
-static void on_wake(struct timer *timer)
+void site_on_wake(struct timer *timer)
 {
     struct site *site = container_of(timer, struct site, wake);
 
@@ -279,7 +277,7 @@ static void hold(struct site *site, enum budget_answer why, uint64_t until)
     struct budget_state state;
 
     if (why == BUDGET_RATE) {
-        timer_start(site->owner->loop, &site->wake, until > now ? until - now : 1, on_wake);
+        timer_start(site->owner->loop, &site->wake, until > now ? until - now : 1, site_on_wake);
         return;
     }
     budget_state(site->budget, &state);
@@ -412,7 +410,7 @@ static void open_connections(struct site *site)
             return;
         }
         if (!has_room(site)) {
-            timer_start(site->owner->loop, &site->wake, CROWDED_MS, on_wake);
+            timer_start(site->owner->loop, &site->wake, CROWDED_MS, site_on_wake);
             return;
         }
         enum budget_answer answer = open_one(site, target, &until);
