@@ -58,9 +58,9 @@ static void add_group(json_t *list, const struct backoffs *backoffs,
     for (unsigned i = 0; i < group->recipient_count; i++)
         json_array_append_new(
             list,
-            json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:n, s:i, s:o}", "address",
+            json_pack("{s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:n, s:i, s:o}", "address",
                       text_of(group->recipients[i].address), "destination",
-                      text_of(group->destination), "state",
+                      text_of(group->destination), "routed_by", text_of(group->routed_by), "state",
                       group->state == QUEUE_GROUP_HELD     ? "held"
                       : group->state == QUEUE_GROUP_FUTURE ? "future"
                                                            : "waiting",
@@ -169,6 +169,11 @@ static void print_recipient(const json_t *recipient, uint64_t now)
     print_reply(json_object_get(recipient, "status"));
     print_label("  to");
     output_text(client_text(recipient, "destination"));
+    putchar('\n');
+    if (client_text(recipient, "routed_by").len == 0)
+        return;
+    print_label("  routed by");
+    output_text(client_text(recipient, "routed_by"));
     putchar('\n');
 }
 

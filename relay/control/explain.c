@@ -43,11 +43,12 @@ static const char *state_of(const struct queue_group *group)
 static json_t *recipient_of(const struct queue_group *group, const struct control_gate *gate,
                             const struct queue_recipient *recipient)
 {
-    return json_pack(
-        "{s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:i, s:o}", "address", answer_text(recipient->address),
-        "destination", answer_text(group->destination), "state", state_of(group), "gate",
-        gate->name, "why", answer_text(gate->why), "until", number(gate->until), "since",
-        number(gate->since), "tries", (int)group->tries, "status", reply_of(&recipient->last));
+    return json_pack("{s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:i, s:o}", "address",
+                     answer_text(recipient->address), "destination",
+                     answer_text(group->destination), "routed_by", answer_text(group->routed_by),
+                     "state", state_of(group), "gate", gate->name, "why", answer_text(gate->why),
+                     "until", number(gate->until), "since", number(gate->since), "tries",
+                     (int)group->tries, "status", reply_of(&recipient->last));
 }
 
 static json_t *describe(const struct control_explanation *explanation)

@@ -2,6 +2,7 @@
 import collections
 import json
 import os
+import re
 import smtplib
 from pathlib import Path
 
@@ -67,6 +68,22 @@ def test_split(start, sink):
     said, _ = say(relay, "round@a.test")
     assert said["round@a.test"][0] == 550 and b"5.4.6" in said["round@a.test"][1]
     relay.stop()
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_explained(start, is_running):
+    """Who decided, and why; also while the daemon is down."""
+    relay = start("puppet", puppet={"port": 1}, retry_first="1h", retry_max="1h")
+    submit(relay, MESSAGE, "send@a.test")
+    [waiting] = relay.wait_queued("waiting")
+    if not is_running:
+        relay.stop()
+    shown = json.loads(relay.ctl("queue", "explain", waiting["id"], "--json").stdout)
+    assert shown["recipients"][0]["routed_by"] == "puppet: the puppet was told to"
+    text = relay.ctl("queue", "explain", waiting["id"]).stdout.decode()
+    assert re.search(r"routed by +puppet: the puppet was told to\n", text)
+    if is_running:
+        relay.stop()
 
 
 def test_sender(start, sink):
