@@ -71,6 +71,12 @@ TABLE = (
     Row("relay", ("relay", "queue", "resolver", "plugins/host"), ()),
     # An id looks the same in every line of the log.
     Row("plugins/host", (BASE, CONF, "relay/proto/base32.h", "plugins/smarthop_plugin.h"), (("dlfcn.h", "*"),)),
+    # The program that runs one plugin is a host with one worker.
+    Row(
+        "plugins/process",
+        (BASE, CONF, "plugins/smarthop_plugin.h", "plugins/host"),
+        (("linux/audit.h", "filter.c"), ("linux/filter.h", "filter.c"), ("linux/seccomp.h", "filter.c")),
+    ),
     # The test kit is a host too: it loads plugins, and judges their answers, as the daemon does.
     Row(
         "plugins/kit",

@@ -318,7 +318,7 @@ void run_answer(struct plugin_run *run, const struct smarthop_verdict *verdict, 
     if (problem != NULL)
         refuse(run, self, problem);
     else
-        judge(run, self, SMARTHOP_DONE, verdict);
+        judge(run, self, verdict != NULL ? SMARTHOP_DONE : SMARTHOP_BROKEN, verdict);
     run->at++;
     go_on(run);
 }

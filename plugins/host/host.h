@@ -25,6 +25,9 @@ struct plugin_worker; /* of one loop */
 
 /* Main thread, before the workers. Plugins that are not used any more are stopped on `main`. */
 struct plugin_home *plugin_home_create(struct loop *main, unsigned workers);
+/* The program that runs plugins in processes of their own, where it is not smarthop-plugin beside
+ * this one. Before anything is loaded. */
+void plugin_home_use(struct plugin_home *home, const char *helper);
 /* Main thread, after all loops have ended, while they are still there: stops all plugins, and waits
  * for what they do elsewhere. Nothing is asked any more. NULL is let be. */
 void plugin_home_stop(struct plugin_home *home);

@@ -12,21 +12,22 @@ enum { PATH_ROOM = 4096 };
 
 /* ---- one plugin --------------------------------------------------------------------------- */
 
-static char *standard_folder(void)
+/* Beside the program, after `levels` of its path are taken off. */
+static char *standard_place(unsigned levels, const char *rest)
 {
     char program[PATH_ROOM];
     ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
-    char *folder;
+    char *place;
 
     program[len > 0 ? len : 0] = '\0';
-    for (int i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < levels; i++) {
         char *slash = strrchr(program, '/');
         if (slash != NULL)
             *slash = '\0';
     }
-    if (asprintf(&folder, "%s/lib/smarthop", program) < 0)
+    if (asprintf(&place, "%s/%s", program, rest) < 0)
         abort();
-    return folder;
+    return place;
 }
 
 static char *file_of(const struct conf *conf, const struct conf_plugin *section)
@@ -35,7 +36,8 @@ static char *file_of(const struct conf *conf, const struct conf_plugin *section)
 
     if (section->file != NULL)
         return mem_strdup(section->file);
-    char *folder = conf->plugin_path != NULL ? mem_strdup(conf->plugin_path) : standard_folder();
+    char *folder = conf->plugin_path != NULL ? mem_strdup(conf->plugin_path)
+                                             : standard_place(2, "lib/smarthop");
     if (asprintf(&file, "%s/%s.so", folder, section->name) < 0)
         abort();
     free(folder);
@@ -57,7 +59,7 @@ static char *section_text(const struct conf *conf, unsigned index)
 static bool open_store(struct smarthop_self *self, const struct conf *conf,
                        const struct conf_plugin *section, struct buf *messages)
 {
-    return !(self->plugin.flags & SMARTHOP_STORES) ||
+    return !(self->plugin.flags & SMARTHOP_STORES) || self->home->process != NULL ||
            store_join(self, conf->plugin_store_path, section->store_max, messages);
 }
 
@@ -77,10 +79,12 @@ static struct smarthop_self *self_load(struct plugin_home *home, const struct co
     if (self->tallies == NULL)
         abort();
     memset(self->tallies, 0, home->worker_count * sizeof(struct tally));
-    bool good = self_open(self, section, messages) && open_store(self, conf, section, messages);
+    bool good = (section->process ? proxy_open(self, section, messages)
+                                  : self_open(self, section, messages)) &&
+                open_store(self, conf, section, messages);
     if (good) {
         self_begin(self);
-        good = self_start(self, &host_services, messages);
+        good = self_start(self, home->services, messages);
         if (!good)
             self_retire(self);
     }
@@ -312,6 +316,9 @@ struct plugin_home *plugin_home_create(struct loop *main, unsigned workers)
     list_init(&home->chains);
     list_init(&home->plugins);
     list_init(&home->stores);
+    home->main = main;
+    home->helper = standard_place(1, "smarthop-plugin");
+    home->services = &host_services;
     inbox_init(&home->inbox, home);
     inbox_open(&home->inbox, main);
     home->worker_count = workers;
@@ -319,6 +326,12 @@ struct plugin_home *plugin_home_create(struct loop *main, unsigned workers)
     for (unsigned i = 0; i < workers; i++)
         plugin_worker_init(&home->workers[i], home, i);
     return home;
+}
+
+void plugin_home_use(struct plugin_home *home, const char *helper)
+{
+    free(home->helper);
+    home->helper = mem_strdup(helper);
 }
 
 void plugin_home_free(struct plugin_home *home)
@@ -333,5 +346,6 @@ void plugin_home_free(struct plugin_home *home)
     pthread_cond_destroy(&home->news);
     pthread_mutex_destroy(&home->lock);
     free(home->workers);
+    free(home->helper);
     free(home);
 }

@@ -62,7 +62,12 @@ struct plugin_chain {
 
 struct plugin_home {
     struct inbox inbox; /* of the main loop, where plugins are stopped */
-    bool is_over;       /* the loops have ended */
+    struct loop *main;
+    char *helper;                         /* runs plugins in processes of their own */
+    const struct smarthop_host *services; /* that plugins are given */
+    void *process; /* where this is such a process: its own; plugins then keep their stores in the
+                      server */
+    bool is_over;  /* the loops have ended */
     struct plugin_worker *workers;
     unsigned worker_count;
     pthread_mutex_t lock; /* of chains, news and the workers' contents */
@@ -185,9 +190,16 @@ void run_begin(struct plugin_run *run);
 void event_log(struct log_line *line, const struct smarthop_event *event);
 /* On the worker's thread: whether an answer of this plugin's is waited for. */
 bool run_awaits(const struct plugin_run *run, const struct smarthop_self *self);
-/* It has come. `problem`: it cannot be used. */
+/* It has come; NULL = it could not find out. `problem`: it cannot be used. */
 void run_answer(struct plugin_run *run, const struct smarthop_verdict *verdict,
                 const char *problem);
+
+/* proxy_load.c, in place of self_open: starts a process that has the plugin. Blocks until it
+ * serves. */
+bool proxy_open(struct smarthop_self *self, const struct conf_plugin *section,
+                struct buf *messages);
+/* On the worker's thread, or after its loop has ended: nothing is asked any more. */
+void proxy_sweep(struct smarthop_self *self, const struct plugin_worker *worker);
 
 /* breaker.c */
 bool breaker_lets_through(struct smarthop_self *self, uint64_t now);
@@ -273,6 +285,10 @@ uint32_t service_metric(struct smarthop_self *self, enum smarthop_metric kind, c
 void service_metric_add(struct smarthop_self *self, uint32_t metric, uint64_t value);
 
 /* services.c */
+/* The asking that goes on under that token; NULL = it is over, or this is not its thread. */
+const struct plugin_run *run_living(struct smarthop_self *self, uint64_t token);
+void service_log(struct smarthop_self *self, uint64_t token, int level, const char *event,
+                 const char *text);
 extern const struct smarthop_host host_services;
 
 #endif

@@ -61,6 +61,8 @@ void self_stop(struct smarthop_self *self)
 static void self_free(struct smarthop_self *self)
 {
     self_stop(self);
+    if (self->proxy != NULL)
+        self->free_proxy(self->proxy);
     options_free(self);
     close_library(self);
     pthread_mutex_destroy(&self->serial);
@@ -163,7 +165,7 @@ static bool read_descriptor(struct smarthop_self *self, struct buf *messages)
     return true;
 }
 
-static void configure(struct smarthop_self *self, const struct conf_plugin *section)
+void self_configure(struct smarthop_self *self, const struct conf_plugin *section)
 {
     self->fail_mode =
         self->plugin.fail_mode == SMARTHOP_FAIL_OPEN ? SMARTHOP_FAIL_OPEN : SMARTHOP_FAIL_DEFER;
@@ -181,7 +183,7 @@ bool self_open(struct smarthop_self *self, const struct conf_plugin *section, st
 {
     if (!open_library(self, messages) || !read_descriptor(self, messages))
         return false;
-    configure(self, section);
+    self_configure(self, section);
     return options_load(self, section, messages);
 }
 

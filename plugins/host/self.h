@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 struct tally;
+struct proxy;
 struct store;
 struct metric;
 
@@ -48,6 +49,8 @@ struct smarthop_self {
     void *library;
     int copy; /* what the library was opened from; below 0 = nothing */
     void *state;
+    struct proxy *proxy; /* where it runs in a process of its own; else NULL */
+    void (*free_proxy)(struct proxy *proxy);
     struct option *options;
     unsigned option_count;
     struct buf *problems; /* during `start`: where option_problem writes */
@@ -75,6 +78,8 @@ struct smarthop_self {
 struct smarthop_self *self_create(const char *name, const char *file, const char *conf_file);
 /* Reads the library, its descriptor and its options. False: told in `messages`. */
 bool self_open(struct smarthop_self *self, const struct conf_plugin *section, struct buf *messages);
+/* What its section says of how it is asked; behind its descriptor. */
+void self_configure(struct smarthop_self *self, const struct conf_plugin *section);
 /* Makes its state, and has it test itself; likewise. */
 bool self_start(struct smarthop_self *self, const struct smarthop_host *services,
                 struct buf *messages);

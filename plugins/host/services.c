@@ -6,8 +6,7 @@
 
 #include <sys/random.h>
 
-/* NULL = it is over, or this is not its thread. */
-static const struct plugin_run *event_of(struct smarthop_self *self, uint64_t token)
+const struct plugin_run *run_living(struct smarthop_self *self, uint64_t token)
 {
     struct plugin_worker *worker = token_worker(self->home, token);
     struct slot *slot = token != 0 && worker != NULL ? token_living(worker, token) : NULL;
@@ -18,7 +17,7 @@ static const struct plugin_run *event_of(struct smarthop_self *self, uint64_t to
 /* On the event's own thread only, as the header asks: nobody else knows whether it is over. */
 static void *service_alloc(struct smarthop_self *self, uint64_t token, size_t size)
 {
-    const struct plugin_run *run = event_of(self, token);
+    const struct plugin_run *run = run_living(self, token);
 
     return run != NULL ? arena_alloc(run->arena, size) : NULL;
 }
@@ -41,8 +40,8 @@ static bool is_on_loop(struct plugin_home *home)
     return false;
 }
 
-static void service_log(struct smarthop_self *self, uint64_t token, int level, const char *event,
-                        const char *text)
+void service_log(struct smarthop_self *self, uint64_t token, int level, const char *event,
+                 const char *text)
 {
     static const enum log_level levels[] = {
         [SMARTHOP_DEBUG] = LOG_DEBUG,
@@ -58,7 +57,7 @@ static void service_log(struct smarthop_self *self, uint64_t token, int level, c
     log_text(&line, "plugin", self->name);
     log_text(&line, "what", event);
     if (token != 0)
-        log_about(&line, event_of(self, token), token);
+        log_about(&line, run_living(self, token), token);
     log_text(&line, "text", text);
     log_end(&line);
     if (!is_on_loop(self->home))

@@ -57,6 +57,7 @@ static void on_sweep(struct call *call)
     struct sweep *sweep = container_of(call, struct sweep, call);
 
     tasks_sweep(sweep->worker, sweep->self);
+    proxy_sweep(sweep->self, sweep->worker);
     self_release(sweep->self);
     free(sweep);
 }
@@ -137,4 +138,5 @@ void plugin_home_stop(struct plugin_home *home)
         run_inboxes(home);
     }
     run_inboxes(home); /* what came while the last was being stopped */
+    log_flush();       /* what they said */
 }

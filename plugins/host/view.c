@@ -73,6 +73,7 @@ void plugin_chain_view(const struct plugin_chain *chain, unsigned index, struct 
         .summary = self->plugin.summary,
         .file = self->file,
         .is_shadow = self->is_shadow,
+        .is_process = self->proxy != NULL,
         .is_bypassed =
             atomic_load_explicit(&self->bypassed_until, memory_order_relaxed) > clock_mono_ms(),
         .fail_mode = self->fail_mode,

@@ -265,6 +265,7 @@ struct conf_plugin {
     uint64_t rest;       /* milliseconds for which it is bypassed then */
     uint64_t store_max;  /* bytes */
     uint64_t memory_max; /* bytes, of its own process */
+    bool network;        /* that process may open sockets */
     struct conf_option *options;
     unsigned option_count;
 };

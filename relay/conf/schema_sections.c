@@ -258,13 +258,18 @@ static const struct conf_key plugin_keys[] = {
      .max = PATH_LENGTH_MAX, .reloadable = true,
      .help = "The plugin. Not given: NAME.so in plugin_path."},
     {FIELD(conf_plugin, process), .type = CONF_BOOL, .standard = "no", .reloadable = true,
-     .help =
-         "Run it in a process of its own, without rights: what it does there harms only what it "
-         "was asked at that moment."},
+     .help = "Run it in a process of its own (smarthop-plugin(8)), without rights: what it does "
+             "there harms only what it was asked at that moment. The process is started again "
+             "when it has ended."},
     {FIELD(conf_plugin, user), .type = CONF_STRING, .standard = "", .example = "nobody", .max = 64,
-     .reloadable = true, .help = "The user of that process. Empty: the daemon's own."},
+     .reloadable = true,
+     .help = "The user of that process. Empty: the daemon's own; then the process may write no "
+             "file. Only a daemon that runs as root can give it another one."},
     {FIELD(conf_plugin, memory_max), .type = CONF_SIZE, .standard = "512MiB", .min = 16 * MIB,
-     .max = TIB, .reloadable = true, .help = "The most memory that process may have."},
+     .max = TIB, .reloadable = true,
+     .help = "The most memory that process may have; files that it maps are not counted."},
+    {FIELD(conf_plugin, network), .type = CONF_BOOL, .standard = "no", .reloadable = true,
+     .help = "Whether that process may open sockets. It never may run programs."},
     {FIELD(conf_plugin, shadow), .type = CONF_BOOL, .standard = "no", .reloadable = true,
      .help = "Ask it, but do without it: the log tells where it would have decided differently."},
     {FIELD(conf_plugin, fail), .type = CONF_ENUM, .standard = "default", .words = plugin_fail,

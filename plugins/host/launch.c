@@ -1,0 +1,118 @@
+/* Starting the process of a plugin. */
+#include "plugins/host/proxy.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { FIRST = 3 }; /* what it finds its sockets from */
+
+static void close_all(int *fds, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+/* Its ends lie where no number that it is to have is. */
+static bool make_sockets(unsigned count, int *ours, int *theirs)
+{
+    int ends[2];
+
+    for (unsigned i = 0; i < count; i++)
+        ours[i] = theirs[i] = -1;
+    for (unsigned i = 0; i < count; i++) {
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+            return false;
+        ours[i] = ends[0];
+        theirs[i] = fcntl(ends[1], F_DUPFD_CLOEXEC, FIRST + (int)count);
+        close(ends[1]);
+        if (theirs[i] < 0)
+            return false;
+    }
+    return true;
+}
+
+static int spawn(const char *program, const int *theirs, unsigned count, int output, pid_t *pid_out)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    char *const arguments[] = {"smarthop-plugin", NULL};
+    char *const environment[] = {NULL};
+    sigset_t none;
+
+    sigemptyset(&none);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+    for (unsigned i = 0; i < count; i++)
+        posix_spawn_file_actions_adddup2(&actions, theirs[i], FIRST + (int)i);
+    posix_spawn_file_actions_addclosefrom_np(&actions, FIRST + (int)count);
+    int error = posix_spawn(pid_out, program, &actions, &attributes, arguments, environment);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    return error;
+}
+
+/* ends[0]: what it writes. Ours must not block, and its end must lie high, as the sockets' do. */
+static bool make_output(unsigned count, int ends[2])
+{
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    int high = fcntl(ends[1], F_DUPFD_CLOEXEC, FIRST + (int)count);
+    close(ends[1]);
+    ends[1] = high;
+    return high >= 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
+}
+
+struct err process_launch(const char *program, unsigned channels, struct process *out)
+{
+    unsigned count = channels + 1;
+    int *ours = mem_alloc(2 * count * sizeof *ours);
+    int *theirs = ours + count;
+    int output[2] = {-1, -1};
+
+    *out = (struct process){.pid = -1, .death = -1, .control = -1, .output = -1};
+    int error = make_sockets(count, ours, theirs) && make_output(count, output)
+                    ? spawn(program, theirs, count, output[1], &out->pid)
+                    : errno;
+    close_all(theirs, count);
+    close_all(&output[1], 1);
+    out->control = ours[0];
+    out->output = output[0];
+    out->sockets = mem_alloc(count * sizeof *ours);
+    out->socket_count = channels;
+    memcpy(out->sockets, ours + 1, channels * sizeof *ours);
+    free(ours);
+    if (error == 0) {
+        out->death = (int)syscall(SYS_pidfd_open, out->pid, 0);
+        error = out->death < 0 ? errno : 0;
+    }
+    if (error == 0)
+        return ERR_OK;
+    if (out->pid > 0) {
+        kill(out->pid, SIGKILL);
+        waitpid(out->pid, NULL, 0);
+    }
+    process_forget(out);
+    return err_system(error, "start");
+}
+
+void process_forget(struct process *process)
+{
+    close_all((int[]){process->death, process->control, process->output}, 3);
+    close_all(process->sockets, process->socket_count);
+    free(process->sockets);
+    *process = (struct process){.pid = -1, .death = -1, .control = -1, .output = -1};
+}

@@ -1,0 +1,115 @@
+/*
+ * proxy: a plugin that runs in a process of its own, as the host sees it: its hooks send what they
+ * are asked to the process, and answer later. Each worker has a courier to the process, used on its
+ * thread alone; the main thread starts the process, hears of its end, and starts it again.
+ */
+#ifndef SMARTHOP_PLUGINS_HOST_PROXY_H
+#define SMARTHOP_PLUGINS_HOST_PROXY_H
+
+#include "plugins/host/private.h"
+#include "plugins/host/wire.h"
+
+#include <sys/types.h>
+
+struct proxy;
+
+/* ---- a worker's connection: courier.c ----------------------------------------------------- */
+
+struct courier {
+    struct proxy *proxy;
+    struct plugin_worker *worker;
+    int fd;           /* below 0 = there is no process */
+    uint64_t process; /* which one it is, or was */
+    bool is_soon;     /* then: there will be one in a moment, so what is asked waits for it */
+    bool is_broken;   /* it is about to be closed */
+    struct loop_watch watch;
+    int watched; /* enum loop_watched */
+    struct buf in;
+    struct buf out;
+    struct call flush;
+    struct call close;
+    struct timer pulse; /* until the process has to show that it lives */
+    struct list lookups;
+    unsigned lookup_count;
+};
+
+void courier_init(struct courier *courier, struct proxy *proxy, struct plugin_worker *worker);
+/* Main thread; the loop has ended, or never had it. */
+void courier_fini(struct courier *courier);
+/* As hooks and `cancel` of the descriptor. */
+int courier_ask(void *state, const struct smarthop_event *event, struct smarthop_verdict *verdict);
+void courier_cancel(void *state, uint64_t token);
+/* On the worker's thread: what was asked over it is answered by the fail mode. */
+void courier_close(struct courier *courier, bool is_soon);
+/* On the worker's thread. The descriptor is the courier's from now on. */
+void courier_open(struct courier *courier, int fd, uint64_t process);
+
+/* ---- the process: proxy.c ----------------------------------------------------------------- */
+
+enum proxy_state {
+    PROXY_DOWN,     /* there is no process; perhaps it will be started again */
+    PROXY_STARTING, /* it has not said yet that it serves */
+    PROXY_SERVING,
+};
+
+/* A process and what leads to it; below 0 = nothing. */
+struct process {
+    pid_t pid;
+    int death;    /* readable once it has ended */
+    int control;  /* the main thread's connection */
+    int output;   /* what it writes to its standard output and error */
+    int *sockets; /* the couriers', until they have them */
+    unsigned socket_count;
+};
+
+struct proxy {
+    struct smarthop_self *self;
+    struct loop *loop; /* the main one */
+    enum proxy_state state;
+    struct process process;
+    uint64_t count; /* of processes so far */
+    struct buf setup;
+    struct buf in;
+    struct buf text;      /* output, up to a line end */
+    struct buf *messages; /* while it is loaded: where it says why it cannot be */
+    bool is_refused;
+    struct span ready; /* what the first one told of itself; in arena */
+    struct arena arena;
+    uint32_t metrics[WIRE_METRICS_MOST]; /* by its own numbers */
+    uint32_t metric_count;
+    struct loop_watch death_watch;
+    struct loop_watch control_watch;
+    struct loop_watch output_watch;
+    struct timer timer;    /* until it has to serve, or is started again */
+    uint64_t rest;         /* milliseconds until it is started again */
+    uint64_t served_since; /* monotonic ms */
+    const char *why;       /* it was killed; static */
+    unsigned courier_count;
+    struct courier *couriers;
+};
+
+/* Any thread: this process is of no use any more. */
+void proxy_complain(struct proxy *proxy, uint64_t count, const char *why);
+/* A frame that may come over each connection. False = it does not belong there, or is not sound. */
+bool proxy_take_service(struct proxy *proxy, const struct wire_frame *frame);
+
+/* The rest: main thread. */
+enum { PROXY_START_MOST_MS = 60000 /* until it serves */ };
+struct err proxy_launch(struct proxy *proxy);
+void proxy_watch(struct proxy *proxy);
+void proxy_unwatch(struct proxy *proxy);
+/* Reads what it says. False: there is no more for now, or at all. */
+bool proxy_hear(struct proxy *proxy);
+/* What it writes to its output: 0 = that is closed; below, there is no more for now. */
+ssize_t proxy_hear_output(struct proxy *proxy);
+/* It has ended: hears it out. `room`: how it ended. */
+void proxy_reap(struct proxy *proxy, char *room, size_t size);
+void proxy_tell(const struct proxy *proxy, enum log_level level, const char *event,
+                const char *text);
+
+/* launch.c: main thread. The helper program, with the ends of its sockets and nothing else of
+ * ours. */
+struct err process_launch(const char *program, unsigned channels, struct process *out);
+void process_forget(struct process *process);
+
+#endif

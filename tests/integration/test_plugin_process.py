@@ -1,0 +1,273 @@
+"""Plugins in processes of their own, and in the server's, that break the rules: no mail is lost, the
+server's answer is as declared, and other mail flows."""
+import os
+import signal
+import smtplib
+import threading
+from pathlib import Path
+
+import pytest
+
+from support import content
+from support.dialogue import submit
+from support.process import BIN, SANITIZER_REPORT
+from support.wait import wait_until
+
+PLUGINS = BIN.parent / "tests" / "plugins"
+PROGRAM = (BIN / "smarthop-plugin").read_bytes()
+SANITIZED = b"__asan_init" in PROGRAM or b"__tsan_init" in PROGRAM
+MESSAGE = content.message(b"hello")
+REFUSE = {"*": {"reject": "5.7.1 no route"}}
+DEFERRED = (451, b"4.3.0 Temporary failure of a local filter, try again later")
+
+
+@pytest.fixture
+def start(start_relay, sink):
+    relays = []
+
+    def make(**keys):
+        plugin = {"file": str(PLUGINS / "outlaw.so"), "process": True, "next_hop": sink.host,
+                  "port": sink.port, **keys}
+        relays.append(start_relay(plugins={"outlaw": plugin}, routes=REFUSE))
+        return relays[-1]
+
+    yield make
+    for relay in relays:
+        assert not SANITIZER_REPORT.search(relay.log_text()), relay.log_text()
+
+
+def rcpt(relay, how):
+    with smtplib.SMTP("127.0.0.1", relay.port) as client:
+        client.ehlo("client.test")
+        client.mail("from@client.test")
+        return client.rcpt(f"{how}@a.test")
+
+
+def until_taken(relay, how):
+    """Once the plugin is asked again."""
+    wait_until(lambda: rcpt(relay, how)[0] == 250, "the plugin answers")
+
+
+def pid_of(relay):
+    """Of the newest process."""
+    children = Path(f"/proc/{relay.process.pid}/task/{relay.process.pid}/children")
+    [pid] = children.read_text().split()
+    return int(pid)
+
+
+def has_ended(pid):
+    """Also where nobody has asked for its exit code yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.parametrize("how, text", [
+    ("crash", "it has ended by signal 6 (Aborted)"),
+    ("exit", "it has ended with exit code 7"),
+    ("garbage", "killed: it sends what makes no sense"),
+    ("close", None),  # by itself, or killed: whichever is first
+])
+def test_ends(start, sink, how, text):
+    """Only what it held is deferred; what comes then waits for the new one."""
+    relay = start()
+    with smtplib.SMTP("127.0.0.1", relay.port) as client:
+        client.ehlo("client.test")
+        client.mail("from@client.test")
+        assert client.rcpt("send@a.test")[0] == 250
+        assert client.rcpt(f"{how}@a.test") == DEFERRED
+        assert client.rcpt("again@a.test")[0] == 250
+        assert client.data(MESSAGE)[0] == 250
+    [ended] = relay.wait_log("plugin-process-ended")
+    assert text in (None, ended["text"])
+    relay.wait_log("plugin-lost", to=f"{how}@a.test")
+    relay.wait_log("plugin-process-started")
+    assert sorted(sink.wait(1)[0].recipients) == ["again@a.test", "send@a.test"]
+    relay.stop()
+
+
+@pytest.mark.parametrize("how", ["exec", "socket"])
+def test_forbidden(start, how):
+    relay = start()
+    assert rcpt(relay, how) == DEFERRED
+    [told] = relay.wait_log("plugin-output")
+    call = {"exec": "execve", "socket": "socket"}[how]
+    assert told["text"] == f"a plugin may not make this system call: {call}"
+    [ended] = relay.wait_log("plugin-process-ended")
+    assert "signal 31" in ended["text"]
+    relay.wait_log("plugin-process-started")
+    assert rcpt(relay, "send")[0] == 250
+    relay.stop()
+
+
+def test_network(start):
+    """Where it is allowed."""
+    relay = start(network=True)
+    assert rcpt(relay, "socket")[0] == 250
+    relay.stop()
+
+
+def test_files(start, tmp_path):
+    """Without a user of its own it may read only."""
+    file = tmp_path / "file"
+    file.write_text("x")
+    relay = start(file_to_read=str(file))
+    assert rcpt(relay, "read")[0] == 250
+    assert rcpt(relay, "write") == DEFERRED
+    relay.stop()
+
+
+@pytest.mark.skipif(SANITIZED, reason="memory is not bounded there")
+def test_leak(start):
+    relay = start(memory_max="64MiB")
+    assert rcpt(relay, "leak") == DEFERRED
+    until_taken(relay, "send")
+    relay.stop()
+
+
+def test_hangs(start):
+    """It is ended, and started again; other mail of other plugins and routes never waits for it."""
+    relay = start(timeout="300ms")
+    assert rcpt(relay, "loop") == DEFERRED
+    [ended] = relay.wait_log("plugin-process-ended")
+    assert ended["text"] == "killed: it does not answer"
+    until_taken(relay, "send")
+    relay.stop()
+
+
+def test_promises(start, sink):
+    """Late, twice, from elsewhere, never."""
+    relay = start(timeout="2s")
+    for how in ("late", "twice", "thread"):
+        assert rcpt(relay, how)[0] == 250
+    assert rcpt(relay, "never") == DEFERRED
+    assert rcpt(relay, "broken") == DEFERRED
+    relay.wait_log("plugin-timeout", to="never@a.test")
+    assert relay.log("plugin-process-ended") == []
+    submit(relay, MESSAGE, "late@a.test")
+    sink.wait(1)
+    relay.stop()
+
+
+def test_fail_open(start):
+    relay = start(fail="open")
+    assert rcpt(relay, "crash") == (550, b"5.7.1 no route")
+    relay.wait_log("plugin-process-started")
+    assert rcpt(relay, "send")[0] == 250
+    relay.stop()
+
+
+def test_log(start):
+    """What it logs, and what it writes."""
+    relay = start()
+    assert rcpt(relay, "say")[0] == 250
+    relay.wait_log("plugin", what="asked", to="say@a.test")
+    lines = relay.wait_log("plugin-output", count=2)
+    assert [line["text"] for line in lines] == ["one line", "and another one"]
+    relay.stop()
+    assert relay.log("plugin", what="stopped")
+
+
+def test_killed_under_load(start, sink):
+    """What was acknowledged arrives, once; what was not has been answered with 451."""
+    relay = start()
+    taken, refused = [], []
+    enough = threading.Event()
+
+    def send(number):
+        with smtplib.SMTP("127.0.0.1", relay.port) as client:
+            client.ehlo("client.test")
+            for turn in range(1000):
+                if enough.is_set():
+                    return
+                client.mail("from@client.test")
+                name = f"x{number}-{turn}@a.test"
+                code, _ = client.rcpt(name)
+                if code == 250 and client.data(MESSAGE)[0] == 250:
+                    taken.append(name)
+                else:
+                    refused.append(code)
+                    client.rset()
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for kills in range(3):
+        before = len(taken)
+        wait_until(lambda: len(taken) > before + 20, "mail flows")
+        os.kill(pid_of(relay), signal.SIGKILL)
+        relay.wait_log("plugin-process-started", count=kills + 1)
+    enough.set()
+    for thread in threads:
+        thread.join()
+    assert set(refused) <= {451}
+    assert len(refused) <= 3 * len(threads)
+    relay.wait_empty()
+    assert sorted(sink.recipients()) == sorted(taken)
+    relay.stop()
+
+
+def hold(relay):
+    """A client whose recipient the plugin has not answered about."""
+    client = smtplib.SMTP("127.0.0.1", relay.port)
+    client.ehlo("client.test")
+    client.mail("from@client.test")
+    client.putcmd("rcpt", "to:<never@a.test>")
+    relay.wait_log("plugin", what="asked", to="never@a.test")
+    return client
+
+
+def test_reload_while_it_holds(start, sink):
+    """The old process ends only when what it held is done, and nobody can go back to it."""
+    relay = start(timeout="3s")
+    old = pid_of(relay)
+    client = hold(relay)
+    relay.sections["plugin"]["outlaw"]["strikes"] = 5
+    relay.write_conf()
+    assert relay.reload()["event"] == "reloaded"
+    submit(relay, MESSAGE, "send@a.test")
+    sink.wait(1)
+    assert client.getreply() == DEFERRED
+    client.close()
+    relay.sections["plugin"]["outlaw"]["strikes"] = 6
+    relay.write_conf()
+    assert relay.reload()["event"] == "reloaded"
+    wait_until(lambda: has_ended(old), "the old process ends")
+    relay.stop()
+
+
+def test_server_killed_while_it_holds(start):
+    relay = start(timeout="30s")
+    client = hold(relay)
+    process = pid_of(relay)
+    relay.kill()
+    client.close()
+    wait_until(lambda: has_ended(process), "it ends with the server")
+
+
+def test_refused_at_start(start):
+    """A reload to one that does not start leaves all as it is."""
+    relay = start()
+    for how, text in (("refuse", "it was told not to"), ("crash", "does not start in its process")):
+        relay.sections["plugin"]["outlaw"]["at_start"] = how
+        relay.write_conf()
+        refused = relay.reload()
+        assert refused["event"] == "reload-refused" and text in refused["text"]
+        assert rcpt(relay, "send")[0] == 250
+    relay.stop()
+
+
+def test_in_the_server(start, sink):
+    """There a crash takes the server along: what it has acknowledged it has."""
+    relay = start(process=False, timeout="300ms")
+    assert rcpt(relay, "never") == DEFERRED
+    assert rcpt(relay, "broken") == DEFERRED
+    assert rcpt(relay, "twice")[0] == 250
+    submit(relay, MESSAGE, "send@a.test")
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        rcpt(relay, "crash")
+    relay.process.wait()
+    relay.start()
+    assert sink.wait(1)[0].recipients == ["send@a.test"]
+    relay.stop()

@@ -1,0 +1,239 @@
+/*
+ * A plugin for tests that breaks the rules, or the process that it runs in, as the recipient's
+ * local part says. What it does not know goes to its next hop.
+ */
+#include <smarthop_plugin.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { SOCKETS_FROM = 3, SOCKETS_MOST = 64, LEAK_PIECE = 1 << 20, LEAK_MOST = 512 };
+
+struct outlaw {
+    const struct smarthop_host *host;
+    struct smarthop_self *self;
+    struct smarthop_next_hop next_hop;
+    const char *file;
+    uint32_t asked;
+};
+
+/* A promise that is kept later. */
+struct promise {
+    struct outlaw *outlaw;
+    uint64_t token;
+    unsigned times;
+};
+
+static int start(const struct smarthop_host *host, struct smarthop_self *self, void **state_out)
+{
+    struct outlaw *outlaw = calloc(1, sizeof *outlaw);
+    const char *text = host->option_text(self, "next_hop", 0);
+    const char *at_start = host->option_text(self, "at_start", 0);
+
+    if (outlaw == NULL)
+        return -1;
+    outlaw->host = host;
+    outlaw->self = self;
+    outlaw->next_hop.host = smarthop_span_of(text, strlen(text));
+    outlaw->next_hop.port = (uint16_t)host->option_number(self, "port", 0);
+    outlaw->file = host->option_text(self, "file_to_read", 0);
+    outlaw->asked = host->metric(self, SMARTHOP_COUNTER, "asked", "how often it was asked");
+    *state_out = outlaw;
+    if (strcmp(at_start, "crash") == 0)
+        abort();
+    host->log(self, 0, SMARTHOP_INFO, "started", at_start);
+    if (strcmp(at_start, "refuse") != 0)
+        return 0;
+    host->option_problem(self, "at_start", 0, "it was told not to");
+    free(outlaw);
+    return -1;
+}
+
+static void stop(void *state)
+{
+    struct outlaw *outlaw = state;
+
+    outlaw->host->log(outlaw->self, 0, SMARTHOP_INFO, "stopped", "as it should");
+    free(outlaw);
+}
+
+static void send_to(const struct outlaw *outlaw, struct smarthop_verdict *verdict)
+{
+    verdict->action = SMARTHOP_SEND;
+    verdict->next_hops = &outlaw->next_hop;
+    verdict->next_hop_count = 1;
+}
+
+static void keep_promise(void *context)
+{
+    struct promise *promise = context;
+    struct outlaw *outlaw = promise->outlaw;
+    struct smarthop_verdict verdict = {.size = sizeof verdict};
+
+    send_to(outlaw, &verdict);
+    for (unsigned i = 0; i < promise->times; i++)
+        outlaw->host->complete(outlaw->self, promise->token, &verdict);
+    free(promise);
+}
+
+static void *keep_promise_there(void *context)
+{
+    keep_promise(context);
+    return NULL;
+}
+
+static int promise(struct outlaw *outlaw, uint64_t token, unsigned times)
+{
+    struct promise *promise = calloc(1, sizeof *promise);
+
+    promise->outlaw = outlaw;
+    promise->token = token;
+    promise->times = times;
+    outlaw->host->timer_start(outlaw->self, 0, 20, keep_promise, promise);
+    return SMARTHOP_PENDING;
+}
+
+/* From a thread of its own. */
+static int promise_there(struct outlaw *outlaw, uint64_t token)
+{
+    struct promise *promise = calloc(1, sizeof *promise);
+    pthread_t thread;
+
+    promise->outlaw = outlaw;
+    promise->token = token;
+    promise->times = 1;
+    if (pthread_create(&thread, NULL, keep_promise_there, promise) != 0)
+        abort();
+    pthread_detach(thread);
+    return SMARTHOP_PENDING;
+}
+
+static void on_names(void *context, const struct smarthop_dns_answer *found)
+{
+    struct promise *promise = context;
+    struct smarthop_verdict verdict = {.size = sizeof verdict};
+
+    send_to(promise->outlaw, &verdict);
+    if (found->result != SMARTHOP_DNS_OK)
+        verdict.action = found->result == SMARTHOP_DNS_NONE ? SMARTHOP_REJECT : SMARTHOP_DEFER;
+    promise->outlaw->host->complete(promise->outlaw->self, promise->token, &verdict);
+}
+
+static int look_up(struct outlaw *outlaw, const struct smarthop_event *event)
+{
+    struct promise *promise = outlaw->host->alloc(outlaw->self, event->token, sizeof *promise);
+
+    promise->outlaw = outlaw;
+    promise->token = event->token;
+    outlaw->host->dns(outlaw->self, event->token, SMARTHOP_DNS_MX, event->recipient->domain,
+                      on_names, promise);
+    return SMARTHOP_PENDING;
+}
+
+/* Never says why; the host finds out. */
+static int leak(void)
+{
+    for (unsigned i = 0; i < LEAK_MOST; i++) {
+        char *piece = malloc(LEAK_PIECE);
+        if (piece == NULL)
+            return SMARTHOP_BROKEN;
+        memset(piece, 'x', LEAK_PIECE);
+    }
+    return SMARTHOP_DONE;
+}
+
+static void harm_sockets(bool is_garbage)
+{
+    for (int fd = SOCKETS_FROM; fd < SOCKETS_MOST; fd++) {
+        int type;
+        socklen_t len = sizeof type;
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_STREAM)
+            continue;
+        if (!is_garbage)
+            shutdown(fd, SHUT_RDWR);
+        else if (write(fd, "\377\377\377\377this is no frame", 20) < 0)
+            abort();
+    }
+}
+
+static int answer(struct outlaw *outlaw, const struct smarthop_event *event,
+                  struct smarthop_verdict *verdict, const char *how)
+{
+    const char *const program[] = {"/bin/true", NULL};
+
+    outlaw->host->log(outlaw->self, event->token, SMARTHOP_INFO, "asked", how);
+    outlaw->host->metric_add(outlaw->self, outlaw->asked, 1);
+    if (strcmp(how, "crash") == 0)
+        abort();
+    if (strcmp(how, "exit") == 0)
+        _exit(7);
+    while (strcmp(how, "loop") == 0)
+        continue;
+    if (strcmp(how, "sleep") == 0)
+        sleep(600);
+    if (strcmp(how, "exec") == 0)
+        execv(program[0], (char *const *)(uintptr_t)program);
+    if (strcmp(how, "socket") == 0 && socket(AF_INET, SOCK_STREAM, 0) < 0)
+        return SMARTHOP_BROKEN;
+    if (strcmp(how, "fork") == 0 && fork() == 0)
+        _exit(0);
+    if (strcmp(how, "write") == 0 && open(outlaw->file, O_WRONLY | O_APPEND) < 0)
+        return errno == EACCES ? SMARTHOP_BROKEN : SMARTHOP_DONE;
+    if (strcmp(how, "read") == 0 && open(outlaw->file, O_RDONLY) < 0)
+        return SMARTHOP_BROKEN;
+    if (strcmp(how, "say") == 0)
+        fprintf(stderr, "one line\nand another one\n");
+    if (strcmp(how, "garbage") == 0 || strcmp(how, "close") == 0)
+        harm_sockets(strcmp(how, "garbage") == 0);
+    if (strcmp(how, "leak") == 0)
+        return leak();
+    if (strcmp(how, "never") == 0)
+        return SMARTHOP_PENDING;
+    if (strcmp(how, "broken") == 0)
+        return SMARTHOP_BROKEN;
+    if (strcmp(how, "late") == 0 || strcmp(how, "twice") == 0)
+        return promise(outlaw, event->token, strcmp(how, "late") == 0 ? 1 : 2);
+    if (strcmp(how, "thread") == 0)
+        return promise_there(outlaw, event->token);
+    if (strcmp(how, "dns") == 0)
+        return look_up(outlaw, event);
+    if (strcmp(how, "both") == 0)
+        outlaw->host->complete(outlaw->self, event->token, verdict);
+    send_to(outlaw, verdict);
+    verdict->action = strcmp(how, "action") == 0 ? 77 : SMARTHOP_SEND;
+    return SMARTHOP_DONE;
+}
+
+static int route(void *state, const struct smarthop_event *event, struct smarthop_verdict *verdict)
+{
+    struct smarthop_span local = event->recipient->local;
+    char how[64];
+
+    snprintf(how, sizeof how, "%.*s", (int)local.len, local.ptr);
+    return answer(state, event, verdict, how);
+}
+
+static const struct smarthop_option options[] = {
+    {"next_hop", SMARTHOP_OPTION_TEXT, 0, "127.0.0.1", 0, 0, "Where mail goes."},
+    {"port", SMARTHOP_OPTION_NUMBER, 0, "25", 1, 65535, "Its port."},
+    {"at_start", SMARTHOP_OPTION_TEXT, 0, "nothing", 0, 0, "What it does there."},
+    {"file_to_read", SMARTHOP_OPTION_PATH, 0, "/dev/null", 0, 0, "What it opens."},
+};
+
+SMARTHOP_EXPORT const struct smarthop_plugin smarthop_plugin = {
+    SMARTHOP_PLUGIN_HEAD,
+    .name = "outlaw",
+    .version = "1",
+    .summary = "breaks the rules",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .option_size = sizeof options[0],
+    .start = start,
+    .stop = stop,
+    .hooks = {[SMARTHOP_ON_ROUTE] = route},
+};
