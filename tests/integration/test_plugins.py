@@ -75,7 +75,7 @@ def test_explained(start, is_running):
     """Who decided, and why; also while the daemon is down."""
     relay = start("puppet", puppet={"port": 1}, retry_first="1h", retry_max="1h")
     submit(relay, MESSAGE, "send@a.test")
-    [waiting] = relay.wait_queued("waiting")
+    [waiting] = relay.wait_queued("backoff")
     if not is_running:
         relay.stop()
     shown = json.loads(relay.ctl("queue", "explain", waiting["id"], "--json").stdout)
