@@ -178,6 +178,11 @@ bool proxy_open(struct smarthop_self *self, const struct conf_plugin *section, s
     }
     if (!wait_until_it_serves(proxy))
         return false;
+    if (self->plugin.flags & SMARTHOP_STORES) {
+        buf_addf(messages, "%s: plugin \"%s\" keeps a store, so it cannot run in its own process\n",
+                 self->file, self->name);
+        return false;
+    }
     self_configure(self, section);
     return true;
 }

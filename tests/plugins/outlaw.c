@@ -12,6 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifndef OUTLAW_FLAGS
+#define OUTLAW_FLAGS 0
+#endif
+
 enum { SOCKETS_FROM = 3, SOCKETS_MOST = 64, LEAK_PIECE = 1 << 20, LEAK_MOST = 512 };
 
 struct outlaw {
@@ -227,6 +231,7 @@ static const struct smarthop_option options[] = {
 
 SMARTHOP_EXPORT const struct smarthop_plugin smarthop_plugin = {
     SMARTHOP_PLUGIN_HEAD,
+    .flags = OUTLAW_FLAGS,
     .name = "outlaw",
     .version = "1",
     .summary = "breaks the rules",

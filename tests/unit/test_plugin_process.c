@@ -258,6 +258,23 @@ static void test_no_helper(void **state)
     plugin_rig_stop(&rig);
 }
 
+static void test_no_store(void **state)
+{
+    struct plugin_rig rig;
+    char section[SECTION_ROOM];
+
+    (void)state;
+    plugin_rig_start(&rig);
+    plugin_home_use(rig.home, HELPER);
+    snprintf(section, sizeof section, "plugin \"a\" { file = \"%s/hoarder.so\" process = yes }\n",
+             PLUGIN_FOLDER);
+    assert_false(plugin_rig_load(&rig, section));
+    char *text = span_to_text(buf_span(&rig.messages));
+    assert_non_null(strstr(text, "keeps a store"));
+    free(text);
+    plugin_rig_stop(&rig);
+}
+
 /* A new section is a new process beside the old one, which goes on with what it holds. */
 static void test_reload(void **state)
 {
@@ -363,8 +380,9 @@ int main(void)
         cmocka_unit_test(test_never),     cmocka_unit_test(test_hangs),
         cmocka_unit_test(test_leak),      cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_stop),      cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_no_helper), cmocka_unit_test(test_reload),
-        cmocka_unit_test(test_dns),       cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_no_helper), cmocka_unit_test(test_no_store),
+        cmocka_unit_test(test_reload),    cmocka_unit_test(test_dns),
+        cmocka_unit_test(test_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
