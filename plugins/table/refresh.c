@@ -26,7 +26,7 @@ static void tell_problems(struct table *table, const struct file *file, bool is_
     }
     if (is_start)
         return;
-    snprintf(text, sizeof text, "%s: %u problems; the rules that were known before still hold",
+    snprintf(text, sizeof text, "%s: the rules that were known before still hold; problems: %u",
              file->source.path, problems->count);
     tell(table, SMARTHOP_ERROR, "table-refused", text);
 }

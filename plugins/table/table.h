@@ -61,8 +61,8 @@ struct table {
 
 /* ---- refresh.c ---------------------------------------------------------------------------- */
 
-/* Blocks. False: some file was refused, and its old store stays; NULL-generation: nothing serves.
- * is_start: told to the operator as problems of options, else in the log. */
+/* Blocks. False: some file was refused, and its old store stays. is_start: there is no old one, so
+ * that nothing serves then; told as problems of options, else in the log. */
 bool table_refresh(struct table *table, bool is_start, bool only_changed);
 /* Looks at the files now and then. */
 void table_watch(struct table *table);
