@@ -70,8 +70,7 @@ static const struct command {
     {"queue", "reroute", ctl_reroute, CONFIG_LOADED, CHANGE_OPTIONS | CTL_NEXT_HOP, 0, OPERANDS_ANY,
      "ID...|FILTER...|--all [--next-hop TEXT]", "route again by the present configuration"},
     {"queue", "edit", ctl_edit, CONFIG_LOADED, CTL_FILTER | CTL_TO | CTL_ADD | CTL_DROP, 1, 1,
-     "ID --recipient OLD --to NEW|--add-recipient A|--drop-recipient A|--sender A",
-     "change the envelope of a message"},
+     "ID CHANGE", "change the envelope of a message"},
     {"queue", "export", ctl_export, CONFIG_LOADED, CTL_ALL | CTL_FILTER | CTL_TO | CTL_REMOVE, 0,
      OPERANDS_ANY, "ID...|FILTER...|--all --to DIR|- [--remove]", "messages as files, whole"},
     {"queue", "import", ctl_import, CONFIG_LOADED, 0, 1, OPERANDS_ANY, "FILE...",
@@ -202,6 +201,9 @@ static enum ctl_exit run_help(struct ctl *ctl)
          " ready|waiting|\ndeferred|future|backing-off|suspended|held|damaged, --older and --newer "
          "DURATION"
          " (30s, 5m, 2d),\n--larger and --smaller SIZE (10KiB), --tries N, --id ID...\n"
+         "A CHANGE of `queue edit`: --recipient OLD --to NEW, --add-recipient A, --drop-recipient "
+         "A\n"
+         "or --sender A.\n"
          "Formats of `queue list`: mailq, postqueue-json.\n"
          "Changes of many: --dry-run only counts, --yes does not ask.\n"
          "`queue group-by` counts by domain, destination, sender, tenant, state, age or code.\n"

@@ -1,4 +1,5 @@
 """Messages leave the queue as files, and come back from them: queue export, queue import."""
+import base64
 import email
 import json
 import random
@@ -7,6 +8,7 @@ import time
 import pytest
 
 from support import content
+from support.control import Control
 from support.dialogue import Dialogue, submit
 from support.process import BIN, Process
 from support.relay import to
@@ -345,6 +347,32 @@ def test_without_a_daemon(start_relay):
     done = relay.ctl("queue", "export", path.stem, "--to", path.parent, "--remove", check=False)
     assert done.returncode == 3
     assert [one["id"] for one in relay.queue()] == [path.stem]
+
+
+def test_pieces(start_relay):
+    """What breaks off is never there; there are not more at a time than memory is meant for."""
+    relay = keeping(start_relay, workers=1)
+    whole = HEAD + BODY
+
+    def piece(client, data, **more):
+        return client.ask("import", data=base64.b64encode(data).decode(), **more)
+
+    with Control(relay) as client:
+        begun = [piece(client, whole[:20 * number]) for number in range(1, 5)]
+        assert len({answer["import"] for answer in begun}) == 4
+        assert "too many" in piece(client, whole)["error"]
+        first, second, third, fourth = (answer["import"] for answer in begun)
+        assert "base64" in client.ask("import", data="?")["error"]
+        assert "took too long" in piece(client, b"", **{"import": 99})["error"]
+        assert piece(client, b"X\r\n", **{"import": first})["line"] == 1
+        assert "took too long" in piece(client, b"", **{"import": first})["error"]
+        assert piece(client, b"", last=True, **{"import": second})["line"] == 2
+        done = piece(client, whole[60:], last=True, **{"import": third})
+        assert (done["ok"], done["recipients"]) == (True, 1)
+        assert piece(client, whole[80:], **{"import": fourth})["import"] == fourth
+    assert [one["id"] for one in relay.queue()] == [done["id"]]
+    relay.restart()
+    assert [one["id"] for one in relay.queue()] == [done["id"]]
 
 
 def test_killed_meanwhile(start_relay):
