@@ -184,6 +184,9 @@ static void print_group(const struct show *show, const struct queue_group *group
     view_group(show->backoffs, group, show->now, &view);
     putchar('\n');
     print_line("Destination", route_destination_place(group->destination));
+    if (group->has_sender)
+        print_line("Sender",
+                   arena_printf(arena, "<%.*s>, by an operator", SPAN_ARG(group->reverse_path)));
     print_line("State", span_cstr(view_state_name(view.state)));
     print_line("Tries", arena_printf(arena, "%u", group->tries));
     if (view.state != VIEW_HELD)

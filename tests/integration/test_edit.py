@@ -105,6 +105,7 @@ def test_sender(start_relay, start_sink):
     sink = start_sink("--reply-rcpt", "no@*=550 5.1.1 nobody")
     relay, message = queued(start_relay, "yes@one.test", "no@two.test", routes={"*": NOWHERE})
     edit(relay, message, "--sender", "New@other.test")
+    assert b"<New@other.test>, by an operator" in relay.ctl("queue", "show", message).stdout
     path = relay.folder / f"{message}.eml"
     relay.ctl("queue", "export", message, "--to", relay.folder, "--remove")
     relay.sections["route"] = {"*": to(sink)}
