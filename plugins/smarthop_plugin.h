@@ -148,6 +148,7 @@ struct smarthop_message {
     uint64_t arrival;            /* milliseconds since 1970 */
     int32_t priority;            /* -9 to 9 (RFC 6710) */
     uint32_t recipients;         /* so far */
+    struct smarthop_span tags;   /* of plugins: "one,two" */
 };
 
 struct smarthop_recipient {
@@ -285,7 +286,7 @@ struct smarthop_verdict {
     struct smarthop_span tenant;
     struct smarthop_span source;      /* name of a source section */
     struct smarthop_span credentials; /* name of a credentials section */
-    const struct smarthop_span *tags; /* kept with the message */
+    const struct smarthop_span *tags; /* kept with the message, 1000 bytes of them at most */
     const struct smarthop_edit *edits;
     uint32_t tag_count;
     uint32_t edit_count;

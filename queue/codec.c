@@ -5,7 +5,7 @@
 #include "queue/keys.h"
 
 /* That of meta stays, since it tells which the others have. */
-enum { RECORD_VERSION = 3, META_VERSION = 2 };
+enum { RECORD_VERSION = 4, META_VERSION = 2 };
 
 /* Any odd constant spreads the parts of a key over the seed. */
 static uint64_t seed_of(uint64_t id, uint32_t part)
@@ -101,6 +101,7 @@ size_t codec_write_message(const struct queue_message *m, char *room)
     record_put_text(&w, m->protocol, CODEC_TEXT_MAX);
     record_put_text(&w, m->hello, CODEC_TEXT_MAX);
     record_put_text(&w, m->tenant, CODEC_TEXT_MAX);
+    record_put_text(&w, m->tags, CODEC_TAGS_MAX);
     record_put_text(&w, m->message_id, CODEC_TEXT_MAX);
     record_put_text(&w, m->subject, CODEC_TEXT_MAX);
     record_put_text(&w, m->from, CODEC_TEXT_MAX);
@@ -132,6 +133,7 @@ struct err codec_read_message(struct span record, uint64_t id, struct queue_mess
     out->protocol = record_get_text(&r, CODEC_TEXT_MAX);
     out->hello = record_get_text(&r, CODEC_TEXT_MAX);
     out->tenant = record_get_text(&r, CODEC_TEXT_MAX);
+    out->tags = record_get_text(&r, CODEC_TAGS_MAX);
     out->message_id = record_get_text(&r, CODEC_TEXT_MAX);
     out->subject = record_get_text(&r, CODEC_TEXT_MAX);
     out->from = record_get_text(&r, CODEC_TEXT_MAX);

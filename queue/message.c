@@ -39,6 +39,8 @@ static struct err check_envelope(const struct queue_message *m)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].len > CODEC_TEXT_MAX)
             return err_make(ERR_INVALID, "envelope text too long");
+    if (m->tags.len > CODEC_TAGS_MAX)
+        return err_make(ERR_INVALID, "tags too long");
     if (m->envelope_id.len > ESMTP_ENVID_MAX)
         return err_make(ERR_INVALID, "envelope id too long");
     if (m->auth.len > ESMTP_AUTH_MAX)

@@ -106,6 +106,7 @@ struct queue_message {
     struct span protocol;     /* by which it came: "ESMTPSA" (RFC 3848) */
     struct span hello;
     struct span tenant;
+    struct span tags;       /* of plugins: "one,two"; at most 1 KiB */
     struct span message_id; /* summary of the header, each bounded, "" where there is none */
     struct span subject;
     struct span from;

@@ -104,6 +104,7 @@ void describe_json(const struct backoffs *backoffs, const struct queue_message *
     json_number("size", message->size);
     json_text("sender", message->reverse_path);
     json_text("tenant", message->tenant);
+    json_text("tags", message->tags);
     json_text("envid", message->envelope_id);
     json_text("ret", esmtp_ret_format(message->ret));
     write_extensions(message);

@@ -84,9 +84,10 @@ static json_t *describe(const struct conf *conf, const struct backoffs *backoffs
     }
     uint64_t end = queue_message_start(message) + age;
     bool by_deadline = message->by == ESMTP_BY_RETURN && message->deliver_by < end;
-    return json_pack("{s:b, s:b, s:s, s:o, s:I, s:I, s:I, s:s, s:o}", "ok", 1, "down", 1, "id",
-                     id_format(message->id, id), "sender", text_of(message->reverse_path),
-                     "arrival", (json_int_t)message->arrival, "now", (json_int_t)now, "expires",
+    return json_pack("{s:b, s:b, s:s, s:o, s:o, s:I, s:I, s:I, s:s, s:o}", "ok", 1, "down", 1, "id",
+                     id_format(message->id, id), "sender", text_of(message->reverse_path), "tags",
+                     text_of(message->tags), "arrival", (json_int_t)message->arrival, "now",
+                     (json_int_t)now, "expires",
                      (json_int_t)(by_deadline ? message->deliver_by : end), "expires_by",
                      by_deadline ? "deadline" : "age", "recipients", list);
 }
@@ -188,6 +189,11 @@ static void print_people(const json_t *answer)
     print_label("Message");
     output_text(client_text(answer, "id"));
     putchar('\n');
+    if (client_text(answer, "tags").len > 0) {
+        print_label("Tags");
+        output_text(client_text(answer, "tags"));
+        putchar('\n');
+    }
     print_time("Arrived", client_number(answer, "arrival"), now);
     print_time("Given up", client_number(answer, "expires"), now);
     json_array_foreach(json_object_get(answer, "recipients"), i, recipient)

@@ -155,6 +155,7 @@ static void print_envelope(const struct show *show, struct arena *arena)
     print_extensions(show, arena);
     print_client(message, arena);
     print_line("Tenant", message->tenant);
+    print_line("Tags", message->tags);
     print_line("Size", span_of(text, output_size(message->size, text)));
     print_line("From", message->from);
     print_line("Subject", message->subject);

@@ -59,6 +59,7 @@ static json_t *describe(const struct control_explanation *explanation)
 
     json_object_set_new(answer, "id", json_string(id_format(message->id, id)));
     json_object_set_new(answer, "sender", answer_text(message->reverse_path));
+    json_object_set_new(answer, "tags", answer_text(message->tags));
     json_object_set_new(answer, "arrival", number(message->arrival));
     json_object_set_new(answer, "now", number(explanation->now));
     json_object_set_new(answer, "expires", number(explanation->expires));

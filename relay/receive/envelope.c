@@ -83,6 +83,8 @@ static void begin_message(struct session *s, const struct address *sender)
     message->tenant = arena_dup(&message->arena, s->tenant != NULL ? span_cstr(s->tenant)
                                                  : s->user != NULL ? span_cstr(s->user)
                                                                    : sender->domain);
+    if (s->tags != NULL)
+        message->tags = arena_dup(&message->arena, span_cstr(s->tags));
     message->client = arena_dup(&message->arena, span_cstr(s->client));
     message->client_name = arena_dup(&message->arena, span_cstr(screen_verified_name(s)));
     message->client_port = sockaddr_port(session_peer(s));

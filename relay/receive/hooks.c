@@ -98,6 +98,23 @@ static void keep_fate(struct transaction *tx, const struct plugin_run *run)
     tx->held = status_dup(&tx->message->arena, &held);
 }
 
+static void keep_tags(struct session *s, struct arena *arena,
+                      const struct smarthop_verdict *verdict)
+{
+    struct span had = s->tags != NULL ? span_cstr(s->tags) : SPAN_NONE;
+
+    if (verdict->tag_count == 0)
+        return;
+    if (s->tx != NULL) {
+        struct queue_message *message = s->tx->message;
+        message->tags = route_add_tags(&message->arena, message->tags, verdict);
+        return;
+    }
+    char *all = span_to_text(route_add_tags(arena, had, verdict));
+    free(s->tags);
+    s->tags = all;
+}
+
 /* What holds for the message, or, while there is none, for all that will come. */
 static void keep(struct session *s, const struct plugin_run *run)
 {
@@ -106,6 +123,7 @@ static void keep(struct session *s, const struct plugin_run *run)
 
     if (s->tx != NULL)
         keep_fate(s->tx, run);
+    keep_tags(s, run->arena, verdict);
     if (tenant.len == 0)
         return;
     if (s->tx != NULL) {

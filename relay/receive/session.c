@@ -242,6 +242,7 @@ static void session_free(struct session *s)
     free(s->hello);
     free(s->user);
     free(s->tenant);
+    free(s->tags);
     free(s);
 }
 

@@ -133,6 +133,7 @@ struct session {
     struct screen *screen;        /* look-ups of the client under way */
     struct hook *hook;            /* plugins that are being asked */
     char *tenant;                 /* as plugins say, of all its messages; NULL = they do not */
+    char *tags;                   /* likewise */
     struct screen_facts facts;    /* of the client */
     char *user;                   /* who has logged in; NULL = nobody */
     const char *mechanism;        /* by which; NULL = told by a proxy, or nobody */

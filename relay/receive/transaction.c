@@ -130,7 +130,9 @@ void transaction_add_recipients(struct transaction *tx, unsigned notify, struct 
     const struct route_answer *answer = &tx->route.answer;
 
     original = arena_dup(arena, original);
-    for (; answer != NULL; answer = answer->next)
+    for (; answer != NULL; answer = answer->next) {
+        if (answer->tags.len > 0)
+            tx->message->tags = route_join_tags(arena, tx->message->tags, answer->tags);
         *add_recipient(tx) = (struct tx_recipient){
             .address = arena_dup(arena, answer->recipient),
             .domain =
@@ -144,6 +146,7 @@ void transaction_add_recipients(struct transaction *tx, unsigned notify, struct 
             .verdict = answer->verdict,
             .status = status_dup(arena, &answer->status),
         };
+    }
 }
 
 /* ---- groups ------------------------------------------------------------------------------- */

@@ -61,6 +61,7 @@ static void put_message(struct buf *out, const struct queue_message *message)
     put_text(out, "id", span_cstr(id_format(message->id, id)));
     put_text(out, "sender", message->reverse_path);
     put_some(out, "tenant", message->tenant);
+    put_some(out, "tags", message->tags);
     put_number(out, "size", message->size);
     put_number(out, "arrival", message->arrival);
 }

@@ -31,6 +31,7 @@ struct smarthop_message *route_message_facts(const struct queue_message *message
         .arrival = message->arrival,
         .priority = message->priority,
         .recipients = recipients,
+        .tags = routing_text(message->tags),
     };
     return facts;
 }
@@ -55,6 +56,42 @@ struct smarthop_recipient route_recipient_facts(struct arena *arena, struct span
         .domain = lowered(arena, domain),
         .orcpt = routing_text(orcpt),
     };
+}
+
+static bool has_tag(struct span tags, struct span tag)
+{
+    struct span rest = tags;
+
+    while (rest.len > 0)
+        if (span_equal(span_split(rest, ',', &rest), tag))
+            return true;
+    return false;
+}
+
+static struct span add_tag(struct arena *arena, struct span tags, struct span tag)
+{
+    bool fits =
+        tag.len > 0 && span_index(tag, ',') == tag.len && tags.len + 1 + tag.len <= ROUTE_TAGS_MAX;
+
+    if (!fits || has_tag(tags, tag))
+        return tags;
+    return arena_printf(arena, "%.*s%s%.*s", SPAN_ARG(tags), tags.len > 0 ? "," : "",
+                        SPAN_ARG(tag));
+}
+
+struct span route_join_tags(struct arena *arena, struct span tags, struct span others)
+{
+    while (others.len > 0)
+        tags = add_tag(arena, tags, span_split(others, ',', &others));
+    return tags;
+}
+
+struct span route_add_tags(struct arena *arena, struct span tags,
+                           const struct smarthop_verdict *verdict)
+{
+    for (uint32_t i = 0; i < verdict->tag_count; i++)
+        tags = add_tag(arena, tags, routing_span(verdict->tags[i]));
+    return tags;
 }
 
 struct status route_verdict_status(const struct smarthop_verdict *verdict, struct status usual)

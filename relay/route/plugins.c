@@ -210,6 +210,7 @@ static void answer(struct route_asking *a, const struct smarthop_verdict *v,
         .reverse_path = routing_span(v->sender),
         .by = a->run.by != NULL ? span_cstr(a->run.by) : SPAN_NONE,
         .why = routing_span(v->why),
+        .tags = route_add_tags(a->query->arena, SPAN_NONE, v),
     };
     switch (a->query->is_ours && v->action != SMARTHOP_SEND ? SMARTHOP_PASS
                                                             : (enum smarthop_action)v->action) {

@@ -34,6 +34,7 @@ struct route_answer {
     struct status status;
     struct span by;    /* the plugin that decided; empty = relay.conf */
     struct span why;   /* what it said */
+    struct span tags;  /* that plugins gave the message: "one,two" */
     struct span route; /* the pattern of the route that decided; empty = none did */
 };
 
@@ -85,6 +86,13 @@ struct smarthop_message *route_message_facts(const struct queue_message *message
 /* Likewise of a recipient; its domain in ASCII form. */
 struct smarthop_recipient route_recipient_facts(struct arena *arena, struct span address,
                                                 struct span domain, struct span orcpt);
+/* `tags`, "one,two", with those of the verdict that it does not have; what is empty, has a comma or
+ * goes beyond the bound is left out. */
+enum { ROUTE_TAGS_MAX = 1000 };
+struct span route_add_tags(struct arena *arena, struct span tags,
+                           const struct smarthop_verdict *verdict);
+/* Both, each tag once. */
+struct span route_join_tags(struct arena *arena, struct span tags, struct span others);
 /* What a plugin that defers, rejects or holds has said, over what is usual. It points into both. */
 struct status route_verdict_status(const struct smarthop_verdict *verdict, struct status usual);
 /* The domain of a mailbox in ASCII form, for a query; empty where it has none. */

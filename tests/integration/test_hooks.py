@@ -139,6 +139,27 @@ def test_tenant(start):
     relay.stop()
 
 
+@pytest.mark.parametrize("hello, sender, recipient, fields", [
+    ("tagged.test", "a", "b", ()), ("client.test", "tagged", "b", ()),
+    ("tagged.test", "tagged", "tagged", ("X-Headers: tagged",)),
+    ("client.test", "a", "b", ("X-Message: later-tagged",))])
+def test_tags(start, hello, sender, recipient, fields):
+    """Each is kept once, whoever gives it, and shown."""
+    relay = start(routes={"*": {"hold": "kept here"}})
+    with Dialogue(relay.port) as client:
+        assert client.reply().code == 220
+        assert client.command(f"EHLO {hello}").code == 250
+        client.begin(f"{recipient}@example.test", sender=f"{sender}@client.test")
+        queued = client.data(content.stuffed(message(*fields))).text.split()[-1]
+    for is_running in (True, False):
+        for command in ("show", "explain"):
+            shown = json.loads(relay.ctl("queue", command, queued, "--json").stdout)
+            assert shown["tags"] == "one,two"
+            assert b"one,two" in relay.ctl("queue", command, queued).stdout
+        if is_running:
+            relay.stop()
+
+
 # ---- messages ----
 
 def send(client, wire, whole, recipients=1):

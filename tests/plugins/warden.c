@@ -44,6 +44,8 @@ static bool says(struct smarthop_span text, const char *word)
 
 static void decide(struct smarthop_span text, struct smarthop_verdict *verdict)
 {
+    static const struct smarthop_span tags[] = {
+        SMARTHOP_TEXT_INIT("one"), SMARTHOP_TEXT_INIT("two"), SMARTHOP_TEXT_INIT("a,comma")};
     static const struct {
         const char *word;
         uint32_t action;
@@ -62,6 +64,10 @@ static void decide(struct smarthop_span text, struct smarthop_verdict *verdict)
         verdict->code = 421;
     if (says(text, "tenant"))
         verdict->tenant = SMARTHOP_TEXT("ward");
+    if (says(text, "tagged")) {
+        verdict->tags = tags;
+        verdict->tag_count = sizeof tags / sizeof tags[0];
+    }
 }
 
 static void keep_promise(void *context)
