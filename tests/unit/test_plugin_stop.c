@@ -351,13 +351,19 @@ struct busy {
     atomic_bool ends;
 };
 
+/* It may come before the stop does. */
+static void do_nothing(void *context)
+{
+    (void)context;
+}
+
 static void *keep_busy(void *context)
 {
     struct plugin_desk *desk = context;
     struct busy *busy = desk->user;
 
     while (!atomic_load(&busy->ends)) {
-        uint64_t id = desk->host->timer_start(desk->self, desk->token, 1, NULL, NULL);
+        uint64_t id = desk->host->timer_start(desk->self, desk->token, 1, do_nothing, NULL);
         desk->host->timer_stop(desk->self, id);
         complete(desk, SMARTHOP_PASS);
         desk->host->log(desk->self, desk->token, SMARTHOP_DEBUG, "busy", "is busy");
