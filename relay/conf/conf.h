@@ -391,6 +391,7 @@ struct conf {
     uint64_t dns_ttl_max;
 
     uint64_t connect_timeout;
+    uint64_t connect_attempt_delay;
     uint64_t greeting_timeout;
     uint64_t hello_timeout;
     uint64_t mail_timeout;

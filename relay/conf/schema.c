@@ -350,6 +350,11 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, connect_timeout), .type = CONF_DURATION, .standard = "30s", .min = 10 * MS,
      .max = 10 * MINUTES, .reloadable = true,
      .help = "How long connecting to one address may take."},
+    {FIELD(conf, connect_attempt_delay), .type = CONF_DURATION, .standard = "250ms",
+     .max = 10 * SECONDS, .reloadable = true,
+     .help = "How long connecting to a host by IPv6 or IPv4 may take before its address of the "
+             "other family is connected to as well; the first to be connected is used (RFC 8305). "
+             "0: not at all."},
     {FIELD(conf, greeting_timeout), .type = CONF_DURATION, .standard = "5m", .min = 10 * MS,
      .max = HOURS, .reloadable = true, .help = "How long a peer may take to greet."},
     {FIELD(conf, hello_timeout), .type = CONF_DURATION, .standard = "5m", .min = 10 * MS,

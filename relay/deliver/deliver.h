@@ -46,6 +46,10 @@ struct deliver_options {
     struct queue *queue; /* bodies that are not in memory are read through it, on the pool */
     const char *hello;   /* our host name */
     const struct sockaddr *peer;
+    const struct sockaddr *second; /* another address of the same host; NULL = none. It is connected
+                                      to, too, when `peer` has failed, or has not been connected
+                                      for `second_after` ms (0 = never); the first one is taken */
+    uint64_t second_after;
     const struct sockaddr *local; /* from which to connect, of the peer's family; NULL = any */
     const char *host; /* name of the peer, for TLS and for statuses; an address where it has none */
     bool is_told;     /* `host` comes from the operator, not from DNS: a certificate for it proves
@@ -108,6 +112,8 @@ void deliver_close(struct deliver_session *session);
 /* During DELIVER_CLOSED: why the session ended, with its scope (HOST: try another host of the next
  * hop, or later; SESSION: this connection only). code 0 = it was closed in the normal way. */
 const struct status *deliver_session_failure(const struct deliver_session *session);
+/* Where it leads, in the form in which `peer` was given: there, or to `second`. */
+const struct sockaddr_storage *deliver_session_peer(const struct deliver_session *session);
 enum deliver_phase {
     DELIVER_PHASE_NONE, /* idle, ending */
     DELIVER_PHASE_CONNECT,

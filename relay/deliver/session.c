@@ -105,6 +105,7 @@ void deliver_release_if_free(struct deliver_session *s)
 void deliver_end(struct deliver_session *s)
 {
     s->follow = false;
+    deliver_race_end(s);
     deliver_body_end(&s->body);
     deliver_enter(s, DELIVER_STATE_CLOSED);
     conn_close(s->conn);
@@ -173,7 +174,7 @@ void deliver_close(struct deliver_session *s)
 
 static void on_conn(struct conn *conn, enum conn_event event, void *owner);
 
-static void connect_to_peer(struct deliver_session *s)
+struct conn *deliver_connect(struct deliver_session *s, const struct sockaddr *peer)
 {
     struct conn_options options = {
         .output_high = DELIVER_OUTPUT_HIGH,
@@ -181,9 +182,14 @@ static void connect_to_peer(struct deliver_session *s)
         .owner = s,
     };
 
+    return conn_connect(s->options.loop, peer, s->options.local, &options);
+}
+
+static void connect_to_peer(struct deliver_session *s)
+{
     buf_clear(&s->reply_text);
     smtp_reply_parser_init(&s->parser, &s->reply_text, SMTP_REPLY_ALLOW_BARE_LF);
-    s->conn = conn_connect(s->options.loop, s->options.peer, s->options.local, &options);
+    s->conn = deliver_connect(s, s->options.peer);
     deliver_enter(s, DELIVER_STATE_CONNECT);
 }
 
@@ -389,12 +395,23 @@ static void on_conn_closed(struct deliver_session *s)
         deliver_release_if_free(s);
 }
 
+/* While the race is open all of them are failures to connect. */
+static bool is_end_of_attempt(enum conn_event event)
+{
+    return event == CONN_FAILED || event == CONN_DEADLINE || event == CONN_EOF;
+}
+
 static void on_conn(struct conn *conn, enum conn_event event, void *owner)
 {
     struct deliver_session *s = owner;
+    bool is_second = conn != s->conn;
 
+    if (is_second ? !deliver_race_is_won(s, event)
+                  : is_end_of_attempt(event) && deliver_race_goes_on(s))
+        return;
     switch (event) {
     case CONN_CONNECTED:
+        deliver_race_end(s);
         deliver_enter(s, DELIVER_STATE_GREETING);
         break;
     case CONN_SECURED:
@@ -453,6 +470,12 @@ static void name_peer(struct deliver_session *s)
                          has_name ? " " : "", literal, ntohs(port));
 }
 
+void deliver_set_peer(struct deliver_session *s, const struct sockaddr_storage *peer)
+{
+    s->peer = *peer;
+    name_peer(s);
+}
+
 struct deliver_session *deliver_open(const struct deliver_options *options,
                                      deliver_handler *handler, void *owner)
 {
@@ -469,6 +492,9 @@ struct deliver_session *deliver_open(const struct deliver_options *options,
         memcpy(&s->local, options->local, sockaddr_size(options->local));
         s->options.local = (const struct sockaddr *)&s->local;
     }
+    if (options->second != NULL)
+        memcpy(&s->race.address, options->second, sockaddr_size(options->second));
+    s->options.second = NULL;
     s->options.hello = arena_dup(&s->arena, span_cstr(options->hello)).ptr;
     s->options.host = arena_dup(&s->arena, span_cstr(options->host)).ptr;
     s->options.tls_client = tls_client_ref(options->tls_client);
@@ -479,12 +505,19 @@ struct deliver_session *deliver_open(const struct deliver_options *options,
     buf_init(&s->reply_text, SMTP_REPLY_TEXT_MAX);
     deliver_body_init(&s->body, options->loop, options->queue, on_body_arrived);
     connect_to_peer(s);
+    if (options->second != NULL)
+        deliver_race_begin(s);
     return s;
 }
 
 const struct status *deliver_session_failure(const struct deliver_session *s)
 {
     return &s->failure;
+}
+
+const struct sockaddr_storage *deliver_session_peer(const struct deliver_session *s)
+{
+    return &s->peer;
 }
 
 const char *deliver_session_tls(const struct deliver_session *s)

@@ -33,6 +33,15 @@ struct deliver_transaction {
     struct dot_encoder encoder;  /* with BDAT only its line checker is used, if any */
 };
 
+/* The attempt at a host's second address, see race.c. */
+struct deliver_race {
+    struct sockaddr_storage address;
+    struct timer delay;
+    struct conn *conn; /* NULL = it has not begun, or has failed */
+    bool is_open;      /* no address is connected yet */
+    bool is_begun;
+};
+
 struct deliver_session {
     struct deliver_options options; /* what it points to is ours, but for queue and loop */
     struct sockaddr_storage peer;
@@ -41,6 +50,7 @@ struct deliver_session {
     void *owner;
     struct arena arena;
     struct conn *conn; /* NULL when it is gone */
+    struct deliver_race race;
     enum deliver_state state;
     uint64_t entered_ms; /* into the state */
     uint64_t phases[DELIVER_PHASE_COUNT];
@@ -142,5 +152,20 @@ void deliver_on_data_reply(struct deliver_session *s, const struct smtp_reply *r
 void deliver_on_early_reply(struct deliver_session *s, const struct smtp_reply *reply);
 void deliver_on_final_reply(struct deliver_session *s, const struct smtp_reply *reply);
 void deliver_on_final_each_reply(struct deliver_session *s, const struct smtp_reply *reply);
+
+/* session.c. Starts a connection whose events are the session's. */
+struct conn *deliver_connect(struct deliver_session *s, const struct sockaddr *peer);
+/* The session's connection leads there. */
+void deliver_set_peer(struct deliver_session *s, const struct sockaddr_storage *peer);
+
+/* race.c */
+void deliver_race_begin(struct deliver_session *s);
+/* The session's connection could not be made. True where the second address is what it waits for
+ * now. */
+bool deliver_race_goes_on(struct deliver_session *s);
+/* An event of the second address's connection. True where that is the session's now: connected. */
+bool deliver_race_is_won(struct deliver_session *s, enum conn_event event);
+/* One is connected, or the session ends. */
+void deliver_race_end(struct deliver_session *s);
 
 #endif

@@ -126,6 +126,17 @@ struct target *balance_missing(const struct site *site)
     return least != NULL && least->connections == 0 ? least : NULL;
 }
 
+const struct target *balance_other_family(const struct site *site, const struct target *target)
+{
+    for (unsigned i = 0; i < site->target_count; i++) {
+        const struct target *other = &site->targets[i];
+        if (other->address.ss_family != target->address.ss_family &&
+            strcmp(other->host, target->host) == 0 && look(site, other) == HEALTH_GOOD)
+            return other;
+    }
+    return NULL;
+}
+
 /* ---- connections -------------------------------------------------------------------------- */
 
 static struct target *target_of(const struct site *site, const struct connection *c)

@@ -96,12 +96,30 @@ static struct list *front_of(struct site *site)
     return front;
 }
 
+/* It leads to the host's address of the other family, which was connected first. */
+static void change_address(struct connection *c)
+{
+    struct site *site = c->site;
+    const struct sockaddr_storage *peer = deliver_session_peer(c->session);
+    struct target *old = targets_find(site->targets, site->target_count, &c->address);
+    struct target *new = targets_find(site->targets, site->target_count, peer);
+
+    if (old == new)
+        return;
+    if (old != NULL)
+        old->connections--;
+    if (new != NULL)
+        new->connections++;
+    c->address = *peer;
+}
+
 static void on_ready(struct connection *c)
 {
     struct site *site = c->site;
     struct scheduler *s = site->owner;
 
     if (!c->ready) {
+        change_address(c);
         c->ready = true;
         site->opening--;
         if (c->is_aside)
@@ -129,6 +147,9 @@ static void on_closed(struct connection *c)
     struct scheduler *s = site->owner;
     const struct status *why = deliver_session_failure(c->session);
     struct job *detour = c->detour;
+
+    if (!c->ready)
+        change_address(c);
     struct target *target = targets_find(site->targets, site->target_count, &c->address);
 
     list_remove(&c->link);
@@ -214,6 +235,15 @@ static const char *hello_of(const struct site *site)
     return source != NULL && source->hello != NULL ? source->hello : conf->hostname;
 }
 
+/* Not where it is one address that matters: it is tried, or has ours beside it, or a message that
+ * goes on from host to host. */
+static const struct target *second_of(const struct connection *c, const struct target *target)
+{
+    bool may = !c->tries && c->detour == NULL && c->site->origin_count == 0;
+
+    return may ? balance_other_family(c->site, target) : NULL;
+}
+
 void connection_open(struct site *site, struct target *target, struct origin *origin,
                      struct job *detour)
 {
@@ -234,6 +264,7 @@ void connection_open(struct site *site, struct target *target, struct origin *or
         .xforward = site->next_hop.xforward,
         .credentials = credentials.name.len > 0 ? &credentials : NULL,
         .tls = tls_of(site, target),
+        .second_after = conf->connect_attempt_delay,
         .tls_client = s->tls,
         .resume = target->resume,
         .deadlines = {.connect = conf->connect_timeout,
@@ -263,5 +294,8 @@ void connection_open(struct site *site, struct target *target, struct origin *or
     if (c->is_aside)
         site->trying++;
     bump(&s->counters.connections, 1);
+    const struct target *second = second_of(c, target);
+    if (second != NULL)
+        options.second = (const struct sockaddr *)&second->address;
     c->session = deliver_open(&options, on_event, c);
 }

@@ -485,6 +485,9 @@ struct target *balance_due(struct site *site);
 /* Weighted: the host whose turn it is, where it has no connection; NULL: it has some. */
 struct target *balance_missing(const struct site *site);
 bool balance_may_use(const struct site *site, const struct target *target);
+/* Another address of the target's host, of the other IP family, that serves; NULL: there is none.
+ */
+const struct target *balance_other_family(const struct site *site, const struct target *target);
 /* The idle connection for the next job; NULL: there is none, or it is another host's turn. */
 struct connection *balance_idle(struct site *site);
 /* Weighted: whether the next job may be its host's. */
