@@ -19,6 +19,7 @@ enum field {
     FIELD_RELEASE,
     FIELD_DELIVER_BY,
     FIELD_TENANT,
+    FIELD_TAGS,
     FIELD_CLIENT,
     FIELD_CLIENT_NAME,
     FIELD_CLIENT_PORT,
@@ -39,6 +40,7 @@ static const char *const names[FIELD_COUNT] = {
     [FIELD_RELEASE] = "Release",
     [FIELD_DELIVER_BY] = "Deliver-By",
     [FIELD_TENANT] = "Tenant",
+    [FIELD_TAGS] = "Tags",
     [FIELD_CLIENT] = "Client",
     [FIELD_CLIENT_NAME] = "Client-Name",
     [FIELD_CLIENT_PORT] = "Client-Port",
@@ -198,6 +200,7 @@ void eml_write(const struct queue_message *m, struct buf *out)
     if (m->by != ESMTP_BY_NONE)
         write_deliver_by(out, m);
     write_text(out, FIELD_TENANT, m->tenant);
+    write_text(out, FIELD_TAGS, m->tags);
     write_text(out, FIELD_CLIENT, m->client);
     write_text(out, FIELD_CLIENT_NAME, m->client_name);
     if (m->client_port != 0)
@@ -407,6 +410,8 @@ static const char *read_field(struct eml_reader *r, enum field field, struct spa
         return read_deliver_by(r, value);
     case FIELD_TENANT:
         return wanted(read_text(r, value, &m->tenant), text);
+    case FIELD_TAGS:
+        return wanted(read_text(r, value, &m->tags), text);
     case FIELD_CLIENT:
         return wanted(read_text(r, value, &m->client), text);
     case FIELD_CLIENT_NAME:

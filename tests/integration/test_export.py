@@ -139,7 +139,7 @@ def test_all_of_the_envelope_comes_back(start_relay):
               b" MT-PRIORITY=-3 AUTH=<>",
               b"X-Smarthop-Release: 2030-01-01T00:00:00.007Z",
               b"X-Smarthop-Deliver-By: 2031-01-01T00:00:00.999Z;NT",
-              b"X-Smarthop-Tenant: client.test", b"X-Smarthop-Client: [192.0.2.7]",
+              b"X-Smarthop-Tenant: client.test", b"X-Smarthop-Tags: one,two", b"X-Smarthop-Client: [192.0.2.7]",
               b"X-Smarthop-Client-Name: a.test", b"X-Smarthop-Client-Port: 2525",
               b"X-Smarthop-Protocol: ESMTPS", b"X-Smarthop-Hello: a+2Bb",
               b"X-Smarthop-Flags: notification verp",
