@@ -9,11 +9,11 @@
  *   X-Smarthop-Mail: FROM:<a@example.org> BODY=8BITMIME RET=HDRS ENVID=x   as in SMTP
  *   X-Smarthop-Release: 2026-07-01T10:00:00.000Z      not sent before (RFC 4865)
  *   X-Smarthop-Deliver-By: 2026-07-01T12:00:00.000Z;R (RFC 2852; R or N, and T for a trace)
- *   X-Smarthop-Tenant, -Tags, -Client, -Client-Name, -Client-Port, -Protocol, -Hello    xtext (RFC
- * 3461) X-Smarthop-Flags: notification verp X-Smarthop-Group: held tries=2 warned late from=xtext
- * sender   of the recipients that follow X-Smarthop-Rcpt: TO:<b@example.net> NOTIFY=NEVER
- * ORCPT=rfc822;b@example.net  as in SMTP X-Smarthop-Envelope-End: 1                        always
- * the last
+ *   X-Smarthop-Tenant, -Tags, -Client, -Client-Name, -Client-Port, -Protocol, -Hello   xtext
+ *   X-Smarthop-Flags: notification verp
+ *   X-Smarthop-Group: held tries=2 warned late from=xtext sender     of those that follow
+ *   X-Smarthop-Rcpt: TO:<b@example.net> NOTIFY=NEVER ORCPT=rfc822;b@x.org   as in SMTP
+ *   X-Smarthop-Envelope-End: 1                        always the last
  *
  * A field is one line, and none comes twice but Group and Rcpt. Lines end with CRLF; a reader takes
  * LF, too. Pure.
