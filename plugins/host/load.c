@@ -87,6 +87,8 @@ static struct smarthop_self *self_load(struct plugin_home *home, const struct co
         good = self_start(self, home->services, messages);
         if (!good)
             self_retire(self);
+    } else {
+        metrics_free(self); /* a process tells of them before it is begun */
     }
     if (good)
         return self;
