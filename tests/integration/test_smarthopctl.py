@@ -61,6 +61,7 @@ def test_list_json(site):
         "size": 22,
         "sender": "sender1@example.org",
         "tenant": "example.org",
+        "tags": "",
         "envid": "",
         "ret": "",
         "body": "7BIT",
