@@ -93,7 +93,7 @@ function(smarthop_fuzz_target name)
         target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
         set(found ${CMAKE_CURRENT_BINARY_DIR}/found/${name})
         file(MAKE_DIRECTORY ${found})
-        add_test(NAME fuzz/${name} COMMAND fuzz_${name} -max_total_time=2 -max_len=65536
+        add_test(NAME fuzz/${name} COMMAND fuzz_${name} -max_total_time=1 -max_len=65536
             -timeout=5 -print_final_stats=0 -verbosity=0 ${found} ${corpus})
     else()
         target_sources(fuzz_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.c)
