@@ -23,9 +23,7 @@ static enum smarthop_dns_result result_of(enum resolver_outcome outcome)
 
 static struct smarthop_span copy(struct arena *arena, struct span text)
 {
-    struct span kept = arena_dup(arena, text);
-
-    return smarthop_span_of(kept.ptr, kept.len);
+    return plugin_text(arena_dup(arena, text));
 }
 
 static void take_name(struct plugin_lookup *lookup, struct span text)

@@ -17,11 +17,6 @@ struct relayed_route {
     uint64_t began;
 };
 
-static struct smarthop_span text_of(struct span text)
-{
-    return smarthop_span_of(text.ptr, text.len);
-}
-
 static void on_home(struct call *call)
 {
     struct relayed_route *r = container_of(call, struct relayed_route, call);
@@ -54,15 +49,15 @@ static void describe(struct relayed_route *r)
     r->session = (struct smarthop_session){
         .size = sizeof r->session,
         .flags = routing->user.len > 0 ? SMARTHOP_SESSION_LOGGED_IN : 0,
-        .address = text_of(routing->client),
-        .helo = text_of(routing->hello),
-        .user = text_of(routing->user),
+        .address = plugin_text(routing->client),
+        .helo = plugin_text(routing->hello),
+        .user = plugin_text(routing->user),
     };
     r->message = (struct smarthop_message){
         .size = sizeof r->message,
-        .sender = text_of(routing->sender),
-        .tenant = text_of(r->query.tenant),
-        .header = text_of(routing->header),
+        .sender = plugin_text(routing->sender),
+        .tenant = plugin_text(r->query.tenant),
+        .header = plugin_text(routing->header),
         .arrival = clock_wall_ms(),
         .recipients = 1,
     };

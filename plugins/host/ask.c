@@ -19,7 +19,7 @@ static void note_step(struct plugin_run *run, const struct smarthop_self *self, 
     **end = (struct plugin_step){
         .plugin = arena_dup(run->arena, span_cstr(self->name)).ptr,
         .said = said,
-        .why = span_of(why.ptr, why.len),
+        .why = plugin_span(why),
         .ns = clock_mono_ns() - run->began,
     };
 }

@@ -17,6 +17,17 @@
 #include "conf/conf.h"
 #include "plugins/smarthop_plugin.h"
 
+/* The two kinds of spans, ours and the plugins', hold the same. */
+static inline struct span plugin_span(struct smarthop_span text)
+{
+    return span_of(text.ptr, text.len);
+}
+
+static inline struct smarthop_span plugin_text(struct span text)
+{
+    return smarthop_span_of(text.ptr, text.len);
+}
+
 struct plugin_home;   /* of the process: the workers, and what the plugins share */
 struct plugin_chain;  /* the plugins of one configuration, in order */
 struct plugin_worker; /* of one loop */

@@ -89,6 +89,9 @@ struct smarthop_self *self_ref(struct smarthop_self *self);
 /* With the last reference it is stopped and unloaded. */
 void self_unref(struct smarthop_self *self);
 
+/* A service that needs nothing of its host. */
+void service_random(struct smarthop_self *self, void *bytes, size_t len);
+
 /* Around each call of the plugin. */
 static inline void self_enter(struct smarthop_self *self)
 {

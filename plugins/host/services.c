@@ -4,8 +4,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#include <sys/random.h>
-
 const struct plugin_run *run_living(struct smarthop_self *self, uint64_t token)
 {
     struct plugin_worker *worker = token_worker(self->home, token);
@@ -74,20 +72,6 @@ static uint64_t service_wall_time(struct smarthop_self *self)
 {
     (void)self;
     return clock_wall_ms();
-}
-
-static void service_random(struct smarthop_self *self, void *bytes, size_t len)
-{
-    char *at = bytes;
-
-    (void)self;
-    while (len > 0) {
-        ssize_t got = getrandom(at, len, 0);
-        if (got > 0) {
-            at += got;
-            len -= (size_t)got;
-        }
-    }
 }
 
 const struct smarthop_host host_services = {

@@ -75,7 +75,7 @@ void service_dns(struct smarthop_self *self, uint64_t token, enum smarthop_recor
     d->lookup.call.done = on_looked_up;
     d->lookup.record = record;
     d->lookup.arena = &d->arena;
-    d->lookup.name = arena_dup(&d->arena, span_of(name.ptr, name.len));
+    d->lookup.name = arena_dup(&d->arena, plugin_span(name));
     d->lookup.answer.size = sizeof d->lookup.answer;
     d->lookup.answer.result = SMARTHOP_DNS_RETRY;
     d->done = done;

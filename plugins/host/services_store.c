@@ -94,7 +94,7 @@ int64_t service_kv_get(struct smarthop_self *self, struct smarthop_span key, voi
     if (self->store == NULL || key.len == 0 || key.len > KEY_MOST ||
         err_is(kv_read_begin(self->store->kv, &txn)))
         return -1;
-    bool found = !err_is(kv_get(txn, 0, span_of(key.ptr, key.len), &value));
+    bool found = !err_is(kv_get(txn, 0, plugin_span(key), &value));
     if (found && len > 0 && value.len > 0)
         memcpy(bytes, value.ptr, value.len < len ? value.len : len);
     kv_read_end(txn);

@@ -18,9 +18,7 @@ struct shadow {
 
 static void own(struct arena *arena, struct smarthop_span *span)
 {
-    struct span copy = arena_dup(arena, span_of(span->ptr, span->len));
-
-    *span = smarthop_span_of(copy.ptr, copy.len);
+    *span = plugin_text(arena_dup(arena, plugin_span(*span)));
 }
 
 static void *copy_of(struct arena *arena, const void *from, size_t size)

@@ -59,15 +59,14 @@ static struct smarthop_span copy_bytes(struct copying *c, struct smarthop_span i
         refuse(c, in.ptr == NULL ? "a text without a place" : "a text is too long");
         return smarthop_span_of(NULL, 0);
     }
-    struct span copy = arena_dup(c->arena, span_of(in.ptr, in.len));
-    return smarthop_span_of(copy.ptr, copy.len);
+    return plugin_text(arena_dup(c->arena, plugin_span(in)));
 }
 
 static struct smarthop_span copy_text(struct copying *c, struct smarthop_span in, size_t most)
 {
     struct smarthop_span copy = copy_bytes(c, in, most);
 
-    if (has_control(span_of(copy.ptr, copy.len)))
+    if (has_control(plugin_span(copy)))
         refuse(c, "a control character in a text");
     return copy;
 }

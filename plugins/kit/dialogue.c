@@ -40,7 +40,7 @@ static bool ask(struct dialogue *d, enum smarthop_hook hook, bool has_message)
 static struct smarthop_recipient recipient_of(struct dialogue *d, struct span address)
 {
     struct smarthop_recipient recipient = {.size = sizeof recipient,
-                                           .address = smarthop_span_of(address.ptr, address.len)};
+                                           .address = plugin_text(address)};
     struct address parsed;
     struct span domain;
 
@@ -49,7 +49,7 @@ static struct smarthop_recipient recipient_of(struct dialogue *d, struct span ad
     recipient.local = smarthop_span_of(parsed.local.ptr, parsed.local.len);
     if (parsed.literal || !domain_to_ascii(parsed.domain, &d->arena, &domain))
         domain = parsed.domain;
-    recipient.domain = smarthop_span_of(domain.ptr, domain.len);
+    recipient.domain = plugin_text(domain);
     return recipient;
 }
 
@@ -78,7 +78,7 @@ static uint32_t make_targets(struct dialogue *d, const struct smarthop_verdict *
         const struct smarthop_next_hop *hop = &route->next_hops[i];
         struct span address = arena_printf(&d->arena, "198.51.100.%u", i + 1);
         targets[i] = (struct smarthop_target){.host = hop->host,
-                                              .address = smarthop_span_of(address.ptr, address.len),
+                                              .address = plugin_text(address),
                                               .port = hop->port != 0 ? hop->port : 25,
                                               .preference = hop->priority,
                                               .weight = hop->weight};
@@ -98,8 +98,7 @@ static void attempt(struct dialogue *d, const struct smarthop_recipient *recipie
     uint32_t count = make_targets(d, route, recipient->domain, targets);
     struct span next_hop = arena_printf(&d->arena, "hosts:%.*s:%u", (int)targets[0].host.len,
                                         targets[0].host.ptr, targets[0].port);
-    struct smarthop_attempt facts = {.size = sizeof facts,
-                                     .next_hop = smarthop_span_of(next_hop.ptr, next_hop.len)};
+    struct smarthop_attempt facts = {.size = sizeof facts, .next_hop = plugin_text(next_hop)};
     struct scene scene = {.attempt = &facts, .targets = targets, .target_count = count};
     struct smarthop_verdict verdict;
 
@@ -150,7 +149,7 @@ static void route(struct dialogue *d, struct span address, unsigned rewrites, st
     }
     for (uint32_t i = 0; i < routed.route.recipient_count; i++) {
         struct smarthop_span next = routed.route.recipients[i];
-        route(d, span_of(next.ptr, next.len), rewrites + 1, plan);
+        route(d, plugin_span(next), rewrites + 1, plan);
     }
     if (routed.route.action != SMARTHOP_PASS && routed.route.action != SMARTHOP_SEND)
         return;

@@ -2,7 +2,6 @@
 #include "plugins/kit/private.h"
 
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 /* What wall_time begins with: 2026-01-01, so that what a plugin writes is the same each time. */
@@ -67,18 +66,6 @@ static uint64_t service_now(struct smarthop_self *self)
 static uint64_t service_wall_time(struct smarthop_self *self)
 {
     return WALL_START_S * UINT64_C(1000) + service_now(self);
-}
-
-static void service_random(struct smarthop_self *self, void *bytes, size_t len)
-{
-    char *at = bytes;
-
-    (void)self;
-    while (len > 0) {
-        ssize_t got = getrandom(at, len, 0);
-        at += got > 0 ? got : 0;
-        len -= got > 0 ? (size_t)got : 0;
-    }
 }
 
 /* Whether the body may be read or written now; NULL = it may not. */

@@ -17,7 +17,7 @@ static struct value *find(struct kit *kit, struct smarthop_span key)
 {
     for (struct list *node = kit->values.next; node != &kit->values; node = node->next) {
         struct value *value = container_of(node, struct value, link);
-        if (span_equal(value->key, span_of(key.ptr, key.len)))
+        if (span_equal(value->key, plugin_span(key)))
             return value;
     }
     return NULL;
@@ -69,8 +69,8 @@ void kit_kv_put(struct smarthop_self *self, uint64_t token, struct smarthop_span
         value_free(old);
     if (value.len > 0) {
         struct value *new = mem_zalloc(sizeof *new);
-        new->key = span_of(span_to_text(span_of(key.ptr, key.len)), key.len);
-        new->bytes = span_of(span_to_text(span_of(value.ptr, value.len)), value.len);
+        new->key = span_of(span_to_text(plugin_span(key)), key.len);
+        new->bytes = span_of(span_to_text(plugin_span(value)), value.len);
         list_init(&new->link);
         list_append(&kit->values, &new->link);
     }

@@ -137,7 +137,7 @@ void kit_dns(struct smarthop_self *self, uint64_t token, enum smarthop_record re
              void (*done)(void *context, const struct smarthop_dns_answer *answer), void *context)
 {
     struct kit *kit = self->kit;
-    struct span wanted = span_of(name.ptr, name.len);
+    struct span wanted = plugin_span(name);
     struct task task = {.token = token,
                         .kind = TASK_DNS,
                         .found = done,

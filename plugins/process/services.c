@@ -50,8 +50,7 @@ static uint32_t metric_there(struct smarthop_self *self, enum smarthop_metric ki
     struct span name_copy = arena_dup(arena, span_cstr(name));
     struct span help_copy = arena_dup(arena, span_cstr(help));
     ready->metrics[ready->metric_count++] =
-        (struct wire_metric){kind, smarthop_span_of(name_copy.ptr, name_copy.len),
-                             smarthop_span_of(help_copy.ptr, help_copy.len)};
+        (struct wire_metric){kind, plugin_text(name_copy), plugin_text(help_copy)};
     return ready->metric_count;
 }
 

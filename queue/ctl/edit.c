@@ -43,22 +43,15 @@ static json_t *command_of(const struct ctl *ctl)
     return command;
 }
 
-static struct span text_at(const json_t *row, const char *name)
-{
-    const json_t *text = json_object_get(row, name);
-
-    return span_of(json_string_value(text), json_string_length(text));
-}
-
 static void print_row(const json_t *row)
 {
     putchar('<');
-    output_text(text_at(row, "recipient"));
+    output_text(client_text(row, "recipient"));
     fputs("> ", stdout);
-    output_text(text_at(row, "fate"));
-    if (text_at(row, "to").len > 0) {
+    output_text(client_text(row, "fate"));
+    if (client_text(row, "to").len > 0) {
         fputs("\n    to   ", stdout);
-        output_text(text_at(row, "to"));
+        output_text(client_text(row, "to"));
     }
     putchar('\n');
 }

@@ -7,11 +7,6 @@
 
 enum { NAME_WIDTH = 14, TIMEOUT_MS = 30000 };
 
-static uint64_t number_of(const json_t *object, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(object, name));
-}
-
 static void print_row(const char *name, struct span text)
 {
     printf("  %-*s ", NAME_WIDTH, name);
@@ -27,15 +22,15 @@ static void print_host(const char *name, const json_t *hop)
 
     printf("  %-*s ", NAME_WIDTH, name);
     output_text(client_text(hop, "host"));
-    printf(":%llu", (unsigned long long)number_of(hop, "port"));
+    printf(":%llu", (unsigned long long)client_number(hop, "port"));
     if (address.len > 0) {
         fputs(" [", stdout);
         output_text(address);
         putchar(']');
     }
     printf(" priority %llu weight %llu\n",
-           (unsigned long long)(number_of(hop, "priority") + number_of(hop, "preference")),
-           (unsigned long long)number_of(hop, "weight"));
+           (unsigned long long)(client_number(hop, "priority") + client_number(hop, "preference")),
+           (unsigned long long)client_number(hop, "weight"));
 }
 
 static void print_edit(const json_t *edit)
@@ -46,8 +41,8 @@ static void print_edit(const json_t *edit)
     output_text(client_text(edit, "kind"));
     putchar(' ');
     output_text(client_text(edit, "name"));
-    if (number_of(edit, "nth") > 0)
-        printf(" (%llu)", (unsigned long long)number_of(edit, "nth"));
+    if (client_number(edit, "nth") > 0)
+        printf(" (%llu)", (unsigned long long)client_number(edit, "nth"));
     if (value.len > 0) {
         fputs(": ", stdout);
         output_text(value);
@@ -95,7 +90,7 @@ static void print_decision(const json_t *record)
     if (!span_equal(answer, SPAN("at once"))) {
         fputs("  (", stdout);
         output_text(answer);
-        printf(", after %llu ms)", (unsigned long long)number_of(record, "after_ms"));
+        printf(", after %llu ms)", (unsigned long long)client_number(record, "after_ms"));
     }
     putchar('\n');
     json_object_foreach((json_t *)(uintptr_t)record, name, value) print_member(name, value);
@@ -146,8 +141,8 @@ static void print_metric(const json_t *record)
 {
     output_cell(SPAN("metric"), NAME_WIDTH + 2, OUTPUT_PLAIN);
     output_text(client_text(record, "name"));
-    printf(": %llu (%llu times)\n", (unsigned long long)number_of(record, "sum"),
-           (unsigned long long)number_of(record, "count"));
+    printf(": %llu (%llu times)\n", (unsigned long long)client_number(record, "sum"),
+           (unsigned long long)client_number(record, "count"));
 }
 
 /* Why it does not start is for stderr, as with all commands that fail. */

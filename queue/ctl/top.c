@@ -55,11 +55,6 @@ static bool visit(void *context, const struct selected *s)
     return true;
 }
 
-static uint64_t number_of(const json_t *answer, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(answer, name));
-}
-
 static enum ctl_exit ask_daemon(struct top *top)
 {
     json_t *answer;
@@ -70,9 +65,9 @@ static enum ctl_exit ask_daemon(struct top *top)
     top->has_daemon = asked == CTL_OK;
     top->at = clock_mono_ms();
     for (unsigned i = 0; i < COUNTERS && asked == CTL_OK; i++)
-        top->counters[i] = number_of(answer, counter_names[i]);
-    top->sessions = number_of(answer, "sessions");
-    top->connections = number_of(answer, "connections");
+        top->counters[i] = client_number(answer, counter_names[i]);
+    top->sessions = client_number(answer, "sessions");
+    top->connections = client_number(answer, "connections");
     json_decref(answer);
     return asked == CTL_NO_DAEMON ? CTL_OK : asked;
 }

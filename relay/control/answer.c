@@ -15,6 +15,16 @@ static void set_bool(json_t *object, const char *name, bool value)
     json_object_set_new(object, name, json_boolean(value));
 }
 
+json_t *answer_number(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+json_t *answer_time(uint64_t wall_ms)
+{
+    return wall_ms == 0 ? json_null() : answer_number(wall_ms);
+}
+
 json_t *answer_text(struct span bytes)
 {
     if (utf8_is_valid(bytes))

@@ -9,6 +9,9 @@
 json_t *answer_ok(void);
 /* `why` tells a person what was wrong. */
 json_t *answer_error(const char *why);
+json_t *answer_number(uint64_t value);
+/* null for 0, which stands for no time. */
+json_t *answer_time(uint64_t wall_ms);
 /* What is no UTF-8 keeps its ASCII. */
 json_t *answer_text(struct span bytes);
 json_t *answer_operation(const struct control_operation *operation);

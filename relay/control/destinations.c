@@ -1,16 +1,6 @@
 /* What is told of destinations. */
 #include "control/answer.h"
 
-static json_t *number(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
-
-static json_t *time_of(uint64_t wall_ms)
-{
-    return wall_ms == 0 ? json_null() : number(wall_ms);
-}
-
 /* A site that has failed is open for a time; then one try decides. */
 static const char *breaker_of(const struct control_destination *d)
 {
@@ -40,12 +30,13 @@ static json_t *destination(const struct control_destination *d)
         "s:o}",
         "key", answer_text(d->key), "next_hop", answer_text(d->next_hop), "tenant",
         answer_text(d->tenant), "site", answer_text(d->site), "state", answer_text(d->state),
-        "ready", number(d->ready), "sending", number(d->under_way), "connections",
-        number(d->connections), "connections_allowed", number(d->connections_allowed),
-        "connections_most", number(d->connections_most), "failures", number(d->failures), "breaker",
-        breaker_of(d), "backoff_until", time_of(d->back_off_until), "rate_until",
-        time_of(d->rate_until), "suspended_until", time_of(d->suspended_until), "store_due",
-        time_of(d->store_due), "why", answer_text(d->why), "hosts", hosts_of(d));
+        "ready", answer_number(d->ready), "sending", answer_number(d->under_way), "connections",
+        answer_number(d->connections), "connections_allowed", answer_number(d->connections_allowed),
+        "connections_most", answer_number(d->connections_most), "failures",
+        answer_number(d->failures), "breaker", breaker_of(d), "backoff_until",
+        answer_time(d->back_off_until), "rate_until", answer_time(d->rate_until), "suspended_until",
+        answer_time(d->suspended_until), "store_due", answer_time(d->store_due), "why",
+        answer_text(d->why), "hosts", hosts_of(d));
 }
 
 json_t *answer_destinations(const struct control_page *page)

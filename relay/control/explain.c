@@ -10,11 +10,6 @@ struct request {
     struct control_explanation explanation;
 };
 
-static json_t *number(uint64_t value)
-{
-    return value == 0 ? json_null() : json_integer((json_int_t)value);
-}
-
 static json_t *reply_of(const struct status *status)
 {
     char code[ENHANCED_CODE_TEXT_MAX];
@@ -47,7 +42,7 @@ static json_t *recipient_of(const struct queue_group *group, const struct contro
                      answer_text(recipient->address), "destination",
                      answer_text(group->destination), "routed_by", answer_text(group->routed_by),
                      "state", state_of(group), "gate", gate->name, "why", answer_text(gate->why),
-                     "until", number(gate->until), "since", number(gate->since), "tries",
+                     "until", answer_time(gate->until), "since", answer_time(gate->since), "tries",
                      (int)group->tries, "status", reply_of(&recipient->last));
 }
 
@@ -60,9 +55,9 @@ static json_t *describe(const struct control_explanation *explanation)
     json_object_set_new(answer, "id", json_string(id_format(message->id, id)));
     json_object_set_new(answer, "sender", answer_text(message->reverse_path));
     json_object_set_new(answer, "tags", answer_text(message->tags));
-    json_object_set_new(answer, "arrival", number(message->arrival));
-    json_object_set_new(answer, "now", number(explanation->now));
-    json_object_set_new(answer, "expires", number(explanation->expires));
+    json_object_set_new(answer, "arrival", answer_time(message->arrival));
+    json_object_set_new(answer, "now", answer_time(explanation->now));
+    json_object_set_new(answer, "expires", answer_time(explanation->expires));
     json_object_set_new(answer, "expires_by",
                         json_string(explanation->by_deadline ? "deadline" : "age"));
     for (unsigned i = 0; i < message->group_count; i++)

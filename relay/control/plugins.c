@@ -5,19 +5,15 @@
 
 /* ---- list --------------------------------------------------------------------------------- */
 
-static json_t *number(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
-
 static json_t *counts(const struct plugin_view *view)
 {
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "asked",
-                     number(view->asked), "promised", number(view->pending), "timed_out",
-                     number(view->timed_out), "late", number(view->late), "twice",
-                     number(view->twice), "broken", number(view->broken), "invalid",
-                     number(view->invalid), "slow", number(view->slow), "bypassed",
-                     number(view->bypassed), "differs", number(view->differs));
+                     answer_number(view->asked), "promised", answer_number(view->pending),
+                     "timed_out", answer_number(view->timed_out), "late", answer_number(view->late),
+                     "twice", answer_number(view->twice), "broken", answer_number(view->broken),
+                     "invalid", answer_number(view->invalid), "slow", answer_number(view->slow),
+                     "bypassed", answer_number(view->bypassed), "differs",
+                     answer_number(view->differs));
 }
 
 static json_t *actions(const struct plugin_view *view)
@@ -27,7 +23,7 @@ static json_t *actions(const struct plugin_view *view)
     for (unsigned i = 0; i < SMARTHOP_ACTIONS; i++)
         if (view->actions[i] > 0)
             json_object_set_new(object, plugin_action_name((enum smarthop_action)i),
-                                number(view->actions[i]));
+                                answer_number(view->actions[i]));
     return object;
 }
 
@@ -47,7 +43,7 @@ static json_t *latencies(const struct plugin_view *view)
     json_t *list = json_array();
 
     for (unsigned i = 0; i < PLUGIN_LATENCIES; i++)
-        json_array_append_new(list, number(view->latencies[i]));
+        json_array_append_new(list, answer_number(view->latencies[i]));
     return list;
 }
 
@@ -70,7 +66,7 @@ static void add_metric(void *context, const struct plugin_metric *metric)
         context, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "plugin", metric->plugin, "name",
                            metric->name, "help", metric->help, "kind",
                            metric->kind == SMARTHOP_COUNTER ? "counter" : "histogram", "value",
-                           number(metric->value), "count", number(metric->count)));
+                           answer_number(metric->value), "count", answer_number(metric->count)));
 }
 
 void control_list_plugins(struct control *control, struct local_peer *peer, const json_t *command)
@@ -148,7 +144,7 @@ static void read_words(struct plugin_order *order, const json_t *words)
     {
         struct span text =
             arena_dup(&order->arena, span_of(json_string_value(word), json_string_length(word)));
-        order->words[order->count++] = smarthop_span_of(text.ptr, text.len);
+        order->words[order->count++] = plugin_text(text);
     }
 }
 
@@ -207,7 +203,7 @@ static json_t *route_step(const struct route_step *step)
 {
     return json_pack("{s:o, s:s, s:s, s:o, s:o}", "recipient", answer_text(step->recipient),
                      "plugin", step->plugin, "said", step->said, "why", answer_text(step->why),
-                     "ns", number(step->ns));
+                     "ns", answer_number(step->ns));
 }
 
 static void on_route_known(struct call *call)
@@ -227,7 +223,7 @@ static void on_route_known(struct call *call)
     }
     json_object_set_new(answer, "answers", answers);
     json_object_set_new(answer, "steps", steps);
-    json_object_set_new(answer, "ns", number(routing->ns));
+    json_object_set_new(answer, "ns", answer_number(routing->ns));
     control_answer(order->peer, answer);
     arena_fini(&routing->arena);
     free(order);

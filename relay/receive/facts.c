@@ -6,11 +6,6 @@ static struct smarthop_span text_of(const char *text)
     return text != NULL ? smarthop_span_of(text, strlen(text)) : smarthop_span_of(NULL, 0);
 }
 
-static struct smarthop_span span_text(struct span text)
-{
-    return smarthop_span_of(text.ptr, text.len);
-}
-
 static uint32_t flags_of(const struct session *s)
 {
     uint32_t flags = 0;
@@ -45,11 +40,11 @@ const struct smarthop_session *facts_session(const struct session *s, struct are
         .flags = flags_of(s),
         .id = s->id,
         .address = address_of(s, arena),
-        .name = span_text(arena_dup(arena, span_cstr(screen_verified_name(s)))),
-        .helo = span_text(arena_dup(arena, span_cstr(s->hello != NULL ? s->hello : ""))),
-        .user = span_text(arena_dup(arena, span_cstr(s->user != NULL ? s->user : ""))),
+        .name = plugin_text(arena_dup(arena, span_cstr(screen_verified_name(s)))),
+        .helo = plugin_text(arena_dup(arena, span_cstr(s->hello != NULL ? s->hello : ""))),
+        .user = plugin_text(arena_dup(arena, span_cstr(s->user != NULL ? s->user : ""))),
         .mechanism = text_of(s->mechanism),
-        .listener = span_text(
+        .listener = plugin_text(
             arena_dup(arena, span_cstr(s->listener.name != NULL ? s->listener.name : ""))),
         .port = sockaddr_port(session_peer(s)),
     };
@@ -59,9 +54,8 @@ const struct smarthop_session *facts_session(const struct session *s, struct are
 const struct smarthop_message *facts_message(const struct transaction *tx, struct arena *arena)
 {
     struct smarthop_message *facts = route_message_facts(tx->message, arena);
-    struct span head = buf_span(&tx->head);
 
-    facts->header = smarthop_span_of(head.ptr, head.len);
+    facts->header = plugin_text(buf_span(&tx->head));
     facts->recipients = tx->recipient_count;
     if (facts->bytes == 0)
         facts->bytes = tx->declared_size;

@@ -24,14 +24,14 @@ struct smarthop_message *route_message_facts(const struct queue_message *message
         .size = sizeof *facts,
         .flags = flags_of(message),
         .id = message->id,
-        .sender = routing_text(message->reverse_path),
-        .envid = routing_text(message->envelope_id),
-        .tenant = routing_text(message->tenant),
+        .sender = plugin_text(message->reverse_path),
+        .envid = plugin_text(message->envelope_id),
+        .tenant = plugin_text(message->tenant),
         .bytes = message->size,
         .arrival = message->arrival,
         .priority = message->priority,
         .recipients = recipients,
-        .tags = routing_text(message->tags),
+        .tags = plugin_text(message->tags),
     };
     return facts;
 }
@@ -51,10 +51,10 @@ struct smarthop_recipient route_recipient_facts(struct arena *arena, struct span
 {
     return (struct smarthop_recipient){
         .size = sizeof(struct smarthop_recipient),
-        .address = routing_text(address),
-        .local = routing_text(span_head(address, span_rindex(address, '@'))),
+        .address = plugin_text(address),
+        .local = plugin_text(span_head(address, span_rindex(address, '@'))),
         .domain = lowered(arena, domain),
-        .orcpt = routing_text(orcpt),
+        .orcpt = plugin_text(orcpt),
     };
 }
 
@@ -90,7 +90,7 @@ struct span route_add_tags(struct arena *arena, struct span tags,
                            const struct smarthop_verdict *verdict)
 {
     for (uint32_t i = 0; i < verdict->tag_count; i++)
-        tags = add_tag(arena, tags, routing_span(verdict->tags[i]));
+        tags = add_tag(arena, tags, plugin_span(verdict->tags[i]));
     return tags;
 }
 
@@ -103,7 +103,7 @@ struct status route_verdict_status(const struct smarthop_verdict *verdict, struc
     if (enhanced[0] != 0)
         usual.enhanced = (struct enhanced_code){enhanced[0], enhanced[1], enhanced[2]};
     if (verdict->text.len > 0)
-        usual.text = routing_span(verdict->text);
+        usual.text = plugin_span(verdict->text);
     return usual;
 }
 

@@ -59,7 +59,7 @@ static bool take_host(const struct smarthop_next_hop *given, uint16_t port, stru
     struct ip_address ip;
 
     *out = (struct route_host){
-        .name = routing_span(given->host),
+        .name = plugin_span(given->host),
         .port = given->port != 0 ? given->port : port,
         .weight = given->weight != 0 ? given->weight : 1,
     };
@@ -142,7 +142,7 @@ static bool take_hosts(const struct route_asking *a, const struct smarthop_verdi
 
 static bool take_mx(const struct smarthop_verdict *v, struct route_next_hop *hop)
 {
-    struct span domain = routing_span(v->mx);
+    struct span domain = plugin_span(v->mx);
 
     hop->use_mx = true;
     hop->host_count = 1;
@@ -160,10 +160,10 @@ static bool names_are_plain(struct span name)
 
 static bool wishes_are_sound(const struct route_query *query, const struct smarthop_verdict *v)
 {
-    return names_are_plain(routing_span(v->limits)) &&
-           (v->source.len == 0 || conf_origin_find(query->conf, routing_span(v->source))) &&
+    return names_are_plain(plugin_span(v->limits)) &&
+           (v->source.len == 0 || conf_origin_find(query->conf, plugin_span(v->source))) &&
            (v->credentials.len == 0 ||
-            conf_credentials_find(query->conf, routing_span(v->credentials)));
+            conf_credentials_find(query->conf, plugin_span(v->credentials)));
 }
 
 static void warn(const struct route_asking *a, const char *text)
@@ -207,9 +207,9 @@ static void answer(struct route_asking *a, const struct smarthop_verdict *v,
 
     *out = (struct route_answer){
         .recipient = a->now->address.text,
-        .reverse_path = routing_span(v->sender),
+        .reverse_path = plugin_span(v->sender),
         .by = a->run.by != NULL ? span_cstr(a->run.by) : SPAN_NONE,
-        .why = routing_span(v->why),
+        .why = plugin_span(v->why),
         .tags = route_add_tags(a->query->arena, SPAN_NONE, v),
     };
     switch (a->query->is_ours && v->action != SMARTHOP_SEND ? SMARTHOP_PASS
@@ -295,7 +295,7 @@ static void rewrite(struct route_asking *a, const struct smarthop_verdict *v)
         return;
     }
     for (uint32_t i = v->recipient_count; i > 0; i--) {
-        if (add_candidate(a, routing_span(v->recipients[i - 1])))
+        if (add_candidate(a, plugin_span(v->recipients[i - 1])))
             continue;
         warn(a, "a recipient that is no address");
         fail(a, ROUTE_DEFER, STATUS(451, 4, 3, 5, "The recipient cannot be rewritten"));

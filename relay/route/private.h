@@ -14,16 +14,6 @@ struct routing {
     const struct smarthop_verdict *wishes; /* of plugins; NULL = none */
 };
 
-static inline struct span routing_span(struct smarthop_span text)
-{
-    return span_of(text.ptr, text.len);
-}
-
-static inline struct smarthop_span routing_text(struct span text)
-{
-    return smarthop_span_of(text.ptr, text.len);
-}
-
 /* route.c */
 void routing_by_conf(struct routing *r);
 /* To this hop, with the wishes added. */

@@ -20,11 +20,11 @@ static void add_wishes(const struct smarthop_verdict *wishes, struct route_next_
     else if (wishes->tls == SMARTHOP_TLS_OPPORTUNISTIC && hop->tls == CONF_ROUTE_TLS_NONE)
         hop->tls = CONF_ROUTE_TLS_OPPORTUNISTIC;
     if (wishes->source.len > 0)
-        hop->source = routing_span(wishes->source);
+        hop->source = plugin_span(wishes->source);
     if (wishes->credentials.len > 0)
-        hop->credentials = routing_span(wishes->credentials);
+        hop->credentials = plugin_span(wishes->credentials);
     if (wishes->limits.len > 0)
-        hop->limits = routing_span(wishes->limits);
+        hop->limits = plugin_span(wishes->limits);
 }
 
 void routing_send(struct routing *r, struct route_next_hop *hop)
@@ -35,7 +35,7 @@ void routing_send(struct routing *r, struct route_next_hop *hop)
     if (r->wishes != NULL) {
         add_wishes(r->wishes, hop);
         if (r->wishes->tenant.len > 0)
-            tenant = routing_span(r->wishes->tenant);
+            tenant = plugin_span(r->wishes->tenant);
     }
     r->answer->next_hop = route_next_hop_format(arena, hop);
     if (r->answer->next_hop.len == 0) {

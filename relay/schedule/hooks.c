@@ -22,14 +22,9 @@ struct hook {
     struct hook_bounce *bounce;
 };
 
-static struct smarthop_span text_of(struct span text)
-{
-    return smarthop_span_of(text.ptr, text.len);
-}
-
 static struct smarthop_span copy_of(struct hook *hook, struct span text)
 {
-    return text_of(arena_dup(&hook->arena, text));
+    return plugin_text(arena_dup(&hook->arena, text));
 }
 
 static struct hook *hook_create(struct scheduler *s, enum smarthop_hook which,
