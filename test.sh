@@ -40,4 +40,5 @@ run fuzz -L fuzz
 # What has no threads cannot race; schedule_explain mostly waits, and races as schedule does.
 run tsan -L unit -E 'unit/(proto_|conf|recipients|rules|route|verdict|deliver_body|schedule_explain)'
 run asan -L 'unit|fuzz'
-run release
+# What has no need of its own processes and files has been run twice by now.
+run release -LE 'unit|fuzz'

@@ -15,11 +15,11 @@ STAGED = {"memory_body_max": "128KiB"}
 LOAD = ("--messages", 500000, "--rate", 600, "--deadline", 60)
 
 
-def kill_in_waves(relay, rng, folder, kills, *load_options, first_wave=0):
+def kill_in_waves(relay, rng, folder, kills, *load_options):
     """Starts the relay, loads it, kills it, as often as asked; it runs at the end. Returns the
     acknowledged ids and the seconds that each start took."""
     acked, starts = set(), []
-    for wave in range(first_wave, first_wave + kills):
+    for wave in range(kills):
         starts.append(relay.start().start_seconds)
         load = Load(folder, relay.port, *LOAD, *load_options, first_id=1 + wave * 1000000)
         elapse(rng.uniform(0.05, 0.8))
@@ -65,20 +65,14 @@ def test_kill_with_a_rude_next_hop(make_sink, make_relay, rng, tmp_path, figure,
 
 
 def test_kill_while_large_messages_arrive(make_sink, make_relay, rng, tmp_path, figure, hold):
-    """Three waves: what the first leaves in the file is used again by the others."""
+    """How the file's size goes from wave to wave is test_store_size's to tell: here chance decides
+    how much mail is queued at once, and so how large the file has to be."""
     sink = make_sink()
     relay = make_relay(sink.port, connections_per_destination=CONNECTIONS, **STAGED)
-    acked, peaks = set(), []
-    for wave in range(3):
-        got, _ = kill_in_waves(relay, rng, tmp_path, LARGE_KILLS, "--sessions", 4, "--size",
-                               LARGE, first_wave=wave * LARGE_KILLS)
-        acked |= got
-        relay.drain(DRAIN_S)
-        await_nothing_left(relay)
-        relay.stop()
-        peaks.append(relay.data_path.stat().st_size)
+    acked, _ = kill_in_waves(relay, rng, tmp_path, 2 * LARGE_KILLS, "--sessions", 4, "--size", LARGE)
+    relay.drain(DRAIN_S)
+    await_nothing_left(relay)
+    relay.stop()
     figure("acknowledged", len(acked))
-    figure("file after each wave, MiB", [peak >> 20 for peak in peaks])
     hold(1, "kill -9, large messages: messages lost", len(acked - sink.load_ids()), 0)
     assert_unaltered(sink, LARGE)
-    assert peaks[2] <= 1.5 * peaks[0]
