@@ -84,7 +84,7 @@ TABLE = (
         JANSSON,
     ),
     # Final delivery is a server of its own.
-    Row("plugins/drop", ("plugins/smarthop_plugin.h", BASE, PROTO, NET, AUTH), (("openssl/*", "*"),)),
+    Row("plugins/drop", (BASE, PROTO, NET, AUTH), (("smarthop_plugin.h", "*"), ("openssl/*", "*"))),
     Row("plugins/header", (), (("smarthop_plugin.h", "*"), ("pcre2.h", "pattern.c"))),
     Row("plugins/srs", (), (("smarthop_plugin.h", "*"), ("openssl/*", "keys.c"))),
     # Its tables are written once and then only read, which base/kv is not made for.
@@ -95,7 +95,7 @@ TABLE = (
 
 LIBC_FOLDERS = ("arpa", "net", "netinet", "sys")
 LIBC = frozenset(
-    "assert ctype dirent endian errno fcntl fnmatch ftw getopt grp inttypes limits locale math "
+    "assert ctype dirent endian errno fcntl fnmatch ftw getopt grp iconv inttypes limits locale math "
     "malloc netdb poll pthread pwd sched semaphore setjmp signal spawn stdalign stdarg stdatomic stdbool stddef "
     "stdint stdio stdlib stdnoreturn string strings sysexits syslog termios time unistd "
     "wchar".split()

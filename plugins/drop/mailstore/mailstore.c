@@ -1,0 +1,1 @@
+#include "plugins/drop/mailstore/mailstore.h"

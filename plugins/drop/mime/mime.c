@@ -1,0 +1,1 @@
+#include "plugins/drop/mime/mime.h"
