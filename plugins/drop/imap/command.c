@@ -1,0 +1,1 @@
+#include "plugins/drop/imap/command.h"
