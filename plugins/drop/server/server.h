@@ -8,9 +8,11 @@
 
 #include "auth/verify.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "net/conn.h"
 #include "net/tls.h"
+#include "plugins/drop/address/address.h"
 #include "plugins/drop/mailstore/mailstore.h"
 
 enum drop_door { DROP_LMTP, DROP_POP3, DROP_POP3S, DROP_IMAP, DROP_IMAPS, DROP_DOORS };
@@ -47,6 +49,9 @@ struct drop_worker {
     struct tls_server *tls; /* NULL = no certificate: no STARTTLS, STLS */
     struct list sessions;   /* struct drop_session.link */
 };
+
+/* Any thread. The newest snapshot, for the caller to unref. */
+struct addresses *drop_worker_addresses(struct drop_worker *worker);
 
 /*
  * What every session begins with. server.c makes the TLS handshake of the implicit doors first and
