@@ -60,9 +60,11 @@ void imap_search_cancel(struct imap_search_run *run);
 /* Behind the completion. */
 void imap_search_fini(struct imap_search_run *run);
 
-/* A set in terms of a view: ranges of UIDs, ascending, apart from each other, only such as are
- * there may be assumed to exist. `is_uid`: the set's numbers are UIDs. False: a sequence number
- * that there is not (BAD, where `is_strict`). The ranges are in the arena. */
+/* A set in terms of a view: ranges of UIDs, ascending, apart from each other, in the arena. None
+ * reaches beyond the view's first and last UID; what lies between and is not in the view has been
+ * expunged, and does not come back. `is_uid`: the set's numbers are UIDs. False: it has a sequence
+ * number that there is not, which makes a command BAD ("*" in an empty mailbox is one, too); the
+ * ranges are then those that there are. */
 bool imap_set_resolve(const struct imap_set *set, bool is_uid, const struct imap_scope *scope,
                       struct arena *arena, struct mailstore_range **out, unsigned *count_out);
 
