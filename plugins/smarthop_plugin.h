@@ -229,6 +229,7 @@ enum smarthop_action {
     SMARTHOP_ACTIONS
 };
 
+/* DROP is a plugin that delivers by itself, and is spoken to by LMTP at next_hops. */
 enum smarthop_transport { SMARTHOP_SMTP, SMARTHOP_LMTP, SMARTHOP_DROP };
 
 struct smarthop_next_hop {

@@ -227,8 +227,8 @@ const char *verdict_copy(struct arena *arena, const struct smarthop_verdict *in,
     v.edits = copy_edits(&c, v.edits, v.edit_count);
     v.targets = copy_targets(&c, v.targets, v.target_count);
     check_numbers(&c, &v);
-    if (v.action == SMARTHOP_SEND && v.transport != SMARTHOP_DROP && v.next_hop_count == 0 &&
-        v.mx.len == 0)
+    if (v.action == SMARTHOP_SEND && v.next_hop_count == 0 &&
+        (v.mx.len == 0 || v.transport == SMARTHOP_DROP))
         refuse(&c, "sent to nowhere");
     if (v.action == SMARTHOP_REWRITE && v.recipient_count == 0)
         refuse(&c, "rewritten to nobody");

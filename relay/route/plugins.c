@@ -183,12 +183,10 @@ static void send_it(struct route_asking *a, struct routing *r)
     const struct smarthop_verdict *v = r->wishes;
     struct route_next_hop hop = {.tls = v->tls == SMARTHOP_TLS_NONE ? CONF_ROUTE_TLS_NONE
                                                                     : CONF_ROUTE_TLS_OPPORTUNISTIC,
-                                 .lmtp = v->transport == SMARTHOP_LMTP};
+                                 .lmtp = v->transport != SMARTHOP_SMTP};
     const char *wrong = NULL;
 
-    if (v->transport == SMARTHOP_DROP)
-        wrong = "there are no mailboxes here";
-    else if (v->mx.len > 0 ? !take_mx(v, &hop) : !take_hosts(a, v, &hop))
+    if (v->mx.len > 0 ? !take_mx(v, &hop) : !take_hosts(a, v, &hop))
         wrong = "a host that is no name, address or socket";
     if (wrong == NULL) {
         routing_send(r, &hop);

@@ -158,11 +158,16 @@ static const struct smarthop_edit good_edits[] = {
     {SMARTHOP_APPEND, 0, TEXT("X-A"), {long_text, 993}},
 };
 
+static const struct smarthop_next_hop drop_hop = {TEXT("/run/drop"), 0, 0, 0};
+
 static const struct answer good[] = {
     {"an old one", SMARTHOP_ON_RCPT, {.size = 8, .action = SMARTHOP_REJECT, .code = 99}},
     {"an empty one", SMARTHOP_ON_RCPT, {.size = 0}},
     {"edits", SMARTHOP_ON_MESSAGE, {V, .edits = good_edits, .edit_count = 5}},
-    {"drop", SMARTHOP_ON_ROUTE, {V, .action = SMARTHOP_SEND, .transport = SMARTHOP_DROP}},
+    {"drop",
+     SMARTHOP_ON_ROUTE,
+     {V, .action = SMARTHOP_SEND, .transport = SMARTHOP_DROP, .next_hops = &drop_hop,
+      .next_hop_count = 1}},
     {"mx", SMARTHOP_ON_ROUTE, {V, .action = SMARTHOP_SEND, .mx = TEXT("a.example")}},
     {"rewrite",
      SMARTHOP_ON_ROUTE,

@@ -32,7 +32,10 @@ struct login {
     struct auth_verify verify;
     struct call tell;
     enum login_event event;
-    bool is_busy;
+    const char *mechanism; /* for the log */
+    bool is_telling;       /* `tell` is on its way */
+    bool is_hashing;       /* `verify` is */
+    bool is_hashed;        /* the back-off knows how it ended */
     bool is_gone;
     void (*ended)(struct login *login);
 };

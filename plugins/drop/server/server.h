@@ -35,9 +35,11 @@ struct drop_settings {
     const char *folders;     /* made for a new user: "Drafts Sent Trash Junk Archive" */
     const char *separator;   /* between local part and folder: "+"; "" = none */
     uint64_t hops_max;       /* Received and Delivered-To fields before a loop is assumed */
+    bool quota_permanent;    /* 552 5.2.2, not 452 4.2.2, for a full mailbox */
 };
 
 struct drop_server;
+struct drop_session;
 
 struct drop_worker {
     struct drop_server *server;
@@ -45,13 +47,16 @@ struct drop_worker {
     struct loop *loop;
     unsigned index;
     struct mailstore *store;
-    struct auth *auth;      /* NULL = no users file: nobody logs in */
-    struct tls_server *tls; /* NULL = no certificate: no STARTTLS, STLS */
-    struct list sessions;   /* struct drop_session.link */
+    struct auth *auth;    /* NULL = no users file: nobody logs in */
+    struct list sessions; /* struct drop_session.link */
 };
 
 /* Any thread. The newest snapshot, for the caller to unref. */
 struct addresses *drop_worker_addresses(struct drop_worker *worker);
+/* Whether there is a certificate: STARTTLS and STLS may be offered. */
+bool drop_worker_has_tls(const struct drop_worker *worker);
+/* Starts the handshake that STARTTLS or STLS asks for, as conn_start_tls_server does. */
+void drop_session_start_tls(struct drop_session *session);
 
 /*
  * What every session begins with. server.c makes the TLS handshake of the implicit doors first and
@@ -65,8 +70,9 @@ struct drop_session {
     struct conn *conn;
     enum drop_door door;
     bool is_tls;
-    bool is_counted_user; /* drop_session_login has counted it */
-    uint64_t id;          /* for the log */
+    bool is_counted_user;   /* drop_session_login has counted it */
+    struct tls_server *tls; /* it has to outlive the handshake */
+    uint64_t id;            /* for the log */
     struct sockaddr_storage peer;
     char user[MAILSTORE_USER_MAX + 1];          /* logged in as; "" = not yet */
     const char *closed;                         /* why, for the log; static */
@@ -107,7 +113,7 @@ struct drop_options {
     const char *users_file; /* NULL = none */
     const char *certificate;
     const char *key;
-    const char *addresses_file; /* aliases; NULL = none: address.h */
+    const char *aliases_file; /* NULL = none: address.h */
     const char *const *domains;
     unsigned domain_count;
     const struct drop_listen *listens;
@@ -124,5 +130,9 @@ void drop_server_stop(struct drop_server *server);
  */
 bool drop_server_reload(struct drop_server *server, char *problem, size_t problem_size);
 struct mailstore *drop_server_store(struct drop_server *server);
+const struct drop_settings *drop_server_settings(const struct drop_server *server);
+/* Any thread. The newest snapshots, for the caller to unref; users NULL = there is no file. */
+struct addresses *drop_server_addresses(struct drop_server *server);
+struct users *drop_server_users(struct drop_server *server);
 
 #endif
