@@ -27,6 +27,19 @@ static struct span span_of_text(struct smarthop_span text)
     return span_of(text.ptr, text.len);
 }
 
+static void on_log(void *context, enum log_level level, const char *event, const char *pairs)
+{
+    static const enum smarthop_level levels[] = {
+        [LOG_ERROR] = SMARTHOP_ERROR,
+        [LOG_WARN] = SMARTHOP_WARN,
+        [LOG_INFO] = SMARTHOP_INFO,
+        [LOG_DEBUG] = SMARTHOP_DEBUG,
+    };
+    const struct drop *drop = context;
+
+    drop->host->log(drop->self, 0, (int)levels[level], event, pairs);
+}
+
 /* ---- options ------------------------------------------------------------------------------ */
 
 #define KIB     *1024ULL
@@ -179,6 +192,8 @@ static struct err start_server(struct drop *drop, char *problem)
         .aliases_file = text_option(drop, "aliases"),
         .domain_count = drop->host->option_count(drop->self, "domains"),
         .workers = (unsigned)number_option(drop, "workers"),
+        .log = on_log,
+        .log_context = drop,
     };
     const char **domains = mem_zalloc((asked.domain_count + 1) * sizeof *domains);
 

@@ -15,13 +15,15 @@
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
-enum log_target { TARGET_STDERR, TARGET_FILE, TARGET_JOURNAL };
+enum log_target { TARGET_STDERR, TARGET_FILE, TARGET_JOURNAL, TARGET_FORWARD };
 
 /* The process has one log; everything else that is global in it is constant. */
 static struct {
     pthread_mutex_t lock; /* around reopening */
     enum log_target target;
     char *path;
+    log_sink *forward;
+    void *context;
     _Atomic int fd;
     _Atomic int level;
 } sink = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .level = LOG_INFO};
@@ -77,6 +79,13 @@ struct err log_open(const char *target, enum log_level level)
         close(old);
     log_set_level(level);
     return ERR_OK;
+}
+
+void log_forward(log_sink *forward, void *context)
+{
+    sink.target = TARGET_FORWARD;
+    sink.forward = forward;
+    sink.context = context;
 }
 
 struct err log_reopen(void)
@@ -147,7 +156,10 @@ bool log_begin(struct log_line *line, enum log_level level, const char *event)
     if ((int)level > atomic_load_explicit(&sink.level, memory_order_relaxed))
         return false;
     line->level = level;
+    line->event = event;
     line->len = 0;
+    if (sink.target == TARGET_FORWARD)
+        return true;
     if (sink.target != TARGET_JOURNAL) {
         add_time(line);
         add_bytes(line, " ", 1);
@@ -239,6 +251,12 @@ static void send_to_journal(const struct log_line *line)
 
 void log_end(struct log_line *line)
 {
+    if (sink.target == TARGET_FORWARD) {
+        line->text[line->len] = '\0';
+        sink.forward(sink.context, line->level, line->event,
+                     line->text + (line->len > 0)); /* without the blank before the first pair */
+        return;
+    }
     if (sink.target == TARGET_JOURNAL) {
         send_to_journal(line);
         return;

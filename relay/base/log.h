@@ -24,6 +24,7 @@ enum { LOG_LINE_MAX = 2048 };
 
 struct log_line {
     enum log_level level;
+    const char *event;
     size_t len;
     char text[LOG_LINE_MAX];
 };
@@ -31,6 +32,11 @@ struct log_line {
 /* `target`: "stderr", "journal" (systemd's native socket), or the path of a file to append to.
  * Before threads start. Until it is called, lines of level info and above go to stderr. */
 struct err log_open(const char *target, enum log_level level);
+/* A part of the server that is loaded has a log of its own, and hands its lines to the one of who
+ * loaded it: `sink` is given a line's level, event, and "key=value key=value". Any thread may be
+ * told it. Before threads start. */
+typedef void log_sink(void *context, enum log_level level, const char *event, const char *pairs);
+void log_forward(log_sink *sink, void *context);
 /* Opens the file anew, for rotation. Any thread. On failure the old one stays. */
 struct err log_reopen(void);
 void log_set_level(enum log_level level);

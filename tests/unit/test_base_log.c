@@ -225,6 +225,46 @@ static void test_threads_write_whole_lines(void **state)
     assert_int_equal(lines, THREADS * LINES);
 }
 
+struct forwarded {
+    unsigned lines;
+    enum log_level level;
+    char event[32];
+    char pairs[256];
+};
+
+static void on_line(void *context, enum log_level level, const char *event, const char *pairs)
+{
+    struct forwarded *line = context;
+
+    line->lines++;
+    line->level = level;
+    snprintf(line->event, sizeof line->event, "%s", event);
+    snprintf(line->pairs, sizeof line->pairs, "%s", pairs);
+}
+
+static void test_lines_are_forwarded(void **state)
+{
+    struct forwarded forwarded = {0};
+    struct log_line line;
+
+    (void)state;
+    log_forward(on_line, &forwarded);
+    assert_false(log_begin(&line, LOG_DEBUG, "off"));
+    assert_true(log_begin(&line, LOG_WARN, "odd"));
+    log_text(&line, "a", "1");
+    log_text(&line, "b", "two words");
+    log_end(&line);
+    assert_int_equal(forwarded.lines, 1);
+    assert_int_equal(forwarded.level, LOG_WARN);
+    assert_string_equal(forwarded.event, "odd");
+    assert_string_equal(forwarded.pairs, "a=1 b=\"two words\"");
+    assert_true(log_begin(&line, LOG_INFO, "bare"));
+    log_end(&line);
+    assert_int_equal(forwarded.lines, 2);
+    assert_string_equal(forwarded.pairs, "");
+    assert_int_equal(read_log(path), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -237,6 +277,7 @@ int main(void)
         TEST(test_a_failed_reopening_keeps_the_old_file),
         TEST(test_a_symbolic_link_is_not_followed),
         TEST(test_threads_write_whole_lines),
+        TEST(test_lines_are_forwarded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

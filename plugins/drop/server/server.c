@@ -443,6 +443,8 @@ static struct err start(struct drop_server *server, const struct drop_options *o
         e = mailstore_open(&options->store, &server->store);
         if (err_is(e))
             say(problem, size, e, options->store.path);
+        else if (options->log != NULL) /* the store can be open once: no other server is here */
+            log_forward(options->log, options->log_context);
     }
     if (!err_is(e)) {
         e = make_members(server, options);

@@ -119,6 +119,8 @@ struct drop_options {
     const struct drop_listen *listens;
     unsigned listen_count;
     unsigned workers; /* 0 = as many as there are cores */
+    log_sink *log;    /* where lines go; NULL = to this process's own log */
+    void *log_context;
 };
 
 /* Blocks. Opens the store, binds, starts the threads. On failure `problem` says what and why. */
