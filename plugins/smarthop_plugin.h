@@ -261,11 +261,14 @@ struct smarthop_edit {
  * static, or the plugin's own unchanging state, or from `alloc`; for `complete` until that returns.
  *
  * tenant, tags, limits, source, credentials, tls, edits may come with SMARTHOP_PASS too: then
- * they hold for what comes after, unless a later plugin says otherwise. A tenant that is given up
- * to auth holds for all messages of the session, from mail to message for that one. Edits come with
- * headers and message; each plugin's are made behind those of the plugins before it, and behind its
- * own replace_body. A message that is stored anew for them has another id from then on (the log
- * tells both), and the event's `header` stays what it was when the first plugin was asked.
+ * they hold for what comes after, unless a later plugin says otherwise; tls gets stricter only.
+ * Given up to auth they hold for all messages of the session, from mail to message for that one,
+ * but limits, source, credentials and tls from rcpt for that recipient alone. What route says of a
+ * recipient goes before them, whenever it is asked. They are kept with the message, for when it is
+ * routed again. A source or credentials that relay.conf does not have defer the client. Edits come
+ * with headers and message; each plugin's are made behind those of the plugins before it, and
+ * behind its own replace_body. A message that is stored anew for them has another id from then on
+ * (the log tells both), and the event's `header` stays what it was when the first plugin was asked.
  */
 struct smarthop_verdict {
     uint32_t size;

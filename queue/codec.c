@@ -5,7 +5,7 @@
 #include "queue/keys.h"
 
 /* That of meta stays, since it tells which the others have. */
-enum { RECORD_VERSION = 4, META_VERSION = 2 };
+enum { RECORD_VERSION = 5, META_VERSION = 2 };
 
 /* Any odd constant spreads the parts of a key over the seed. */
 static uint64_t seed_of(uint64_t id, uint32_t part)
@@ -158,6 +158,7 @@ size_t codec_write_group(uint64_t id, const struct queue_group *group, char *roo
     record_put_text(&w, group->next_hop, CODEC_NEXT_HOP_MAX);
     record_put_text(&w, group->reverse_path, CODEC_ADDRESS_MAX);
     record_put_text(&w, group->routed_by, CODEC_REASON_MAX);
+    record_put_text(&w, group->wishes, CODEC_WISHES_MAX);
     record_put16(&w, group->recipient_count);
     for (unsigned i = 0; i < group->recipient_count; i++) {
         record_put32(&w, group->recipients[i].index);
@@ -207,6 +208,7 @@ struct err codec_read_group(struct span record, uint64_t id, uint32_t number, st
     out->next_hop = record_get_text(&r, CODEC_NEXT_HOP_MAX);
     out->reverse_path = record_get_text(&r, CODEC_ADDRESS_MAX);
     out->routed_by = record_get_text(&r, CODEC_REASON_MAX);
+    out->wishes = record_get_text(&r, CODEC_WISHES_MAX);
     get_recipients(&r, arena, out);
     return record_close(&r, "group record");
 }

@@ -170,6 +170,10 @@ static void write_group(struct buf *out, const struct queue_group *group)
     }
     if (group->has_sender)
         buf_add(out, SPAN(" sender"));
+    if (group->wishes.len > 0) {
+        buf_add(out, SPAN(" wishes="));
+        add_xtext(out, group->wishes);
+    }
     end(out);
 }
 
@@ -323,6 +327,8 @@ static bool read_mark(struct eml_reader *r, struct queue_group *group, struct sp
         if (!span_parse_u64(value, &tries) || tries > UINT32_MAX)
             return false;
         group->tries = (uint32_t)tries;
+    } else if (span_equal(name, SPAN("wishes"))) {
+        return read_text(r, value, &group->wishes);
     } else {
         return span_equal(name, SPAN("from")) && read_text(r, value, &group->reverse_path) &&
                address_parse(group->reverse_path, PATH_FLAGS, &path) == ADDRESS_OK;
@@ -343,8 +349,8 @@ static const char *read_group(struct eml_reader *r, struct span text)
         return "a group is waiting, held or future";
     while (text.len > 0)
         if (!read_mark(r, group, span_split(text, ' ', &text)))
-            return "behind the state of a group there may be tries=N, warned, late, from=ADDRESS"
-                   " and sender";
+            return "behind the state of a group there may be tries=N, warned, late, from=ADDRESS,"
+                   " sender and wishes=TEXT";
     r->group = group;
     return NULL;
 }

@@ -11,7 +11,7 @@
  *   X-Smarthop-Deliver-By: 2026-07-01T12:00:00.000Z;R (RFC 2852; R or N, and T for a trace)
  *   X-Smarthop-Tenant, -Tags, -Client, -Client-Name, -Client-Port, -Protocol, -Hello   xtext
  *   X-Smarthop-Flags: notification verp
- *   X-Smarthop-Group: held tries=2 warned late from=xtext sender     of those that follow
+ *   X-Smarthop-Group: held tries=2 warned late from=xtext sender wishes=xtext    of what follows
  *   X-Smarthop-Rcpt: TO:<b@example.net> NOTIFY=NEVER ORCPT=rfc822;b@x.org   as in SMTP
  *   X-Smarthop-Envelope-End: 1                        always the last
  *
@@ -31,7 +31,7 @@ void eml_write(const struct queue_message *message, struct buf *out);
 
 struct eml_recipient {
     struct eml_recipient *next;
-    const struct queue_group *group; /* state, tries, marks and own reverse-path: nothing else */
+    const struct queue_group *group; /* state, tries, marks, own reverse-path and wishes */
     struct queue_recipient recipient;
 };
 

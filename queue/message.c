@@ -58,6 +58,8 @@ static struct err check_group(const struct queue_group *group)
         return err_make(ERR_INVALID, "next hop too long");
     if (group->reverse_path.len > CODEC_ADDRESS_MAX || group->routed_by.len > CODEC_REASON_MAX)
         return err_make(ERR_INVALID, "reverse path or reason of a group too long");
+    if (group->wishes.len > CODEC_WISHES_MAX)
+        return err_make(ERR_INVALID, "wishes of a group too long");
     if (group->recipient_count == 0 || group->recipient_count > QUEUE_GROUP_MAX)
         return err_make(ERR_INVALID, "number of recipients in a group");
     for (unsigned i = 0; i < group->recipient_count; i++)

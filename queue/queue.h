@@ -61,6 +61,7 @@ struct queue_group {
     struct span next_hop;     /* what route/ stored to find the way again; opaque here, <= 1 KiB */
     struct span reverse_path; /* for these recipients alone; empty = the message's */
     struct span routed_by;    /* who chose the next hop, and why; empty = relay.conf */
+    struct span wishes;       /* what holds wherever route/ sends them; opaque here, <= 1 KiB */
     unsigned recipient_count;
     struct queue_recipient *recipients;
 };

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { FORMAT = 3 };
+enum { FORMAT = 4 };
 
 static const char *const table_names[TABLE_COUNT] = {
     [TABLE_META] = "meta",         [TABLE_MESSAGE] = "message",

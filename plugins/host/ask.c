@@ -281,6 +281,8 @@ void run_begin(struct plugin_run *run)
     run->is_slow = run->is_broken = false;
     run->is_pending = run->is_postponed = run->is_cancelled = false;
     run->verdict = blank;
+    if (run->said != NULL)
+        verdict_keep(&run->verdict, run->said);
     run->by = NULL;
     run->steps = NULL;
     run->event.size = sizeof run->event;

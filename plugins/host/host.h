@@ -128,12 +128,13 @@ struct plugin_step;
 struct plugin_run {
     struct call call;
     enum smarthop_hook hook;
-    struct smarthop_event event;    /* session, message, recipient, attempt, targets */
-    struct arena *arena;            /* where the answer lies */
-    bool is_early;                  /* ROUTE: the message is not there yet */
-    unsigned from;                  /* the first plugin of the hook to ask */
-    bool is_traced;                 /* tell each plugin's answer in `steps` */
-    struct plugin_content *content; /* MESSAGE: what can be read and written; NULL = nothing */
+    struct smarthop_event event;         /* session, message, recipient, attempt, targets */
+    struct arena *arena;                 /* where the answer lies */
+    bool is_early;                       /* ROUTE: the message is not there yet */
+    unsigned from;                       /* the first plugin of the hook to ask */
+    const struct smarthop_verdict *said; /* what those before it said besides; NULL = nothing */
+    bool is_traced;                      /* tell each plugin's answer in `steps` */
+    struct plugin_content *content;      /* MESSAGE: what can be read and written; NULL = nothing */
 
     /* The answer. */
     struct plugin_step *steps; /* in arena, in order */

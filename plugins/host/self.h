@@ -124,5 +124,7 @@ bool verdict_suits(enum smarthop_hook hook, uint32_t action);
 /* Puts what `next` says over what was said before. Both lie in `arena`. */
 void verdict_merge(struct arena *arena, struct smarthop_verdict *into,
                    const struct smarthop_verdict *next);
+/* Of an answer, into a blank one, what it says besides deciding: it holds for those asked next. */
+void verdict_keep(struct smarthop_verdict *into, const struct smarthop_verdict *said);
 
 #endif

@@ -289,3 +289,13 @@ void verdict_merge(struct arena *arena, struct smarthop_verdict *into,
     }
     *into = merged;
 }
+
+void verdict_keep(struct smarthop_verdict *into, const struct smarthop_verdict *said)
+{
+    into->tls = said->tls;
+    into->tenant = said->tenant;
+    into->limits = said->limits;
+    into->source = said->source;
+    into->credentials = said->credentials;
+    into->sender = said->sender;
+}

@@ -85,6 +85,8 @@ static void begin_message(struct session *s, const struct address *sender)
                                                                    : sender->domain);
     if (s->tags != NULL)
         message->tags = arena_dup(&message->arena, span_cstr(s->tags));
+    if (s->wishes != NULL)
+        route_wishes_parse(arena_dup(&message->arena, span_cstr(s->wishes)), &s->tx->wishes);
     message->client = arena_dup(&message->arena, span_cstr(s->client));
     message->client_name = arena_dup(&message->arena, span_cstr(screen_verified_name(s)));
     message->client_port = sockaddr_port(session_peer(s));
@@ -190,6 +192,7 @@ static void ask_about(struct session *s, const struct address *path)
         .domain = ascii,
         .arena = arena,
         .orcpt = tx->asked.orcpt,
+        .wishes = tx->wishes,
         .is_early = true,
     };
     hooks_ask_recipient(s, answer_rcpt);

@@ -64,9 +64,13 @@ const struct smarthop_message *facts_message(const struct transaction *tx, struc
 
 void facts_add(const struct session *s, struct route_query *query)
 {
+    struct transaction *tx = s->tx;
+
     query->plugins = s->server->plugins;
     if (!plugin_worker_wants(query->plugins, SMARTHOP_ON_ROUTE))
         return;
-    query->session = facts_session(s, query->arena);
-    query->message = facts_message(s->tx, query->arena);
+    if (tx->client == NULL) /* what is told of it stays as it is from MAIL on */
+        tx->client = facts_session(s, &tx->facts);
+    query->session = tx->client;
+    query->message = facts_message(tx, query->arena);
 }

@@ -35,20 +35,18 @@ static struct status usual(enum smarthop_hook hook, bool is_final)
     }
 }
 
-/* False: the client goes on. Codes that mean something else where they are said (RFC 5321 3.1,
- * RFC 4954 6) are not for plugins to choose. */
-static bool is_refusal(const struct plugin_run *run, struct status *out)
+/* What it says of the client into `out`, where that is to be refused. Codes that mean something
+ * else where they are said (RFC 5321 3.1, RFC 4954 6) are not for plugins to choose. */
+static void judge(const struct plugin_run *run, struct status *out)
 {
     const struct smarthop_verdict *verdict = &run->verdict;
     bool is_final = verdict->action == SMARTHOP_REJECT;
-
-    if (!is_final && verdict->action != SMARTHOP_DEFER)
-        return false;
     struct status own = usual(run->hook, is_final);
-    *out = route_verdict_status(verdict, own);
-    if (run->hook == SMARTHOP_ON_CONNECT || run->hook == SMARTHOP_ON_AUTH)
+
+    if (is_final || verdict->action == SMARTHOP_DEFER)
+        *out = route_verdict_status(verdict, own);
+    if (out->code != 0 && (run->hook == SMARTHOP_ON_CONNECT || run->hook == SMARTHOP_ON_AUTH))
         out->code = own.code;
-    return true;
 }
 
 void hooks_refuse(struct session *s, const struct status *refusal)
@@ -116,22 +114,12 @@ static void keep_tags(struct session *s, struct arena *arena,
 }
 
 /* What holds for the message, or, while there is none, for all that will come. */
-static void keep(struct session *s, const struct plugin_run *run)
+static void keep(struct session *s, const struct plugin_run *run, struct status *refusal)
 {
-    const struct smarthop_verdict *verdict = &run->verdict;
-    struct span tenant = span_of(verdict->tenant.ptr, verdict->tenant.len);
-
     if (s->tx != NULL)
         keep_fate(s->tx, run);
-    keep_tags(s, run->arena, verdict);
-    if (tenant.len == 0)
-        return;
-    if (s->tx != NULL) {
-        s->tx->message->tenant = arena_dup(&s->tx->message->arena, tenant);
-        return;
-    }
-    free(s->tenant);
-    s->tenant = span_to_text(tenant);
+    keep_tags(s, run->arena, &run->verdict);
+    wishes_keep(s, run, refusal);
 }
 
 /* ---- asking ------------------------------------------------------------------------------- */
@@ -147,7 +135,7 @@ static void on_asked(struct call *call)
     struct plugin_run *run = container_of(call, struct plugin_run, call);
     struct hook *h = container_of(run, struct hook, run);
     struct session *s = h->session;
-    struct status refusal;
+    struct status refusal = {0};
 
     if (s == NULL) {
         h->server->detached--;
@@ -156,10 +144,11 @@ static void on_asked(struct call *call)
         return;
     }
     s->hook = NULL;
-    keep(s, run);
+    keep(s, run, &refusal);
+    judge(run, &refusal);
     log_decision(s, run);
     session_enter(s, h->back);
-    h->then(s, is_refusal(run, &refusal) ? &refusal : NULL);
+    h->then(s, refusal.code != 0 ? &refusal : NULL);
     hook_free(h);
     session_run(s);
 }

@@ -279,6 +279,11 @@ static void route_next(struct receive_import *import)
         .plugins = import->server->plugins,
         .tries = next->group->tries,
     };
+    if (!route_wishes_parse(next->group->wishes, &tx->route.wishes)) {
+        say(import->piece, "the wishes of <%.*s> are none", SPAN_ARG(next->recipient.address));
+        finish(import);
+        return;
+    }
     if (plugin_worker_wants(tx->route.plugins, SMARTHOP_ON_ROUTE))
         tx->route.message = facts_message(tx, &tx->asking);
     list_init(&tx->route.call.link);

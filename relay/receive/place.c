@@ -60,6 +60,7 @@ static void place_next(struct session *s)
         .arena = &tx->asking,
         .orcpt = recipient->original,
     };
+    route_wishes_parse(recipient->wishes, &tx->route.wishes);
     facts_add(s, &tx->route);
     transaction_route(tx);
 }

@@ -243,6 +243,7 @@ static void session_free(struct session *s)
     free(s->user);
     free(s->tenant);
     free(s->tags);
+    free(s->wishes);
     free(s);
 }
 

@@ -57,6 +57,8 @@ struct tx_recipient {
     struct span original;          /* ORCPT as written */
     struct span reverse_path;      /* its own; empty = the message's */
     struct span routed_by;         /* as in struct queue_group */
+    struct span wishes;            /* likewise */
+    unsigned told;                 /* bits of enum route_told */
     struct status status;          /* of a held one */
     bool is_refused;               /* with `status`, after it was accepted */
     enum route_verdict verdict;    /* ROUTE_LATER until the message is there */
@@ -83,7 +85,9 @@ struct transaction {
     struct esmtp_rcpt asked; /* by the parameters of the RCPT that is being routed */
     struct arena asking;     /* what that RCPT needs until it is accepted or refused */
     bool routing;
-    struct dot_decoder dot; /* with BDAT only its line checker is used */
+    struct arena facts;                    /* what plugins are told alike of all recipients */
+    const struct smarthop_session *client; /* in it; NULL = not told yet */
+    struct dot_decoder dot;                /* with BDAT only its line checker is used */
     struct header_scanner header;
     bool in_chunks; /* a BDAT has come */
     struct bdat_counter chunks;
@@ -97,13 +101,14 @@ struct transaction {
     bool complete; /* the end of data has come */
 
     /* What plugins have said of the message. */
-    bool headers_due;        /* they are still to be asked about its header */
-    bool head_edited;        /* `head` is not what has come */
-    bool is_whole;           /* its end has come, and it is fit */
-    struct content *content; /* what they make of it; NULL = nothing */
-    bool is_discarded;       /* it is taken, and dropped */
-    struct status refusal;   /* code 0 = it goes on; else its end is waited for */
-    struct status held;      /* code 0 = it is not to be held */
+    struct route_wishes wishes; /* of all its recipients; in the message's arena */
+    bool headers_due;           /* they are still to be asked about its header */
+    bool head_edited;           /* `head` is not what has come */
+    bool is_whole;              /* its end has come, and it is fit */
+    struct content *content;    /* what they make of it; NULL = nothing */
+    bool is_discarded;          /* it is taken, and dropped */
+    struct status refusal;      /* code 0 = it goes on; else its end is waited for */
+    struct status held;         /* code 0 = it is not to be held */
 
     struct queue_insert insert;
     struct queue_discard discard;
@@ -134,6 +139,7 @@ struct session {
     struct hook *hook;            /* plugins that are being asked */
     char *tenant;                 /* as plugins say, of all its messages; NULL = they do not */
     char *tags;                   /* likewise */
+    char *wishes;                 /* likewise, for where they go: in route's text form */
     struct screen_facts facts;    /* of the client */
     char *user;                   /* who has logged in; NULL = nobody */
     const char *mechanism;        /* by which; NULL = told by a proxy, or nobody */
@@ -412,6 +418,10 @@ void hooks_ask_recipient(struct session *s, hook_then *then);
 void hooks_abandon(struct session *s);
 /* Says so; 421 ends the session, and a 5yz counts as an error. */
 void hooks_refuse(struct session *s, const struct status *refusal);
+
+/* wishes.c: what plugins that were asked about the session or its message have said of where it is
+ * to go. `refusal` is set where that cannot be had. */
+void wishes_keep(struct session *s, const struct plugin_run *run, struct status *refusal);
 
 /* facts.c: what plugins are told. In the arena. */
 const struct smarthop_session *facts_session(const struct session *s, struct arena *arena);

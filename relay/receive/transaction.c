@@ -25,6 +25,7 @@ struct transaction *transaction_create(struct session *s)
     tx->conf = conf_ref(s->conf);
     tx->message = queue_message_create();
     arena_init(&tx->asking);
+    arena_init(&tx->facts);
     return tx;
 }
 
@@ -39,6 +40,7 @@ static void transaction_free(struct transaction *tx)
     server->arriving_bytes -= tx->accounted;
     queue_message_unref(tx->message);
     arena_fini(&tx->asking);
+    arena_fini(&tx->facts);
     buf_fini(&tx->head);
     conf_unref(tx->conf);
     free(tx->recipients);
@@ -141,6 +143,8 @@ void transaction_add_recipients(struct transaction *tx, unsigned notify, struct 
             .next_hop = arena_dup(arena, answer->next_hop),
             .reverse_path = arena_dup(arena, answer->reverse_path),
             .routed_by = route_decision(arena, answer),
+            .wishes = route_wishes_format(arena, &tx->route.wishes),
+            .told = answer->told,
             .notify = notify,
             .original = original,
             .verdict = answer->verdict,
@@ -183,7 +187,8 @@ static bool fits(const struct queue_message *message, const struct queue_group *
     return group->recipient_count < QUEUE_GROUP_MAX &&
            group->state == state_for(message, recipient) && is_marked_so(group, recipient->was) &&
            span_equal(group->destination, recipient->destination) &&
-           span_equal(group->reverse_path, recipient->reverse_path);
+           span_equal(group->reverse_path, recipient->reverse_path) &&
+           span_equal(group->wishes, recipient->wishes);
 }
 
 static struct queue_group *group_for(struct transaction *tx, const struct tx_recipient *recipient)
@@ -207,6 +212,7 @@ static struct queue_group *group_for(struct transaction *tx, const struct tx_rec
         .next_hop = recipient->next_hop,
         .reverse_path = recipient->reverse_path,
         .routed_by = recipient->routed_by,
+        .wishes = recipient->wishes,
         .recipients = arena_alloc(&message->arena, room * sizeof(struct queue_recipient)),
     };
     if (recipient->was != NULL)

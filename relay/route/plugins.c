@@ -24,7 +24,8 @@ struct candidate {
     struct candidate *next;
     struct address address;
     struct span domain;
-    unsigned from; /* the first plugin to ask */
+    unsigned from;                       /* the first plugin to ask */
+    const struct smarthop_verdict *said; /* by those before it; NULL = nothing */
     unsigned depth;
 };
 
@@ -36,6 +37,7 @@ struct route_asking {
     struct candidate *left;
     struct candidate *now;
     struct route_answer **end; /* where the next answer goes */
+    struct span tags;          /* that came with rewritings */
     unsigned answers;
     bool failed; /* the first answer is the only one */
 };
@@ -150,20 +152,12 @@ static bool take_mx(const struct smarthop_verdict *v, struct route_next_hop *hop
     return domain_is_valid_with(domain, DOMAIN_ALLOW_UNDERSCORE);
 }
 
-static bool names_are_plain(struct span name)
-{
-    for (size_t i = 0; i < name.len; i++)
-        if (!ascii_is_alnum(name.ptr[i]) && strchr("-_.", name.ptr[i]) == NULL)
-            return false;
-    return true;
-}
-
 static bool wishes_are_sound(const struct route_query *query, const struct smarthop_verdict *v)
 {
-    return names_are_plain(plugin_span(v->limits)) &&
-           (v->source.len == 0 || conf_origin_find(query->conf, plugin_span(v->source))) &&
-           (v->credentials.len == 0 ||
-            conf_credentials_find(query->conf, plugin_span(v->credentials)));
+    struct route_wishes own = route_wishes_of(v);
+
+    return route_wishes_are_sound(&query->wishes, query->conf) &&
+           route_wishes_are_sound(&own, query->conf);
 }
 
 static void warn(const struct route_asking *a, const char *text)
@@ -180,7 +174,7 @@ static void warn(const struct route_asking *a, const char *text)
 
 static void send_it(struct route_asking *a, struct routing *r)
 {
-    const struct smarthop_verdict *v = r->wishes;
+    const struct smarthop_verdict *v = r->verdict;
     struct route_next_hop hop = {.tls = v->tls == SMARTHOP_TLS_NONE ? CONF_ROUTE_TLS_NONE
                                                                     : CONF_ROUTE_TLS_OPPORTUNISTIC,
                                  .lmtp = v->transport != SMARTHOP_SMTP};
@@ -201,15 +195,20 @@ static void send_it(struct route_asking *a, struct routing *r)
 static void answer(struct route_asking *a, const struct smarthop_verdict *v,
                    struct route_answer *out)
 {
-    struct routing r = {.query = a->query, .domain = a->now->domain, .answer = out, .wishes = v};
+    struct routing r = {.query = a->query, .domain = a->now->domain, .answer = out, .verdict = v};
 
     *out = (struct route_answer){
         .recipient = a->now->address.text,
         .reverse_path = plugin_span(v->sender),
         .by = a->run.by != NULL ? span_cstr(a->run.by) : SPAN_NONE,
         .why = plugin_span(v->why),
-        .tags = route_add_tags(a->query->arena, SPAN_NONE, v),
+        .tags = route_add_tags(a->query->arena, a->tags, v),
+        .told = wishes_told(v),
     };
+    if (!wishes_are_sound(a->query, v)) {
+        routing_refuse_wishes(&r, a->run.by);
+        return;
+    }
     switch (a->query->is_ours && v->action != SMARTHOP_SEND ? SMARTHOP_PASS
                                                             : (enum smarthop_action)v->action) {
     case SMARTHOP_SEND:
@@ -266,6 +265,15 @@ static void keep(struct route_asking *a, const struct smarthop_verdict *v)
 
 /* ---- rewriting ---------------------------------------------------------------------------- */
 
+/* A copy that lives as long as the query. */
+static const struct smarthop_verdict *verdict_kept(struct route_asking *a)
+{
+    struct smarthop_verdict *kept = arena_alloc(a->query->arena, sizeof *kept);
+
+    *kept = a->run.verdict;
+    return kept;
+}
+
 static bool add_candidate(struct route_asking *a, struct span text)
 {
     unsigned flags = ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_LONG_LOCAL | ADDRESS_ALLOW_UNDERSCORE;
@@ -279,8 +287,10 @@ static bool add_candidate(struct route_asking *a, struct span text)
         !domain_to_ascii(added->address.domain, a->query->arena, &added->domain))
         return false;
     added->depth = a->now->depth + 1;
-    if (span_equal_nocase(text, a->now->address.text))
+    if (span_equal_nocase(text, a->now->address.text)) {
         added->from = a->run.at; /* behind the one that said so */
+        added->said = verdict_kept(a);
+    }
     added->next = a->left;
     a->left = added;
     return true;
@@ -292,6 +302,7 @@ static void rewrite(struct route_asking *a, const struct smarthop_verdict *v)
         fail(a, ROUTE_REJECT, STATUS(550, 5, 4, 6, "The recipient is rewritten without an end"));
         return;
     }
+    a->tags = route_add_tags(a->query->arena, a->tags, v);
     for (uint32_t i = v->recipient_count; i > 0; i--) {
         if (add_candidate(a, plugin_span(v->recipients[i - 1])))
             continue;
@@ -332,10 +343,7 @@ static void on_asked(struct call *call)
         fail(a, ROUTE_DEFER, STATUS(451, 4, 3, 0, "Given up"));
     else if (a->run.is_postponed)
         fail(a, ROUTE_LATER, (struct status){0});
-    else if (!wishes_are_sound(a->query, &a->run.verdict)) {
-        warn(a, "limits, a source or credentials that relay.conf does not have");
-        fail(a, ROUTE_DEFER, STATUS(451, 4, 3, 5, "The route cannot be used, try again later"));
-    } else if (a->run.verdict.action == SMARTHOP_REWRITE)
+    else if (a->run.verdict.action == SMARTHOP_REWRITE)
         rewrite(a, &a->run.verdict);
     else
         keep(a, &a->run.verdict);
@@ -363,6 +371,7 @@ static void ask_next(struct route_asking *a)
         .is_early = query->is_early,
         .is_traced = query->is_traced,
         .from = a->now->from,
+        .said = a->now->said,
     };
     list_init(&a->run.call.link);
     plugin_ask(query->plugins, &a->run);

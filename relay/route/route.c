@@ -12,19 +12,10 @@ static void reject(struct routing *r, struct status status)
     r->answer->status = status;
 }
 
-/* What plugins have asked for holds wherever it goes. */
-static void add_wishes(const struct smarthop_verdict *wishes, struct route_next_hop *hop)
+void routing_refuse_wishes(struct routing *r, const char *by)
 {
-    if (wishes->tls == SMARTHOP_TLS_REQUIRED)
-        hop->tls = CONF_ROUTE_TLS_REQUIRED;
-    else if (wishes->tls == SMARTHOP_TLS_OPPORTUNISTIC && hop->tls == CONF_ROUTE_TLS_NONE)
-        hop->tls = CONF_ROUTE_TLS_OPPORTUNISTIC;
-    if (wishes->source.len > 0)
-        hop->source = plugin_span(wishes->source);
-    if (wishes->credentials.len > 0)
-        hop->credentials = plugin_span(wishes->credentials);
-    if (wishes->limits.len > 0)
-        hop->limits = plugin_span(wishes->limits);
+    r->answer->verdict = ROUTE_DEFER;
+    r->answer->status = route_wishes_refuse(by, r->answer->recipient);
 }
 
 void routing_send(struct routing *r, struct route_next_hop *hop)
@@ -32,10 +23,12 @@ void routing_send(struct routing *r, struct route_next_hop *hop)
     struct arena *arena = r->query->arena;
     struct span tenant = r->query->tenant;
 
-    if (r->wishes != NULL) {
-        add_wishes(r->wishes, hop);
-        if (r->wishes->tenant.len > 0)
-            tenant = plugin_span(r->wishes->tenant);
+    wishes_apply(&r->query->wishes, hop);
+    if (r->verdict != NULL) {
+        struct route_wishes own = route_wishes_of(r->verdict);
+        wishes_apply(&own, hop);
+        if (r->verdict->tenant.len > 0)
+            tenant = plugin_span(r->verdict->tenant);
     }
     r->answer->next_hop = route_next_hop_format(arena, hop);
     if (r->answer->next_hop.len == 0) {
@@ -211,6 +204,9 @@ void route_recipient(struct loop *loop, struct route_query *query)
         route_ask_plugins(loop, query);
         return;
     }
-    routing_by_conf(&r);
+    if (route_wishes_are_sound(&query->wishes, query->conf))
+        routing_by_conf(&r);
+    else
+        routing_refuse_wishes(&r, NULL);
     loop_defer(loop, &query->call);
 }

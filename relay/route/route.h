@@ -23,6 +23,26 @@ enum route_verdict {
     ROUTE_LATER,   /* is_early: to be asked again once the message is there */
 };
 
+/*
+ * What plugins ask for wherever a recipient goes. Of several the later counts, but for TLS, where
+ * the strictest does; and what the route hook says of a recipient goes before what the others said,
+ * whenever these were asked.
+ */
+struct route_wishes {
+    enum smarthop_tls tls; /* at least this */
+    struct span limits;    /* names, of sections of relay.conf; empty = none */
+    struct span source;
+    struct span credentials;
+};
+
+/* What the route hook itself has said of them, and of the tenant. */
+enum route_told {
+    ROUTE_TOLD_LIMITS = 1 << 0,
+    ROUTE_TOLD_SOURCE = 1 << 1,
+    ROUTE_TOLD_CREDENTIALS = 1 << 2,
+    ROUTE_TOLD_TENANT = 1 << 3,
+};
+
 /* For one recipient. */
 struct route_answer {
     struct route_answer *next; /* where one recipient has become several */
@@ -36,6 +56,7 @@ struct route_answer {
     struct span why;   /* what it said */
     struct span tags;  /* that plugins gave the message: "one,two" */
     struct span route; /* the pattern of the route that decided; empty = none did */
+    unsigned told;     /* bits of enum route_told */
 };
 
 /* What one plugin said about a recipient. */
@@ -64,6 +85,7 @@ struct route_query {
     const struct smarthop_session *session;
     const struct smarthop_message *message;
     struct span orcpt;
+    struct route_wishes wishes; /* of plugins that were asked before */
     unsigned tries;
     bool is_early;  /* the message itself has not come yet */
     bool is_traced; /* tell what each plugin said */
@@ -95,6 +117,20 @@ struct span route_add_tags(struct arena *arena, struct span tags,
 struct span route_join_tags(struct arena *arena, struct span tags, struct span others);
 /* What a plugin that defers, rejects or holds has said, over what is usual. It points into both. */
 struct status route_verdict_status(const struct smarthop_verdict *verdict, struct status usual);
+bool route_wishes_exist(const struct route_wishes *wishes);
+/* The wishes of an answer; they point into it. */
+struct route_wishes route_wishes_of(const struct smarthop_verdict *verdict);
+void route_wishes_add(struct route_wishes *into, const struct route_wishes *next);
+/* Whether relay.conf has what they name. Limits may be for a section to come. */
+bool route_wishes_are_sound(const struct route_wishes *wishes, const struct conf *conf);
+/* Where they are not: tells so in the log, and returns what is answered. */
+struct status route_wishes_refuse(const char *plugin, struct span recipient);
+/* The text form, in which the queue keeps them: "tls=required;auth=NAME;source=NAME;limits=NAME";
+ * empty where there are none. Those that are sound fit. */
+enum { ROUTE_WISHES_MAX = 1024 };
+struct span route_wishes_format(struct arena *arena, const struct route_wishes *wishes);
+/* False where the text is none of ours. The spans point into it. */
+bool route_wishes_parse(struct span text, struct route_wishes *out);
 /* The domain of a mailbox in ASCII form, for a query; empty where it has none. */
 struct span route_domain(struct arena *arena, struct span mailbox);
 
@@ -147,6 +183,10 @@ uint64_t route_expire_after(const struct conf *conf, struct span reverse_path,
 /* The age at which its sender is told that it is late; 0 = never. */
 uint64_t route_warning_after(const struct conf *conf, struct span next_hop);
 struct span route_next_hop_format(struct arena *arena, const struct route_next_hop *hop);
+/* The text of a next hop with wishes that came behind it, but for what was told already. Empty
+ * where that is too long. */
+struct span route_next_hop_with(struct arena *arena, struct span text,
+                                const struct route_wishes *wishes, unsigned told);
 /* Makes of an answer that refuses one whose next hop does so. */
 void route_refuse_later(const struct route_query *query, struct route_answer *answer);
 /* The status of a refusal; its text points into it. */

@@ -451,6 +451,7 @@ static void ask(struct reroute *r, struct question *question, struct span recipi
         .message = route_message_facts(r->message, &r->arena),
         .tries = r->group->tries,
     };
+    route_wishes_parse(r->group->wishes, &query->wishes);
     list_init(&query->call.link);
     r->pending++;
     if (forced.len == 0) {

@@ -143,7 +143,8 @@ def test_all_of_the_envelope_comes_back(start_relay):
               b"X-Smarthop-Client-Name: a.test", b"X-Smarthop-Client-Port: 2525",
               b"X-Smarthop-Protocol: ESMTPS", b"X-Smarthop-Hello: a+2Bb",
               b"X-Smarthop-Flags: notification verp",
-              b"X-Smarthop-Group: future tries=2 warned late from=b@client.test sender",
+              b"X-Smarthop-Group: future tries=2 warned late from=b@client.test sender"
+              b" wishes=tls+3Drequired;limits+3Dslow",
               b"X-Smarthop-Rcpt: TO:<x@one.test> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;y@z.test",
               b"X-Smarthop-Group: held", b"X-Smarthop-Rcpt: TO:<Postmaster@one.test>"]
     lines = data.split(b"\r\n")
@@ -158,6 +159,12 @@ def test_all_of_the_envelope_comes_back(start_relay):
     relay.restart()
     assert exported(relay, path.stem, "--remove")[1] == data
     assert not relay.queue()
+
+
+def test_wishes_that_are_none(start_relay):
+    relay = keeping(start_relay)
+    refused(relay, HEAD.replace(b"waiting", b"waiting wishes=colour+3Dred") + SAMPLE)
+    relay.stop()
 
 
 def test_large_body(start_relay, start_sink):

@@ -160,6 +160,107 @@ def test_tags(start, hello, sender, recipient, fields):
             relay.stop()
 
 
+# ---- where it goes ----
+
+WISHES = {"sources": {"away": {"addresses": "127.0.0.2"}, "near": {"addresses": "127.0.0.1"}},
+          "credentials": {"known": {"user": "u", "password": "p"}}}
+ALL_WISHES = "tls=required;auth=known;source=away;limits=slow"
+
+
+def queued_with(relay, sender="a", recipients=("b",), fields=(), hello="client.test"):
+    with Dialogue(relay.port) as client:
+        assert client.reply().code == 220
+        assert client.command(f"EHLO {hello}").code == 250
+        client.begin(*(f"{one}@example.test" for one in recipients), sender=f"{sender}@client.test")
+        return client.data(content.stuffed(message(*fields))).text.split()[-1]
+
+
+def hops(relay, queued):
+    """What is said of each recipient's way behind its host, and its tenant."""
+    shown = json.loads(relay.ctl("queue", "show", queued, "--json").stdout)
+    keys = {one["address"].split("@")[0]: one["destination"].split(";", 1)[1]
+            for one in shown["recipients"]}
+    return {local: tuple(key.split(";tenant=")) for local, key in keys.items()}
+
+
+WORD = "away-slow-known-secret"
+
+
+@pytest.mark.parametrize("hello, sender, recipient, fields", [
+    (f"{WORD}.test", "a", "b", ()), ("client.test", WORD, "b", ()), ("client.test", "a", WORD, ()),
+    ("client.test", "a", "b", (f"X-Headers: {WORD}",)),
+    ("client.test", "a", "b", (f"X-Message: later-{WORD}",)),
+    ("near-slow.test", "known", "secret", ("X-Message: away",))])
+@pytest.mark.parametrize("router", [None, "puppet", "puppet_reader"])
+def test_wishes(start_relay, hello, sender, recipient, fields, router):
+    """What holds for the route, whoever said it and whoever routes; also when it is routed again
+    after a restart."""
+    plugins = warden() | ({router: {"file": str(PLUGINS / f"{router}.so")}} if router else {})
+    relay = start_relay(plugins=plugins, routes={"*": {"hold": "kept here"}}, **WISHES)
+    queued = queued_with(relay, sender, [recipient], fields, hello)
+    wanted = {recipient: (ALL_WISHES, "client.test")}
+    assert hops(relay, queued) == wanted
+    relay.restart()
+    relay.sections["route"] = {"*": {"hosts": ["[127.0.0.1]:1"], "tls": "none"}}
+    relay.write_conf()
+    assert relay.reload()["event"] == "reloaded"
+    relay.ctl("queue", "reroute", queued)
+    assert hops(relay, queued) == wanted
+    shown = json.loads(relay.ctl("queue", "show", queued, "--json").stdout)
+    assert shown["recipients"][0]["destination"].startswith("hosts:[127.0.0.1]:1;")
+    folder = relay.folder / "out"
+    folder.mkdir()
+    relay.ctl("queue", "export", queued, "--to", folder, "--remove")
+    relay.ctl("queue", "import", folder / f"{queued}.eml")
+    assert hops(relay, queued) == wanted
+    relay.stop()
+
+
+def test_wishes_of_one(start):
+    """At RCPT they are for that recipient alone; a tenant is for all."""
+    relay = start(routes={"*": {"hold": "kept here"}}, **WISHES)
+    usual = "tls=opportunistic"
+    assert hops(relay, queued_with(relay, recipients=("first", "away", "last"))) == {
+        "first": (usual, "client.test"), "away": (f"{usual};source=away", "client.test"),
+        "last": (usual, "client.test")}
+    for sent in (dict(recipients=("first", "tenant", "last")),
+                 dict(recipients=("first", "b"), fields=("X-Message: tenant",))):
+        queued = queued_with(relay, **sent)
+        assert hops(relay, queued) == {one: (usual, "ward") for one in sent["recipients"]}
+    relay.stop()
+
+
+def test_route_goes_before(start_relay):
+    """What is said of the recipient itself counts, though the message is judged behind it."""
+    for router in ("puppet", "puppet_reader"):
+        plugins = warden() | {router: {"file": str(PLUGINS / f"{router}.so")}}
+        relay = start_relay(plugins=plugins, routes={"*": {"hold": "kept here"}}, **WISHES)
+        queued = queued_with(relay, recipients=("b", "near"),
+                             fields=("X-Headers: away", "X-Message: slow"))
+        assert {local: hop for local, (hop, _) in hops(relay, queued).items()} == {
+            "b": "tls=opportunistic;source=away;limits=slow",
+            "near": "tls=opportunistic;source=near;limits=slow"}
+        relay.stop()
+
+
+@NOW_AND_LATER
+def test_wishes_that_cannot_be(start, when):
+    relay = start({"connect": f"{when}nowhere"})
+    with Dialogue(relay.port) as client:
+        assert client.reply().code == 421
+    relay.stop()
+    relay = start()
+    with Dialogue(relay.port).hello() as client:
+        assert client.talk(f"MAIL FROM:<{when}nowhere@client.test>", ORDINARY[0],
+                           f"RCPT TO:<{when}nowhere@example.test>", ORDINARY[1]) == [
+            "451 4.3.5", "250 2.1.0", "451 4.3.5", "250 2.1.5"]
+        assert send(client, "data", message(f"X-Message: {when}nowhere")) == ["451 4.3.5"]
+        client.begin("b@example.test")
+        assert send(client, "data", message(f"X-Headers: {when}nowhere")) == ["451 4.3.5"]
+    assert len(relay.log("plugin-next-hop-refused")) == 4
+    relay.stop()
+
+
 # ---- messages ----
 
 def send(client, wire, whole, recipients=1):

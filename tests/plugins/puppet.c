@@ -138,6 +138,8 @@ static int route(void *state, const struct smarthop_event *event, struct smartho
         return SMARTHOP_PENDING;
     else if (says(local, "broken"))
         return SMARTHOP_BROKEN;
+    if (says(local, "near"))
+        verdict->source = SMARTHOP_TEXT("near");
     if (says(local, "sender"))
         verdict->sender = SMARTHOP_TEXT("other@sender.test");
     return SMARTHOP_DONE;

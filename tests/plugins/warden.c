@@ -64,6 +64,18 @@ static void decide(struct smarthop_span text, struct smarthop_verdict *verdict)
         verdict->code = 421;
     if (says(text, "tenant"))
         verdict->tenant = SMARTHOP_TEXT("ward");
+    if (says(text, "away"))
+        verdict->source = SMARTHOP_TEXT("away");
+    if (says(text, "near"))
+        verdict->source = SMARTHOP_TEXT("near");
+    if (says(text, "nowhere"))
+        verdict->source = SMARTHOP_TEXT("nowhere");
+    if (says(text, "slow"))
+        verdict->limits = SMARTHOP_TEXT("slow");
+    if (says(text, "known"))
+        verdict->credentials = SMARTHOP_TEXT("known");
+    if (says(text, "secret"))
+        verdict->tls = SMARTHOP_TLS_REQUIRED;
     if (says(text, "tagged")) {
         verdict->tags = tags;
         verdict->tag_count = sizeof tags / sizeof tags[0];

@@ -109,14 +109,24 @@ static inline void asking_on_done(struct call *call)
     container_of(call, struct asking, run.call)->completions++;
 }
 
-static inline void asking_start(struct plugin_rig *rig, struct asking *a, enum smarthop_hook hook)
+static inline void asking_init(struct asking *a, enum smarthop_hook hook)
 {
     *a = (struct asking){.run = {.call.done = asking_on_done, .hook = hook}};
     list_init(&a->run.call.link);
     arena_init(&a->arena);
     a->run.arena = &a->arena;
+}
+
+static inline void asking_begin(struct plugin_rig *rig, struct asking *a)
+{
     plugin_ask(rig->worker, &a->run);
     assert_int_equal(a->completions, 0);
+}
+
+static inline void asking_start(struct plugin_rig *rig, struct asking *a, enum smarthop_hook hook)
+{
+    asking_init(a, hook);
+    asking_begin(rig, a);
 }
 
 static inline void asking_end(struct asking *a)

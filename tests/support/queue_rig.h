@@ -45,6 +45,7 @@ static inline void rig_fill_group(struct queue_message *message, struct queue_gr
     group->due = RIG_DUE;
     group->destination = arena_dup(arena, span_cstr(destination));
     group->next_hop = arena_printf(arena, "mx %s", destination);
+    group->wishes = arena_printf(arena, "source=%s", destination);
     group->recipient_count = RIG_RECIPIENTS;
     group->recipients = arena_alloc(arena, RIG_RECIPIENTS * sizeof *group->recipients);
     for (unsigned i = 0; i < RIG_RECIPIENTS; i++) {

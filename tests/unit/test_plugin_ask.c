@@ -116,6 +116,38 @@ static int tag(struct plugin_desk *desk, const struct smarthop_event *event,
     return SMARTHOP_DONE;
 }
 
+/* What was said before the first one that is asked holds, unless that one says otherwise. */
+static void test_what_was_said_before_holds(void **state)
+{
+    static const struct smarthop_verdict before = {
+        .action = SMARTHOP_REWRITE,
+        .tenant = SMARTHOP_TEXT_INIT("before"),
+        .source = SMARTHOP_TEXT_INIT("away"),
+        .tls = SMARTHOP_TLS_REQUIRED,
+    };
+    struct plugin_rig rig;
+    struct smarthop_span first = SMARTHOP_TEXT("first");
+    struct plugin_desk desks[3] = {[1] = {.ask = tag, .user = &first}, [2] = {.ask = send_to_hop}};
+
+    (void)state;
+    load_three(&rig, desks, "");
+    for (unsigned from = 1; from < 3; from++) {
+        struct asking a;
+        asking_init(&a, SMARTHOP_ON_ROUTE);
+        a.run.from = from;
+        a.run.said = &before;
+        asking_begin(&rig, &a);
+        TURN_UNTIL(rig.loop, a.completions > 0);
+        assert_int_equal(a.run.verdict.action, SMARTHOP_SEND);
+        assert_span(a.run.verdict.tenant, from == 1 ? "first" : "before");
+        assert_span(a.run.verdict.source, "away");
+        assert_int_equal(a.run.verdict.tls, SMARTHOP_TLS_REQUIRED);
+        asking_end(&a);
+    }
+    assert_int_equal(desks[0].asked, 0);
+    plugin_rig_stop(&rig);
+}
+
 static void test_what_is_said_beside_a_pass_is_kept(void **state)
 {
     struct plugin_rig rig;
@@ -509,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_when_all_pass_relay_conf_decides),
         cmocka_unit_test(test_the_first_that_decides_ends_it),
         cmocka_unit_test(test_what_is_said_beside_a_pass_is_kept),
+        cmocka_unit_test(test_what_was_said_before_holds),
         cmocka_unit_test(test_a_reader_of_headers_waits_for_the_message),
         cmocka_unit_test(test_an_answer_may_come_from_another_thread),
         cmocka_unit_test(test_behind_a_promised_pass_the_next_is_asked),

@@ -12,6 +12,7 @@ static void assert_group(const struct queue_group *got, const struct queue_group
     assert_int_equal(got->due, wanted->due);
     assert_span(got->destination, wanted->destination);
     assert_span(got->next_hop, wanted->next_hop);
+    assert_span(got->wishes, wanted->wishes);
     assert_int_equal(got->recipient_count, wanted->recipient_count);
     for (unsigned i = 0; i < wanted->recipient_count; i++) {
         assert_int_equal(got->recipients[i].index, wanted->recipients[i].index);

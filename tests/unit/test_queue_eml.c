@@ -26,7 +26,8 @@ static const char everything[] = FIRST LINE("Id", "0SA50SNSW0001")              
     LINE("Tenant", "a+20b") LINE("Client", "[192.0.2.1]") LINE("Client-Name", "c.example.org")    //
     LINE("Client-Port", "65535") LINE("Protocol", "ESMTPSA") LINE("Hello", "+00")                 //
     LINE("Flags", "notification verp")                                                            //
-    LINE("Group", "held tries=4294967295 warned late from=b+2B@example.org sender")               //
+    LINE("Group", "held tries=4294967295 warned late from=b+2B@example.org sender"                //
+                  " wishes=source+3Dx")                                                           //
     LINE("Rcpt", "TO:<gr\xc3\xbc\xc3\x9f@example.net> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;z@y.x")   //
     LINE("Rcpt", "TO:<Postmaster> NOTIFY=NEVER") LINE("Group", "future") RCPT END;
 

@@ -127,6 +127,87 @@ static void test_a_list_that_is_too_long(void **state)
 }
 
 /* Keys are bounded, and differ where the next hops do. */
+/* ---- wishes ------------------------------------------------------------------------------- */
+
+static void test_wishes_as_text(void **state)
+{
+    static const char *const texts[] = {"", "tls=none", "tls=opportunistic", "auth=a",
+                                        "tls=required;auth=a;source=b.1;limits=c_d"};
+    static const char *const none[] = {
+        "tls", "tls=", "tls=maybe", "auth=", "limits", "=x", ";", "colour=red"};
+    struct route_wishes wishes;
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena);
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        assert_true(route_wishes_parse(span_cstr(texts[i]), &wishes));
+        assert_int_equal(route_wishes_exist(&wishes), i > 0);
+        assert_span(route_wishes_format(&arena, &wishes), texts[i]);
+    }
+    for (size_t i = 0; i < COUNT(none); i++)
+        if (route_wishes_parse(span_cstr(none[i]), &wishes))
+            fail_msg("\"%s\" was read", none[i]);
+    arena_fini(&arena);
+}
+
+/* The later counts, but the strictest use of TLS. */
+static void test_wishes_that_come_behind(void **state)
+{
+    static const struct {
+        const char *text, *next, *sum;
+    } cases[] = {
+        {"", "tls=none;source=b", "tls=none;source=b"},
+        {"tls=required;auth=a;source=a;limits=a", "tls=none",
+         "tls=required;auth=a;source=a;limits=a"},
+        {"tls=opportunistic;auth=a", "tls=required;auth=b;limits=b",
+         "tls=required;auth=b;limits=b"},
+    };
+    struct route_wishes into, next;
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        route_wishes_parse(span_cstr(cases[i].text), &into);
+        route_wishes_parse(span_cstr(cases[i].next), &next);
+        route_wishes_add(&into, &next);
+        assert_span(route_wishes_format(&arena, &into), cases[i].sum);
+    }
+    arena_fini(&arena);
+}
+
+static void test_next_hops_with_wishes(void **state)
+{
+    static const struct {
+        const char *hop, *wishes, *with;
+        unsigned told;
+    } cases[] = {
+        {"mx:a.test:25;tls=none", "tls=none;limits=l", "mx:a.test:25;tls=none;limits=l", 0},
+        {"mx:a.test:25;tls=none", "tls=opportunistic", "mx:a.test:25;tls=opportunistic", 0},
+        {"mx:a.test:25;tls=required;auth=a;source=a;limits=a",
+         "tls=opportunistic;auth=b;source=b;limits=b",
+         "mx:a.test:25;tls=required;auth=b;source=b;limits=b", 0},
+        {"mx:a.test:25;tls=none;auth=a;source=a;limits=a", "tls=required;auth=b;source=b;limits=b",
+         "mx:a.test:25;tls=required;auth=b;source=a;limits=a",
+         ROUTE_TOLD_SOURCE | ROUTE_TOLD_LIMITS},
+        {"mx:a.test:25;tls=none;auth=a", "auth=b", "mx:a.test:25;tls=none;auth=a",
+         ROUTE_TOLD_CREDENTIALS},
+        {"refused:550 5.7.1 no", "source=b", "refused:550 5.7.1 no", 0},
+    };
+    struct route_wishes wishes;
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        route_wishes_parse(span_cstr(cases[i].wishes), &wishes);
+        assert_span(route_next_hop_with(&arena, span_cstr(cases[i].hop), &wishes, cases[i].told),
+                    cases[i].with);
+    }
+    arena_fini(&arena);
+}
+
 static void test_destinations(void **state)
 {
     static char text[2][600];
@@ -276,6 +357,33 @@ static void test_a_rejection_has_its_own_code(void **state)
     loop_free(loop);
 }
 
+static void test_wishes_that_are_sound(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_sound;
+    } cases[] = {
+        {"", true},           {"tls=required", true},  {"source=warm", true},
+        {"source=x", false},  {"auth=provider", true}, {"auth=x", false},
+        {"limits=any", true}, {"limits=a b", false},
+    };
+    struct conf *conf = conf_from_text(conf_text);
+    struct route_wishes wishes;
+    char name[257];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_true(route_wishes_parse(span_cstr(cases[i].text), &wishes));
+        assert_int_equal(route_wishes_are_sound(&wishes, conf), cases[i].is_sound);
+    }
+    memset(name, 'a', sizeof name);
+    for (size_t len = 255; len < sizeof name; len++) {
+        wishes = (struct route_wishes){.limits = span_of(name, len)};
+        assert_int_equal(route_wishes_are_sound(&wishes, conf), len == 255);
+    }
+    conf_unref(conf);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -283,6 +391,10 @@ int main(void)
         cmocka_unit_test(test_next_hops_that_are_none),
         cmocka_unit_test(test_a_list_that_is_too_long),
         cmocka_unit_test(test_destinations),
+        cmocka_unit_test(test_wishes_as_text),
+        cmocka_unit_test(test_wishes_that_come_behind),
+        cmocka_unit_test(test_next_hops_with_wishes),
+        cmocka_unit_test(test_wishes_that_are_sound),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_a_rejection_has_its_own_code),
     };
