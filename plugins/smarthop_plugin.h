@@ -187,7 +187,7 @@ struct smarthop_attempt {
     uint32_t size;
     uint32_t outcome;              /* enum smarthop_outcome; after an attempt only */
     struct smarthop_span next_hop; /* as `smarthopctl queue list` shows it */
-    struct smarthop_span host;
+    struct smarthop_span host;     /* empty = it came to none: no host could be reached, or found */
     struct smarthop_span address;
     struct smarthop_span tls; /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty = plain text */
     uint16_t code;            /* 0 = nobody replied */

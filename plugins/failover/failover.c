@@ -128,10 +128,13 @@ static void tell(struct failover *f, uint32_t number, const char *event)
     f->host->log(f->self, 0, SMARTHOP_WARN, event, text);
 }
 
-static void fail(struct failover *f, uint32_t number, const struct smarthop_event *event)
+static uint64_t message_of(const struct smarthop_event *event)
 {
-    uint64_t message = event->message != NULL ? event->message->id : 0;
+    return event->message != NULL ? event->message->id : 0;
+}
 
+static void fail(struct failover *f, uint32_t number, uint64_t message)
+{
     if (!health_failed(f->health, number, message, f->host->now(f->self)))
         return;
     f->host->metric_add(f->self, f->downs, 1);
@@ -144,8 +147,15 @@ static void succeed(struct failover *f, uint32_t number)
         tell(f, number, "host-up");
 }
 
-/* A host that has said something about the message serves; one that closes, has trouble of its own
- * (x.3.z), or cannot be reached (x.4.z), does not. Other deferrals tell nothing. */
+/* It closes, has trouble of its own (x.3.z), or cannot be reached (x.4.z). Other deferrals tell
+ * nothing. */
+static bool is_trouble(const struct smarthop_attempt *attempt)
+{
+    return attempt->code == 0 || attempt->code == 421 || attempt->enhanced[1] == 3 ||
+           attempt->enhanced[1] == 4;
+}
+
+/* A host that has said something about the message serves. */
 static void judge(struct failover *f, uint32_t number, const struct smarthop_event *event)
 {
     const struct smarthop_attempt *attempt = event->attempt;
@@ -154,9 +164,20 @@ static void judge(struct failover *f, uint32_t number, const struct smarthop_eve
 
     if (!is_temporary)
         succeed(f, number);
-    else if (attempt->code == 0 || attempt->code == 421 || attempt->enhanced[1] == 3 ||
-             attempt->enhanced[1] == 4)
-        fail(f, number, event);
+    else if (is_trouble(attempt))
+        fail(f, number, message_of(event));
+}
+
+/* None of them was reached. All that waited for them tell so: it has happened once. */
+static void judge_all(struct failover *f, const struct smarthop_attempt *attempt)
+{
+    static const uint64_t all_messages = UINT64_MAX;
+
+    if (attempt->outcome != SMARTHOP_DEFERRED || !is_trouble(attempt))
+        return;
+    for (uint32_t i = 0; i < health_count(f->health); i++)
+        if (place_of(attempt->next_hop, health_name(f->health, i)) != NULL)
+            fail(f, i, all_messages);
 }
 
 /* Hosts are tried in order: those before the one that was used have been passed over. */
@@ -166,7 +187,7 @@ static void judge_those_before(struct failover *f, const char *used,
     for (uint32_t i = 0; i < health_count(f->health); i++) {
         const char *place = place_of(event->attempt->next_hop, health_name(f->health, i));
         if (place != NULL && place < used)
-            fail(f, i, event);
+            fail(f, i, message_of(event));
     }
 }
 
@@ -177,6 +198,8 @@ static int after_attempt(void *state, const struct smarthop_event *event,
     const struct smarthop_attempt *attempt = event->attempt;
 
     (void)verdict;
+    if (attempt->host.len == 0 && attempt->address.len == 0)
+        judge_all(f, attempt);
     for (uint32_t i = 0; i < health_count(f->health); i++) {
         struct smarthop_span name = health_name(f->health, i);
         if (!is_named(attempt->host, name) && !is_named(attempt->address, name))

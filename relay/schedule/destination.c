@@ -251,6 +251,7 @@ void destination_back_off(struct destination *d, const struct status *why)
         log_span(&line, "text", why->text);
         log_end(&line);
     }
+    hook_unreached(d, why);
     destination_leave(d, loop_now(s->loop) + delay, d->failures, why);
 }
 

@@ -252,6 +252,12 @@ static void add_connection(struct hook *hook, const struct job *job, const struc
     attempt->total_ms = job->attempt.finished_ms - job->attempt.started_ms;
 }
 
+/* RFC 3463 3.5: it is the way that failed, and no host has said a word. */
+static bool nobody_replied(const struct status *status)
+{
+    return !status->said && status->enhanced.klass == 4 && status->enhanced.subject == 4;
+}
+
 void hook_after(const struct job *job, const struct connection *c,
                 const struct queue_recipient *recipient, const struct status *status,
                 const char *event)
@@ -264,7 +270,7 @@ void hook_after(const struct job *job, const struct connection *c,
     add_message(hook, job);
     add_recipient(hook, job, recipient);
     hook->attempt.outcome = outcome_of(event);
-    hook->attempt.code = status->code;
+    hook->attempt.code = nobody_replied(status) ? 0 : status->code;
     hook->attempt.enhanced[0] = status->enhanced.klass;
     hook->attempt.enhanced[1] = (uint8_t)status->enhanced.subject;
     hook->attempt.enhanced[2] = (uint8_t)status->enhanced.detail;
@@ -272,6 +278,23 @@ void hook_after(const struct job *job, const struct connection *c,
     if (c != NULL)
         add_connection(hook, job, c);
     ask(hook);
+}
+
+static void all_unreached(const struct list *line, const struct status *why)
+{
+    for (const struct list *node = line->next; node != line; node = node->next) {
+        const struct job *job = container_of(node, struct job, line);
+        for (uint32_t i = 0; i < job->group->recipient_count; i++)
+            hook_after(job, NULL, &job->group->recipients[i], why, "deferred");
+    }
+}
+
+void hook_unreached(const struct destination *d, const struct status *why)
+{
+    if (!plugin_worker_wants(d->owner->plugins, SMARTHOP_ON_AFTER_ATTEMPT))
+        return;
+    all_unreached(&d->ready.small, why);
+    all_unreached(&d->ready.bulk, why);
 }
 
 /* ---- notifications ------------------------------------------------------------------------ */

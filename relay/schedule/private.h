@@ -306,6 +306,8 @@ bool hook_before(struct job *job);
 void hook_after(const struct job *job, const struct connection *c,
                 const struct queue_recipient *recipient, const struct status *status,
                 const char *event);
+/* Likewise, of all that is ready to go: it came to no host. */
+void hook_unreached(const struct destination *d, const struct status *why);
 struct hook_bounce {
     void (*answered)(struct hook_bounce *bounce, bool is_wanted);
 };

@@ -256,7 +256,8 @@ static void give(struct site *site, struct connection *c)
     destination_refill(d);
 }
 
-static void leave_all(struct site *site, uint64_t until, uint32_t failures)
+/* `were_tried`: their jobs waited for a host that could not be reached. */
+static void leave_all(struct site *site, uint64_t until, uint32_t failures, bool were_tried)
 {
     static const struct status unreachable = {
         .code = 451, .enhanced = {4, 4, 1}, .text = {"None of its hosts could be reached", 34}};
@@ -266,6 +267,8 @@ static void leave_all(struct site *site, uint64_t until, uint32_t failures)
     while ((top = heap_top(&site->turns)) != NULL) {
         struct destination *d = container_of(top, struct destination, turn);
         site_withdraw(d);
+        if (were_tried)
+            hook_unreached(d, why);
         destination_leave(d, until, failures, why);
     }
 }
@@ -281,7 +284,7 @@ static void hold(struct site *site, enum budget_answer why, uint64_t until)
         return;
     }
     budget_state(site->budget, &state);
-    leave_all(site, until, state.failures);
+    leave_all(site, until, state.failures, false);
 }
 
 static void wait_for_room(struct site *site)
@@ -323,7 +326,7 @@ static void back_off(struct site *site)
     for (unsigned i = 0; i < site->target_count; i++)
         balance_forgive(site, &site->targets[i]); /* the back-off stands for all of them */
     log_back_off(site, failures, until);
-    leave_all(site, until, failures);
+    leave_all(site, until, failures, true);
 }
 
 void site_lift(struct site *site)
@@ -500,7 +503,7 @@ void site_leave(struct site *site, struct destination *d, uint64_t ms, const str
     budget_state(site->budget, &state);
     if (is_new)
         log_back_off(site, state.failures, until);
-    leave_all(site, until, state.failures);
+    leave_all(site, until, state.failures, false);
     if (d != NULL && d->back_off_until != until)
         destination_leave(d, until, state.failures, why);
 }

@@ -28,6 +28,18 @@ def test_outcomes(start_relay, start_sink):
     relay.stop()
 
 
+def test_no_host_is_reached(start_relay):
+    """Each recipient that waited for one is told of once."""
+    relay = start_relay(routes={"*": {"hosts": ["[127.0.0.1]:1", "[127.0.0.2]:1"], "tls": "none"}},
+                        plugins=courier(), retry_first="1h", retry_max="1h")
+    submit(relay, MESSAGE, "a@a.test", "b@a.test")
+    relay.wait_queued("backoff")
+    relay.stop()
+    told = outcomes(relay, 2)
+    assert [text.split("  ")[0] for text in told] == ["a@a.test deferred 0", "b@a.test deferred 0"]
+    assert all(text.endswith("Connection refused") for text in told)
+
+
 def test_targets(start_relay, start_sink):
     first, last = start_sink(), start_sink()
     relay = start_relay(routes={"*": to(first, last)}, plugins=courier(last_target=True))

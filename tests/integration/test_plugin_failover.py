@@ -100,6 +100,33 @@ def test_over_a_daemon(start_relay, start_sink):
     relay.stop()
 
 
+def test_none_can_be_reached(start_relay):
+    """All of the group have failed then, and no other."""
+    relay = start_relay(plugins={"failover": {
+        "groups": ["main: 127.0.0.3:1, 127.0.0.4:1@1", "other: 127.0.0.40:1"],
+        "routes": ["*: main"], "failures": 1, "rest_first": "1h", "rest_most": "1h"}},
+        retry_first="1h", retry_max="1h")
+    submit(relay, MESSAGE, "a@a.test", "b@a.test")
+    relay.wait_log("plugin", what="host-down", text="127.0.0.3")
+    relay.wait_log("plugin", what="host-down", text="127.0.0.4")
+    listed = relay.ctl("plugin", "command", "failover").stdout.decode()
+    assert listed.count(" is down\n") == 2 and "127.0.0.40 serves\n" in listed
+    relay.stop()
+
+
+def test_what_waited_together_fails_once(start_relay):
+    """All the mail that waited for a host tells of the same attempt."""
+    relay = start_relay(plugins={"failover": {
+        "groups": ["main: 127.0.0.3:1"], "routes": ["*: main"], "failures": 2}},
+        retry_first="1h", retry_max="1h")
+    relay.ctl("queue", "suspend", "*", "--for", "1h", "--reason", "until all are there")
+    submit(relay, MESSAGE, "a@a.test", count=20)
+    relay.ctl("queue", "resume", "*")
+    relay.wait_queued("backoff")
+    assert relay.ctl("plugin", "command", "failover").stdout == b"127.0.0.3 serves\n"
+    relay.stop()
+
+
 def test_a_host_that_cannot_be_reached(start_relay, sink):
     """That it was passed over is seen by what was used in its place."""
     relay = start_relay(plugins={"failover": {
