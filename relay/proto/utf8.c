@@ -51,6 +51,11 @@ static size_t character_length(const unsigned char *p, size_t left)
     return len;
 }
 
+size_t utf8_length(struct span s)
+{
+    return s.len > 0 ? character_length((const unsigned char *)s.ptr, s.len) : 0;
+}
+
 bool utf8_is_valid(struct span s)
 {
     for (size_t i = 0; i < s.len;) {

@@ -3,6 +3,11 @@
  * and BODYSTRUCTURE as they are sent (RFC 9051 7.5.2), and where its parts lie. Made once, when the
  * message comes in.
  *
+ * All three may be sent to any client as they are: a string is in quotes where it is ASCII without
+ * line ends; else it is a literal, also where it is UTF-8, which is right for those who have
+ * enabled UTF8=ACCEPT or IMAP4rev2 and for those who have not. NULs are left out. A parameter in
+ * RFC 2231's form that is not ASCII is told in that form, in one piece: "filename*" "utf-8''...".
+ *
  * Pure. An opened digest points into the bytes that it was opened from; it trusts none of them.
  */
 #ifndef SMARTHOP_DROP_DIGEST_H
@@ -13,17 +18,17 @@
 
 enum { DIGEST_PATH_MAX = MIME_DEPTH_MAX };
 
-/* Appends to `out`. */
+/* Appends to `out`, which is unbounded. */
 void digest_write(const struct mime_part *root, struct buf *out);
 
 struct digest {
-    struct span envelope;       /* "(\"Mon, 7 Feb 1994 ...\" ...)": 8-bit text as it is, in quotes
-                                   where it is UTF-8, else in a literal; no NUL */
+    struct span envelope;       /* "(\"Mon, 7 Feb 1994 ...\" ...)" */
     struct span body;           /* "(\"TEXT\" \"PLAIN\" ...)", without extension data */
     struct span body_structure; /* with it */
     uint64_t header_len;        /* of the message's own header, with the empty line */
     unsigned part_count;
-    struct span parts; /* digest_part's */
+    struct span parts; /* for digest_part_at */
+    struct span charsets;
 };
 
 /* False where it is none, or of another version. */
@@ -45,7 +50,7 @@ struct digest_part {
     unsigned index;      /* in the digest, by depth first */
 };
 
-/* By number, 0 is the message itself. */
+/* By number, 0 is the message itself. False behind the last one, and where it cannot be. */
 bool digest_part_at(const struct digest *digest, unsigned index, struct digest_part *out);
 
 /*

@@ -5,6 +5,9 @@
  * whose boundary never comes is one with an empty text part, a type that cannot be read is
  * text/plain), never refused.
  *
+ * Lines end by CRLF; a bare CR or LF is a byte as any other. A boundary is a line that holds it and
+ * nothing else but blanks; one of more than 200 bytes is none.
+ *
  * Pure. Bounded: what is beyond a limit is not looked into, and its bytes count to the part that
  * they lie in.
  */
@@ -41,15 +44,18 @@ struct mime_parameter {
     struct mime_parameter *next;
     struct span name;
     struct span value; /* unquoted; RFC 2231 pieces are joined and decoded to UTF-8 under the plain
-                          name */
+                          name, which then stands for one without, too */
+    bool is_extended;  /* it was of that kind */
 };
 
 /* A mailbox, or the begin or the end of a group (RFC 5322 3.4) as ENVELOPE tells them. Texts as
- * they are in the field, without quotes and comments, encoded words as they are. */
+ * they are in the field, without quotes and comments, encoded words as they are. Where there is no
+ * name but a comment, that is it. What a mailbox lacks is told as "MISSING_MAILBOX" and
+ * "MISSING_DOMAIN". */
 struct mime_address {
     struct mime_address *next;
-    struct span name;
-    struct span route;
+    struct span name;   /* ptr NULL where there is none */
+    struct span route;  /* "@a,@b"; ptr NULL where there is none */
     struct span local;  /* of a group's begin its name; of its end absent */
     struct span domain; /* absent (ptr NULL) for both of a group */
 };
@@ -76,7 +82,7 @@ struct mime_part {
     uint64_t header_len; /* with the empty line */
     uint64_t body_at;
     uint64_t body_len; /* without the line end that belongs to the boundary behind it */
-    uint64_t lines;    /* of the body */
+    uint64_t lines;    /* line ends in the body */
     bool has_nul;      /* in the body: BINARY needs literal8 */
     enum mime_encoding encoding;
 
@@ -85,7 +91,7 @@ struct mime_part {
     struct mime_parameter *parameters;
     struct span id; /* Content-ID; absent = ptr NULL, as of all below */
     struct span description;
-    struct span encoding_name; /* absent = "7BIT" */
+    struct span encoding_name; /* absent = "7BIT"; told as it is written */
     struct span md5;
     struct span disposition;
     struct mime_parameter *disposition_parameters;
