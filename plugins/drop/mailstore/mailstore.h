@@ -191,6 +191,7 @@ struct mailstore_draft_handler {
     void *owner;
 };
 
+/* For tools that have no loop it is NULL: then adding waits for the store, and it is never full. */
 struct mailstore_draft *mailstore_draft_create(struct mailstore *store, struct loop *loop,
                                                const struct mailstore_draft_handler *handler);
 /* Copies. Lines are as they are to be stored: CRLF. What cannot be stored any more (no room) is
@@ -247,6 +248,8 @@ struct mailstore_op {
     /* The store's own. */
     struct kv_op kv;
     struct mailstore *store;
+    struct loop *home;
+    void *waiter;
 };
 
 void mailstore_submit(struct mailstore *store, struct mailstore_op *op, struct loop *home);
@@ -355,6 +358,8 @@ struct mailstore_delete {
     struct mailstore_op op;
     struct span user;
     struct span name;
+
+    uint32_t box; /* that it was; 0 = none */
 };
 
 /* Renames a mailbox and all below it. INBOX: its messages move to the new one, INBOX stays, and
@@ -364,6 +369,8 @@ struct mailstore_rename {
     struct span user;
     struct span from;
     struct span to;
+
+    uint32_t inbox; /* of a renamed INBOX: itself; otherwise 0 */
 };
 
 struct mailstore_subscribe {
@@ -393,14 +400,17 @@ struct mailstore_set_quota {
 struct mailstore_remove_user {
     struct mailstore_op op;
     struct span user;
+
+    uint32_t *boxes; /* that he had; on the heap, the caller's to free */
+    unsigned box_count;
 };
 
 /* ---- being told --------------------------------------------------------------------------- */
 
 /*
  * Told of a mailbox's changes, soon after each is durable; several at once where they come thick.
- * What has changed is read from the store. A mailbox that was deleted is told, too; so is, by a
- * watch of `user`, that the user's list of mailboxes has changed. Embedded in its owner.
+ * What has changed is read from the store. A mailbox that was deleted is told, too. Embedded in its
+ * owner.
  */
 struct mailstore_watch {
     void (*changed)(struct mailstore_watch *watch); /* on the loop, never from within a call */
