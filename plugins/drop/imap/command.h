@@ -11,6 +11,8 @@
  *                       itself, tells imap_reader_taken, and goes on
  *   IMAP_READ_COMMAND   `command` is whole (or refused: problem)
  *
+ * Where IMAP_INVALID ends a command whose messages have been taken, none of them is appended.
+ *
  * What is refused is still read to its end, so that the client stays in step: announced literals
  * that are too large are refused before their data where they are synchronizing (the client then
  * sends no data), and skipped where they are not.
@@ -80,6 +82,19 @@ enum imap_verb {
     IMAP_MOVE,
     IMAP_VERBS
 };
+
+/* In which a command may be given at the least; those of IMAP_STATE_NOT_AUTHENTICATED only there.
+ */
+enum imap_state {
+    IMAP_STATE_ANY,
+    IMAP_STATE_NOT_AUTHENTICATED,
+    IMAP_STATE_AUTHENTICATED,
+    IMAP_STATE_SELECTED,
+};
+
+/* "FETCH"; "" for IMAP_INVALID. */
+const char *imap_verb_name(enum imap_verb verb);
+enum imap_state imap_verb_state(enum imap_verb verb);
 
 /* A sequence set, as written: numbers in any order, "*" is UINT32_MAX. */
 struct imap_set {
@@ -198,7 +213,7 @@ struct imap_search_key {
     uint32_t flag;
     struct span name;
     struct span text; /* as sent, in the search's charset */
-    uint64_t number;
+    uint64_t number;  /* of dates, an int64_t */
 };
 
 enum imap_search_return {
@@ -313,7 +328,7 @@ struct imap_command {
         struct {
             struct span mechanism;
             bool has_initial;
-            struct span initial;
+            struct span initial; /* base64 as sent; "=" is empty */
         } authenticate;
         struct {
             struct span user;
@@ -393,8 +408,9 @@ enum imap_read imap_read(struct imap_reader *reader, struct span *input,
 /* The literal's bytes have been taken off the input by the session; go on behind it. */
 void imap_reader_taken(struct imap_reader *reader);
 /* The message will not be taken (no such mailbox, too large): its command completes as IMAP_APPEND
- * with what was taken; a synchronizing client is told NO by the session and sends nothing more, of
- * another the session has thrown the bytes away. */
+ * with what was taken, and the session says NO then. A synchronizing client has not been sent "+",
+ * and sends nothing more of it: the next imap_read completes the command, without any input. Of
+ * another the session has thrown the bytes away before; the rest of its command is skipped here. */
 void imap_reader_refuse(struct imap_reader *reader);
 /* Whether a command has begun: its line is not whole yet. */
 bool imap_reader_is_within(const struct imap_reader *reader);

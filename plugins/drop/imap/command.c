@@ -1,1 +1,0 @@
-#include "plugins/drop/imap/command.h"
