@@ -67,10 +67,11 @@ void drop_session_start_tls(struct drop_session *session);
 struct drop_session {
     struct list link;
     struct drop_worker *worker;
-    struct conn *conn;
+    struct conn *conn; /* NULL once it is gone, where the session outlives it */
     enum drop_door door;
     bool is_tls;
     bool is_counted_user;   /* drop_session_login has counted it */
+    bool is_claimed;        /* drop_session_claim has done so */
     struct tls_server *tls; /* it has to outlive the handshake */
     uint64_t id;            /* for the log */
     struct sockaddr_storage peer;
@@ -93,6 +94,10 @@ extern const struct drop_protocol drop_imap;
 
 /* Whether the user may have one more session; counts it. False: say so and end. */
 bool drop_session_login(struct drop_session *session, struct span user);
+/* Takes the logged-in user's mailbox for this session alone (RFC 1939 8). False: another has it.
+ * It is given back by the end of the session at the latest. */
+bool drop_session_claim(struct drop_session *session);
+void drop_session_unclaim(struct drop_session *session);
 void drop_session_end(struct drop_session *session);
 /* Begins a line of the log with what every line of a session has; as log_begin. */
 bool drop_session_log(struct drop_session *session, struct log_line *line, enum log_level level,

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BY_USER = 'u', BY_ADDRESS = 'a' };
+enum { BY_USER = 'u', BY_ADDRESS = 'a', BY_CLAIM = 'c' };
 
 static const struct drop_protocol *const protocols[DROP_DOORS] = {
     [DROP_LMTP] = &drop_lmtp, [DROP_POP3] = &drop_pop3,  [DROP_POP3S] = &drop_pop3,
@@ -158,6 +158,20 @@ bool drop_session_login(struct drop_session *session, struct span user)
     return true;
 }
 
+bool drop_session_claim(struct drop_session *session)
+{
+    session->is_claimed =
+        registry_enter(session->worker->server->registry, BY_CLAIM, span_cstr(session->user), 1);
+    return session->is_claimed;
+}
+
+void drop_session_unclaim(struct drop_session *session)
+{
+    if (session->is_claimed)
+        registry_leave(session->worker->server->registry, BY_CLAIM, span_cstr(session->user));
+    session->is_claimed = false;
+}
+
 static void log_end_of(struct drop_session *session)
 {
     struct log_line line;
@@ -177,6 +191,7 @@ void drop_session_end(struct drop_session *session)
     struct span address = address_of(session, text);
 
     log_end_of(session);
+    drop_session_unclaim(session);
     if (session->is_counted_user)
         registry_leave(server->registry, BY_USER, span_cstr(session->user));
     if (address.len > 0)
@@ -235,6 +250,7 @@ void session_close_all(struct drop_member *member)
          l = l->next) {
         struct drop_session *session = container_of(l, struct drop_session, link);
         session->closed = "server stops";
-        conn_close(session->conn);
+        if (session->conn != NULL)
+            conn_close(session->conn);
     }
 }
