@@ -68,4 +68,13 @@ void imap_search_fini(struct imap_search_run *run);
 bool imap_set_resolve(const struct imap_set *set, bool is_uid, const struct imap_scope *scope,
                       struct arena *arena, struct mailstore_range **out, unsigned *count_out);
 
+enum { IMAP_EMAIL_ID_MAX = 32 };
+/* RFC 8474: the EMAILID of shared bytes, as FETCH tells it and SEARCH asks for it; in `text`. */
+struct span imap_email_id(uint64_t message, char text[IMAP_EMAIL_ID_MAX]);
+
+/* What follows "THREAD" of the answer (RFC 5256 4): " (2)(3 6 (4 23)(44 7 96))", or nothing. UIDs
+ * of the scope's view, or sequence numbers. However deep threads are, it does not recurse. */
+void imap_thread_write(const struct imap_thread *first, const struct imap_scope *scope, bool by_uid,
+                       struct buf *out);
+
 #endif
