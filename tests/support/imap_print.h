@@ -219,6 +219,10 @@ static inline void print_arguments(struct buf *out, const struct imap_command *c
     static const char *const capabilities[] = {"CONDSTORE", "QRESYNC", "UTF8", "REV2", NULL};
 
     switch (command->verb) {
+    case IMAP_ID:
+        print_text(out, command->id.name);
+        print_text(out, command->id.version);
+        break;
     case IMAP_AUTHENTICATE:
         print_authenticate(out, command);
         break;
@@ -321,10 +325,12 @@ static inline void print_literal(struct buf *out, const struct imap_append_liter
 
 /* ---- a session ---------------------------------------------------------------------------- */
 
-/* `refuses_from`: the number of the first message of a command that is not taken. */
+/* `refuses_from`: the first message of a command that is not taken; `drops`: only behind its bytes,
+ * though it could be refused before. */
 struct imap_dialogue {
     struct imap_reader *reader;
     unsigned refuses_from;
+    bool drops;
     uint64_t left; /* bytes of a message that still come */
     bool is_within_message;
     bool is_thrown_away;
@@ -334,7 +340,7 @@ static inline void dialogue_end_message(struct imap_dialogue *d)
 {
     d->is_within_message = false;
     if (d->is_thrown_away)
-        imap_reader_refuse(d->reader);
+        imap_reader_dropped(d->reader);
     else
         imap_reader_taken(d->reader);
 }
@@ -343,8 +349,10 @@ static inline void dialogue_begin_message(struct imap_dialogue *d,
                                           const struct imap_append_literal *literal)
 {
     d->is_thrown_away = literal->index >= d->refuses_from;
-    d->is_within_message = true;
-    d->left = d->is_thrown_away && literal->is_synchronizing ? 0 : literal->size;
+    d->is_within_message = !d->is_thrown_away || d->drops || !literal->is_synchronizing;
+    d->left = literal->size;
+    if (!d->is_within_message)
+        imap_reader_refuse(d->reader);
 }
 
 /* Takes a piece of input; what comes of it is added to `events`. */

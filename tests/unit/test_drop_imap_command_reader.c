@@ -24,12 +24,12 @@ struct dialogue_case {
         }                                                                                          \
     }
 
-static void check_way(const struct dialogue_case *c, size_t way, unsigned refuses_from)
+static void check_way(const struct dialogue_case *c, size_t way, struct imap_dialogue dialogue)
 {
-    struct imap_dialogue dialogue = {imap_reader_create(), .refuses_from = refuses_from};
     struct buf events;
 
     buf_init(&events, 0);
+    dialogue.reader = imap_reader_create();
     imap_reader_set_append_max(dialogue.reader, APPEND_MAX);
     for (size_t at = 0, len; at < c->input.len; at += len) {
         len = split_piece(way, c->input.len, at);
@@ -40,15 +40,16 @@ static void check_way(const struct dialogue_case *c, size_t way, unsigned refuse
     buf_fini(&events);
 }
 
-static void check_case(const struct dialogue_case *c, unsigned refuses_from)
+static void check_case(const struct dialogue_case *c, struct imap_dialogue dialogue)
 {
     for (size_t way = 0; way < split_ways(c->input.len); way++)
-        check_way(c, way, refuses_from);
+        check_way(c, way, dialogue);
 }
 
-#define CHECK_CASES(cases, refuses_from)                                                           \
+/* Behind the cases: what is set of struct imap_dialogue. */
+#define CHECK_CASES(cases, ...)                                                                    \
     for (size_t i_ = 0; i_ < sizeof(cases) / sizeof(cases)[0]; i_++)                               \
-    check_case(&(cases)[i_], refuses_from)
+    check_case(&(cases)[i_], (struct imap_dialogue){__VA_ARGS__})
 
 #define NO_TAG  "* BAD A command begins with a tag and a verb\n"
 #define NUL     "BAD There is a NUL in the command\n"
@@ -76,7 +77,7 @@ static void finds_the_ends_of_lines(void **state)
     };
 
     (void)state;
-    CHECK_CASES(cases, UINT_MAX);
+    CHECK_CASES(cases, .refuses_from = UINT_MAX);
 }
 
 static void takes_literals(void **state)
@@ -117,7 +118,7 @@ static void takes_literals(void **state)
     };
 
     (void)state;
-    CHECK_CASES(cases, UINT_MAX);
+    CHECK_CASES(cases, .refuses_from = UINT_MAX);
 }
 
 #define HEAD "a APPEND inbox "
@@ -167,7 +168,7 @@ static void takes_messages(void **state)
     };
 
     (void)state;
-    CHECK_CASES(cases, UINT_MAX);
+    CHECK_CASES(cases, .refuses_from = UINT_MAX);
 }
 
 static void leaves_messages_that_the_session_refuses(void **state)
@@ -185,7 +186,22 @@ static void leaves_messages_that_the_session_refuses(void **state)
     };
 
     (void)state;
-    CHECK_CASES(cases, 1);
+    CHECK_CASES(cases, .refuses_from = 1);
+}
+
+static void skips_what_follows_a_message_that_was_thrown_away(void **state)
+{
+    static const struct dialogue_case cases[] = {
+        CASE("synchronizing", HEAD "{2}\r\nab\r\nb NOOP\r\n",
+             "message 0 of 2 'INBOX' ( ) sync\na APPEND 'INBOX' 0\nb NOOP\n"),
+        CASE("with another", HEAD "{2}\r\nab {3+}\r\ncde (\r\nb NOOP\r\n",
+             "message 0 of 2 'INBOX' ( ) sync\na APPEND 'INBOX' 0\nb NOOP\n"),
+        CASE("with another that waits", HEAD "{2+}\r\nab {3}\r\nb NOOP\r\n",
+             "message 0 of 2 'INBOX' ( )\na APPEND 'INBOX' 0\nb NOOP\n"),
+    };
+
+    (void)state;
+    CHECK_CASES(cases, .refuses_from = 0, .drops = true);
 }
 
 int main(void)
@@ -195,6 +211,7 @@ int main(void)
         cmocka_unit_test(takes_literals),
         cmocka_unit_test(takes_messages),
         cmocka_unit_test(leaves_messages_that_the_session_refuses),
+        cmocka_unit_test(skips_what_follows_a_message_that_was_thrown_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

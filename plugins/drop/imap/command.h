@@ -32,6 +32,7 @@ enum {
     IMAP_LINE_MAX = 65536,      /* bytes of a command's lines without its literals */
     IMAP_LITERALS_MAX = 262144, /* bytes of all its literals, but for a message's */
     IMAP_TAG_MAX = 200,
+    IMAP_MESSAGES_MAX = 500, /* of one APPEND */
     IMAP_SEARCH_DEPTH_MAX = 50,
     IMAP_SEARCH_KEYS_MAX = 1000,
     IMAP_FETCH_ITEMS_MAX = 200,
@@ -83,18 +84,8 @@ enum imap_verb {
     IMAP_VERBS
 };
 
-/* In which a command may be given at the least; those of IMAP_STATE_NOT_AUTHENTICATED only there.
- */
-enum imap_state {
-    IMAP_STATE_ANY,
-    IMAP_STATE_NOT_AUTHENTICATED,
-    IMAP_STATE_AUTHENTICATED,
-    IMAP_STATE_SELECTED,
-};
-
 /* "FETCH"; "" for IMAP_INVALID. */
 const char *imap_verb_name(enum imap_verb verb);
-enum imap_state imap_verb_state(enum imap_verb verb);
 
 /* A sequence set, as written: numbers in any order, "*" is UINT32_MAX. */
 struct imap_set {
@@ -326,6 +317,9 @@ struct imap_command {
     struct arena arena;  /* of all that it points to */
     union {
         struct {
+            struct span name, version; /* what the client calls itself; empty = it does not say */
+        } id;
+        struct {
             struct span mechanism;
             bool has_initial;
             struct span initial; /* base64 as sent; "=" is empty */
@@ -396,6 +390,8 @@ struct imap_reader *imap_reader_create(void);
 void imap_reader_free(struct imap_reader *reader);
 void imap_reader_set_utf8(struct imap_reader *reader, bool utf8);
 void imap_reader_set_append_max(struct imap_reader *reader, uint64_t bytes);
+/* Less than IMAP_LINE_MAX and IMAP_LITERALS_MAX, for clients that nobody knows yet. */
+void imap_reader_set_bounds(struct imap_reader *reader, size_t line_max, size_t literals_max);
 
 /*
  * Takes bytes off the front of *input: as far as a command goes. With IMAP_READ_COMMAND
@@ -407,11 +403,14 @@ enum imap_read imap_read(struct imap_reader *reader, struct span *input,
                          struct imap_append_literal **literal_out);
 /* The literal's bytes have been taken off the input by the session; go on behind it. */
 void imap_reader_taken(struct imap_reader *reader);
-/* The message will not be taken (no such mailbox, too large): its command completes as IMAP_APPEND
- * with what was taken, and the session says NO then. A synchronizing client has not been sent "+",
- * and sends nothing more of it: the next imap_read completes the command, without any input. Of
- * another the session has thrown the bytes away before; the rest of its command is skipped here. */
+/* The message will not be taken (no such mailbox, too large), and its bytes have not come: a
+ * synchronizing client has not been sent "+", and sends nothing more of the command. It completes
+ * as IMAP_APPEND with what was taken, by the next imap_read, and the session says NO then. (Of a
+ * client that does not synchronize this is imap_reader_dropped.) */
 void imap_reader_refuse(struct imap_reader *reader);
+/* The message's bytes have come and were thrown away by the session; the rest of the command is
+ * skipped, and it completes as with imap_reader_refuse. */
+void imap_reader_dropped(struct imap_reader *reader);
 /* Whether a command has begun: its line is not whole yet. */
 bool imap_reader_is_within(const struct imap_reader *reader);
 

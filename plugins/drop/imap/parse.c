@@ -13,7 +13,17 @@ static bool id_pair(struct imap_parser *p)
 {
     struct span name, value;
 
-    return imap_string(p, &name) && imap_space(p) && imap_astring(p, &value);
+    if (!parse_string(p, &name) || !parse_space(p))
+        return false;
+    if (!parse_is_at(p, '"') && !parse_is_at(p, '{'))
+        return parse_is_word(parse_word(p), "NIL") || parse_unexpected(p, "A value was expected");
+    if (!parse_string(p, &value))
+        return false;
+    if (parse_is_word(name, "name"))
+        p->command->id.name = value;
+    else if (parse_is_word(name, "version"))
+        p->command->id.version = value;
+    return true;
 }
 
 static bool parse_id(struct imap_parser *p)
@@ -21,32 +31,32 @@ static bool parse_id(struct imap_parser *p)
     const unsigned pairs_max = 30; /* RFC 2971 3.3 */
     unsigned count = 0;
 
-    if (!imap_space(p))
+    if (!parse_space(p))
         return false;
-    if (!imap_take(p, '(')) {
-        struct span nil = imap_word(p);
-        return imap_is_word(nil, "NIL") || imap_bad(p, "ID takes NIL, or a list in parentheses");
+    if (!parse_take(p, '(')) {
+        struct span nil = parse_word(p);
+        return parse_is_word(nil, "NIL") || parse_bad(p, "ID takes NIL, or a list in parentheses");
     }
-    if (imap_take(p, ')'))
+    if (parse_take(p, ')'))
         return true;
     do {
         if (++count > pairs_max)
-            return imap_bad(p, "ID takes no more than 30 pairs");
+            return parse_bad(p, "ID takes no more than 30 pairs");
         if (!id_pair(p))
             return false;
-    } while (imap_take(p, ' '));
-    return imap_expect(p, ')', "A list of ID has no end");
+    } while (parse_take(p, ' '));
+    return parse_expect(p, ')', "A list of ID has no end");
 }
 
 static bool parse_authenticate(struct imap_parser *p)
 {
     struct imap_command *command = p->command;
 
-    if (!imap_space(p) || !imap_atom(p, &command->authenticate.mechanism))
+    if (!parse_space(p) || !parse_atom(p, &command->authenticate.mechanism))
         return false;
     if (p->at == p->end)
         return true;
-    if (!imap_space(p) || !imap_atom(p, &command->authenticate.initial))
+    if (!parse_space(p) || !parse_atom(p, &command->authenticate.initial))
         return false;
     command->authenticate.has_initial = true;
     if (span_equal(command->authenticate.initial, SPAN("="))) /* it is empty (RFC 4959 3) */
@@ -56,8 +66,8 @@ static bool parse_authenticate(struct imap_parser *p)
 
 static bool parse_login(struct imap_parser *p)
 {
-    return imap_space(p) && imap_astring(p, &p->command->login.user) && imap_space(p) &&
-           imap_astring(p, &p->command->login.password);
+    return parse_space(p) && parse_astring(p, &p->command->login.user) && parse_space(p) &&
+           parse_astring(p, &p->command->login.password);
 }
 
 static bool parse_enable(struct imap_parser *p)
@@ -73,15 +83,15 @@ static bool parse_enable(struct imap_parser *p)
     };
     struct span name;
 
-    if (!imap_space(p))
+    if (!parse_space(p))
         return false;
     do { /* what is not known is let be (RFC 5161 3.1) */
-        if (!imap_atom(p, &name))
+        if (!parse_atom(p, &name))
             return false;
-        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-            if (imap_is_word(name, known[i].name))
+        for (size_t i = 0; i < COUNT(known); i++)
+            if (parse_is_word(name, known[i].name))
                 p->command->enable.known |= known[i].bit;
-    } while (imap_take(p, ' '));
+    } while (parse_take(p, ' '));
     return true;
 }
 
@@ -98,50 +108,50 @@ static bool parse_use(struct imap_parser *p)
     };
     const char *problem = "CREATE takes (USE (\\Attribute))";
 
-    if (!imap_expect(p, '(', problem) || !imap_is_word(imap_word(p), "USE") || !imap_take(p, ' ') ||
-        !imap_take(p, '('))
-        return imap_bad(p, problem);
-    if (imap_take(p, ')'))
-        return imap_expect(p, ')', problem);
-    if (!imap_take(p, '\\'))
-        return imap_bad(p, problem);
-    struct span name = imap_word(p);
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (imap_is_word(name, known[i].name))
+    if (!parse_expect(p, '(', problem) || !parse_is_word(parse_word(p), "USE") ||
+        !parse_take(p, ' ') || !parse_take(p, '('))
+        return parse_bad(p, problem);
+    if (parse_take(p, ')'))
+        return parse_expect(p, ')', problem);
+    if (!parse_take(p, '\\'))
+        return parse_bad(p, problem);
+    struct span name = parse_word(p);
+    for (size_t i = 0; i < COUNT(known); i++)
+        if (parse_is_word(name, known[i].name))
             p->command->create.use = known[i].use;
     if (p->command->create.use == MAILSTORE_USE_NONE)
-        return imap_no(p, "USEATTR", "There is no such use of a mailbox here");
-    if (imap_is_at(p, ' '))
-        return imap_no(p, "USEATTR", "A mailbox has one use at most");
-    return imap_expect(p, ')', problem) && imap_expect(p, ')', problem);
+        return parse_no(p, "USEATTR", "There is no such use of a mailbox here");
+    if (parse_is_at(p, ' '))
+        return parse_no(p, "USEATTR", "A mailbox has one use at most");
+    return parse_expect(p, ')', problem) && parse_expect(p, ')', problem);
 }
 
 static bool parse_create(struct imap_parser *p)
 {
     struct span *name = &p->command->create.name;
 
-    if (!imap_space(p) || !imap_mailbox(p, name))
+    if (!parse_space(p) || !parse_mailbox(p, name))
         return false;
     /* The client says that there will be mailboxes below it (RFC 9051 6.3.4). */
     if (name->len > 1 && name->ptr[name->len - 1] == '/')
         name->len--;
-    return p->at == p->end || (imap_space(p) && parse_use(p));
+    return p->at == p->end || (parse_space(p) && parse_use(p));
 }
 
 static bool parse_name(struct imap_parser *p)
 {
-    return imap_space(p) && imap_mailbox(p, &p->command->name);
+    return parse_space(p) && parse_mailbox(p, &p->command->name);
 }
 
 static bool parse_rename(struct imap_parser *p)
 {
-    return imap_space(p) && imap_mailbox(p, &p->command->rename.from) && imap_space(p) &&
-           imap_mailbox(p, &p->command->rename.to);
+    return parse_space(p) && parse_mailbox(p, &p->command->rename.from) && parse_space(p) &&
+           parse_mailbox(p, &p->command->rename.to);
 }
 
 static bool parse_root(struct imap_parser *p)
 {
-    return imap_space(p) && imap_astring(p, &p->command->name);
+    return parse_space(p) && parse_astring(p, &p->command->name);
 }
 
 static bool quota_resource(struct imap_parser *p)
@@ -150,16 +160,16 @@ static bool quota_resource(struct imap_parser *p)
     struct span name;
     uint64_t limit;
 
-    if (!imap_atom(p, &name) || !imap_space(p) || !imap_number64(p, &limit))
+    if (!parse_atom(p, &name) || !parse_space(p) || !parse_number64(p, &limit))
         return false;
-    if (imap_is_word(name, "STORAGE")) {
+    if (parse_is_word(name, "STORAGE")) {
         command->quota.has_storage = true;
         command->quota.storage_kib = limit;
-    } else if (imap_is_word(name, "MESSAGE")) {
+    } else if (parse_is_word(name, "MESSAGE")) {
         command->quota.has_messages = true;
         command->quota.messages = limit;
     } else {
-        return imap_no(p, "CANNOT", "There is no such quota resource here");
+        return parse_no(p, "CANNOT", "There is no such quota resource here");
     }
     return true;
 }
@@ -168,80 +178,79 @@ static bool parse_setquota(struct imap_parser *p)
 {
     const char *problem = "SETQUOTA takes a list of resources in parentheses";
 
-    if (!imap_space(p) || !imap_astring(p, &p->command->quota.root) || !imap_space(p) ||
-        !imap_expect(p, '(', problem))
+    if (!parse_space(p) || !parse_astring(p, &p->command->quota.root) || !parse_space(p) ||
+        !parse_expect(p, '(', problem))
         return false;
-    if (imap_take(p, ')'))
+    if (parse_take(p, ')'))
         return true;
     do {
         if (!quota_resource(p))
             return false;
-    } while (imap_take(p, ' '));
-    return imap_expect(p, ')', problem);
+    } while (parse_take(p, ' '));
+    return parse_expect(p, ')', problem);
 }
 
 static bool parse_compress(struct imap_parser *p)
 {
-    return imap_space(p) && (imap_is_word(imap_word(p), "DEFLATE") ||
-                             imap_bad(p, "DEFLATE is the one way to compress"));
+    return parse_space(p) && (parse_is_word(parse_word(p), "DEFLATE") ||
+                              parse_bad(p, "DEFLATE is the one way to compress"));
 }
 
 static bool parse_expunge(struct imap_parser *p)
 {
-    return !p->command->is_uid || (imap_space(p) && imap_set(p, &p->command->expunge.set));
+    return !p->command->is_uid || (parse_space(p) && parse_set(p, &p->command->expunge.set));
 }
 
 static bool parse_copy(struct imap_parser *p)
 {
-    return imap_space(p) && imap_set(p, &p->command->copy.set) && imap_space(p) &&
-           imap_mailbox(p, &p->command->copy.name);
+    return parse_space(p) && parse_set(p, &p->command->copy.set) && parse_space(p) &&
+           parse_mailbox(p, &p->command->copy.name);
 }
 
 /* ---- all of them --------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
-    enum imap_state state;
     bool has_uid; /* UID stands before it, too */
     imap_parse_function *parse;
 } verbs[IMAP_VERBS] = {
-    [IMAP_INVALID] = {"", IMAP_STATE_ANY, false, NULL},
-    [IMAP_CAPABILITY] = {"CAPABILITY", IMAP_STATE_ANY, false, parse_nothing},
-    [IMAP_NOOP] = {"NOOP", IMAP_STATE_ANY, false, parse_nothing},
-    [IMAP_LOGOUT] = {"LOGOUT", IMAP_STATE_ANY, false, parse_nothing},
-    [IMAP_ID] = {"ID", IMAP_STATE_ANY, false, parse_id},
-    [IMAP_STARTTLS] = {"STARTTLS", IMAP_STATE_NOT_AUTHENTICATED, false, parse_nothing},
-    [IMAP_AUTHENTICATE] = {"AUTHENTICATE", IMAP_STATE_NOT_AUTHENTICATED, false, parse_authenticate},
-    [IMAP_LOGIN] = {"LOGIN", IMAP_STATE_NOT_AUTHENTICATED, false, parse_login},
-    [IMAP_ENABLE] = {"ENABLE", IMAP_STATE_AUTHENTICATED, false, parse_enable},
-    [IMAP_SELECT] = {"SELECT", IMAP_STATE_AUTHENTICATED, false, imap_parse_select},
-    [IMAP_EXAMINE] = {"EXAMINE", IMAP_STATE_AUTHENTICATED, false, imap_parse_select},
-    [IMAP_CREATE] = {"CREATE", IMAP_STATE_AUTHENTICATED, false, parse_create},
-    [IMAP_DELETE] = {"DELETE", IMAP_STATE_AUTHENTICATED, false, parse_name},
-    [IMAP_RENAME] = {"RENAME", IMAP_STATE_AUTHENTICATED, false, parse_rename},
-    [IMAP_SUBSCRIBE] = {"SUBSCRIBE", IMAP_STATE_AUTHENTICATED, false, parse_name},
-    [IMAP_UNSUBSCRIBE] = {"UNSUBSCRIBE", IMAP_STATE_AUTHENTICATED, false, parse_name},
-    [IMAP_LIST] = {"LIST", IMAP_STATE_AUTHENTICATED, false, imap_parse_list},
-    [IMAP_LSUB] = {"LSUB", IMAP_STATE_AUTHENTICATED, false, imap_parse_lsub},
-    [IMAP_NAMESPACE] = {"NAMESPACE", IMAP_STATE_AUTHENTICATED, false, parse_nothing},
-    [IMAP_STATUS] = {"STATUS", IMAP_STATE_AUTHENTICATED, false, imap_parse_status},
-    [IMAP_APPEND] = {"APPEND", IMAP_STATE_AUTHENTICATED, false, imap_parse_append},
-    [IMAP_IDLE] = {"IDLE", IMAP_STATE_AUTHENTICATED, false, parse_nothing},
-    [IMAP_GETQUOTA] = {"GETQUOTA", IMAP_STATE_AUTHENTICATED, false, parse_root},
-    [IMAP_GETQUOTAROOT] = {"GETQUOTAROOT", IMAP_STATE_AUTHENTICATED, false, parse_name},
-    [IMAP_SETQUOTA] = {"SETQUOTA", IMAP_STATE_AUTHENTICATED, false, parse_setquota},
-    [IMAP_COMPRESS] = {"COMPRESS", IMAP_STATE_AUTHENTICATED, false, parse_compress},
-    [IMAP_CHECK] = {"CHECK", IMAP_STATE_SELECTED, false, parse_nothing},
-    [IMAP_CLOSE] = {"CLOSE", IMAP_STATE_SELECTED, false, parse_nothing},
-    [IMAP_UNSELECT] = {"UNSELECT", IMAP_STATE_SELECTED, false, parse_nothing},
-    [IMAP_EXPUNGE] = {"EXPUNGE", IMAP_STATE_SELECTED, true, parse_expunge},
-    [IMAP_SEARCH] = {"SEARCH", IMAP_STATE_SELECTED, true, imap_parse_search},
-    [IMAP_SORT] = {"SORT", IMAP_STATE_SELECTED, true, imap_parse_sort},
-    [IMAP_THREAD] = {"THREAD", IMAP_STATE_SELECTED, true, imap_parse_thread},
-    [IMAP_FETCH] = {"FETCH", IMAP_STATE_SELECTED, true, imap_parse_fetch},
-    [IMAP_STORE] = {"STORE", IMAP_STATE_SELECTED, true, imap_parse_store},
-    [IMAP_COPY] = {"COPY", IMAP_STATE_SELECTED, true, parse_copy},
-    [IMAP_MOVE] = {"MOVE", IMAP_STATE_SELECTED, true, parse_copy},
+    [IMAP_INVALID] = {"", false, NULL},
+    [IMAP_CAPABILITY] = {"CAPABILITY", false, parse_nothing},
+    [IMAP_NOOP] = {"NOOP", false, parse_nothing},
+    [IMAP_LOGOUT] = {"LOGOUT", false, parse_nothing},
+    [IMAP_ID] = {"ID", false, parse_id},
+    [IMAP_STARTTLS] = {"STARTTLS", false, parse_nothing},
+    [IMAP_AUTHENTICATE] = {"AUTHENTICATE", false, parse_authenticate},
+    [IMAP_LOGIN] = {"LOGIN", false, parse_login},
+    [IMAP_ENABLE] = {"ENABLE", false, parse_enable},
+    [IMAP_SELECT] = {"SELECT", false, imap_parse_select},
+    [IMAP_EXAMINE] = {"EXAMINE", false, imap_parse_select},
+    [IMAP_CREATE] = {"CREATE", false, parse_create},
+    [IMAP_DELETE] = {"DELETE", false, parse_name},
+    [IMAP_RENAME] = {"RENAME", false, parse_rename},
+    [IMAP_SUBSCRIBE] = {"SUBSCRIBE", false, parse_name},
+    [IMAP_UNSUBSCRIBE] = {"UNSUBSCRIBE", false, parse_name},
+    [IMAP_LIST] = {"LIST", false, imap_parse_list},
+    [IMAP_LSUB] = {"LSUB", false, imap_parse_lsub},
+    [IMAP_NAMESPACE] = {"NAMESPACE", false, parse_nothing},
+    [IMAP_STATUS] = {"STATUS", false, imap_parse_status},
+    [IMAP_APPEND] = {"APPEND", false, imap_parse_append},
+    [IMAP_IDLE] = {"IDLE", false, parse_nothing},
+    [IMAP_GETQUOTA] = {"GETQUOTA", false, parse_root},
+    [IMAP_GETQUOTAROOT] = {"GETQUOTAROOT", false, parse_name},
+    [IMAP_SETQUOTA] = {"SETQUOTA", false, parse_setquota},
+    [IMAP_COMPRESS] = {"COMPRESS", false, parse_compress},
+    [IMAP_CHECK] = {"CHECK", false, parse_nothing},
+    [IMAP_CLOSE] = {"CLOSE", false, parse_nothing},
+    [IMAP_UNSELECT] = {"UNSELECT", false, parse_nothing},
+    [IMAP_EXPUNGE] = {"EXPUNGE", true, parse_expunge},
+    [IMAP_SEARCH] = {"SEARCH", true, imap_parse_search},
+    [IMAP_SORT] = {"SORT", true, imap_parse_sort},
+    [IMAP_THREAD] = {"THREAD", true, imap_parse_thread},
+    [IMAP_FETCH] = {"FETCH", true, imap_parse_fetch},
+    [IMAP_STORE] = {"STORE", true, imap_parse_store},
+    [IMAP_COPY] = {"COPY", true, parse_copy},
+    [IMAP_MOVE] = {"MOVE", true, parse_copy},
 };
 
 const char *imap_verb_name(enum imap_verb verb)
@@ -249,15 +258,10 @@ const char *imap_verb_name(enum imap_verb verb)
     return verbs[verb].name;
 }
 
-enum imap_state imap_verb_state(enum imap_verb verb)
-{
-    return verbs[verb].state;
-}
-
 static enum imap_verb find_verb(struct span word)
 {
     for (int verb = IMAP_INVALID + 1; verb < IMAP_VERBS; verb++)
-        if (imap_is_word(word, verbs[verb].name))
+        if (parse_is_word(word, verbs[verb].name))
             return (enum imap_verb)verb;
     return IMAP_INVALID;
 }
@@ -266,37 +270,37 @@ bool imap_parse_verb(struct imap_parser *p)
 {
     struct imap_command *command = p->command;
 
-    if (!imap_tag(p, &command->tag) || !imap_space(p))
+    if (!parse_tag(p, &command->tag) || !parse_space(p))
         return false;
-    struct span word = imap_word(p);
-    command->is_uid = imap_is_word(word, "UID");
+    struct span word = parse_word(p);
+    command->is_uid = parse_is_word(word, "UID");
     if (command->is_uid) {
-        if (!imap_space(p))
+        if (!parse_space(p))
             return false;
-        word = imap_word(p);
+        word = parse_word(p);
     }
     if (word.len == 0)
-        return imap_unexpected(p, "A verb was expected");
+        return parse_unexpected(p, "A verb was expected");
     command->verb = find_verb(word);
     if (command->verb == IMAP_INVALID)
-        return imap_bad(p, "There is no such command");
+        return parse_bad(p, "There is no such command");
     return !command->is_uid || verbs[command->verb].has_uid ||
-           imap_bad(p, "UID does not stand before this command");
+           parse_bad(p, "UID does not stand before this command");
 }
 
 void imap_command_parse(struct imap_command *command, struct span text, bool utf8)
 {
-    struct imap_parser p = imap_parser_make(command, text, utf8);
+    struct imap_parser p = parse_make(command, text, utf8);
 
     if (imap_parse_verb(&p) && verbs[command->verb].parse(&p))
-        imap_end(&p);
+        parse_end(&p);
 }
 
 struct span imap_tag_of(struct imap_command *command, struct span text)
 {
-    struct imap_parser p = imap_parser_make(command, span_head(text, IMAP_TAG_MAX + 1), false);
+    struct imap_parser p = parse_make(command, span_head(text, IMAP_TAG_MAX + 1), false);
     struct span tag;
 
-    imap_tag(&p, &tag);
+    parse_tag(&p, &tag);
     return tag;
 }

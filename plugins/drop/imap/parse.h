@@ -11,6 +11,8 @@
 
 #include "plugins/drop/imap/command.h"
 
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
 struct imap_parser {
     char *at;
     char *end;
@@ -21,63 +23,63 @@ struct imap_parser {
 /* ---- token.c ------------------------------------------------------------------------------ */
 
 /* A parser of a copy of the text; without what an earlier one has found. */
-struct imap_parser imap_parser_make(struct imap_command *command, struct span text, bool utf8);
+struct imap_parser parse_make(struct imap_command *command, struct span text, bool utf8);
 
 /* Refused: with a BAD, or with a NO and its response code. Both return false. */
-bool imap_bad(struct imap_parser *p, const char *problem);
-bool imap_no(struct imap_parser *p, const char *code, const char *problem);
+bool parse_bad(struct imap_parser *p, const char *problem);
+bool parse_no(struct imap_parser *p, const char *code, const char *problem);
 /* Something else than `problem` asks for stands here; told apart are the end, and a second space.
  */
-bool imap_unexpected(struct imap_parser *p, const char *problem);
+bool parse_unexpected(struct imap_parser *p, const char *problem);
 /* The word is none that is known; or it is none at all, because something else stands here. */
-bool imap_unknown(struct imap_parser *p, struct span word, const char *problem);
+bool parse_unknown(struct imap_parser *p, struct span word, const char *problem);
 
-static inline bool imap_is_at(const struct imap_parser *p, char c)
+static inline bool parse_is_at(const struct imap_parser *p, char c)
 {
     return p->at < p->end && *p->at == c;
 }
 
 /* Goes behind `c` where it stands here. */
-static inline bool imap_take(struct imap_parser *p, char c)
+static inline bool parse_take(struct imap_parser *p, char c)
 {
-    bool is_there = imap_is_at(p, c);
+    bool is_there = parse_is_at(p, c);
 
     p->at += is_there;
     return is_there;
 }
 
-bool imap_space(struct imap_parser *p);
-bool imap_expect(struct imap_parser *p, char c, const char *problem);
-bool imap_end(struct imap_parser *p);
+bool parse_space(struct imap_parser *p);
+bool parse_expect(struct imap_parser *p, char c, const char *problem);
+bool parse_end(struct imap_parser *p);
 
 /* The letters, digits, and ".-=" from here on; may be empty. */
-struct span imap_word(struct imap_parser *p);
-bool imap_is_word(struct span word, const char *text);
-bool imap_atom(struct imap_parser *p, struct span *out);
-bool imap_tag(struct imap_parser *p, struct span *out);
-bool imap_string(struct imap_parser *p, struct span *out); /* quoted, or a literal */
-bool imap_astring(struct imap_parser *p, struct span *out);
-bool imap_list_mailbox(struct imap_parser *p, struct span *out); /* an astring with * and % */
+struct span parse_word(struct imap_parser *p);
+bool parse_is_word(struct span word, const char *text);
+bool parse_atom(struct imap_parser *p, struct span *out);
+bool parse_tag(struct imap_parser *p, struct span *out);
+bool parse_string(struct imap_parser *p, struct span *out); /* quoted, or a literal */
+bool parse_astring(struct imap_parser *p, struct span *out);
+bool parse_list_mailbox(struct imap_parser *p, struct span *out); /* an astring with * and % */
 /* In UTF-8, whatever it came in. */
-bool imap_mailbox(struct imap_parser *p, struct span *out);
-bool imap_name_decode(struct imap_parser *p, struct span *name);
+bool parse_mailbox(struct imap_parser *p, struct span *out);
+bool parse_name_decode(struct imap_parser *p, struct span *name);
 
-bool imap_number(struct imap_parser *p, uint32_t *out);
-bool imap_number64(struct imap_parser *p, uint64_t *out); /* 63 bits */
-bool imap_set(struct imap_parser *p, struct imap_set *out);
+bool parse_number(struct imap_parser *p, uint32_t *out);
+bool parse_number64(struct imap_parser *p, uint64_t *out); /* 63 bits */
+bool parse_set(struct imap_parser *p, struct imap_set *out);
 /* "(\Seen word)". */
-bool imap_flag_list(struct imap_parser *p, struct imap_flags *out);
-bool imap_flag(struct imap_parser *p, struct imap_flags *out);
+bool parse_flag_list(struct imap_parser *p, struct imap_flags *out);
+bool parse_flag(struct imap_parser *p, struct imap_flags *out);
 
 /* One more element, zeroed, of an array in the command's arena that grows. */
-void *imap_push(struct imap_parser *p, void **array, unsigned *count, size_t size);
+void *parse_push(struct imap_parser *p, void **array, unsigned *count, size_t size);
 
 /* ---- date.c ------------------------------------------------------------------------------- */
 
 /* "1-Feb-1994", quoted or not: days since 1970. */
-bool imap_date(struct imap_parser *p, int64_t *days_out);
+bool parse_date(struct imap_parser *p, int64_t *days_out);
 /* " 1-Feb-1994 21:52:25 -0800" in quotes. */
-bool imap_date_time(struct imap_parser *p, int64_t *seconds_out, int *zone_out);
+bool parse_date_time(struct imap_parser *p, int64_t *seconds_out, int *zone_out);
 
 /* ---- the commands ------------------------------------------------------------------------- */
 
@@ -96,7 +98,7 @@ imap_parse_function imap_parse_select;
 imap_parse_function imap_parse_append;
 
 /* Bits of enum imap_status_item: "(MESSAGES UNSEEN)". */
-bool imap_status_items(struct imap_parser *p, unsigned *out);
+bool parse_status_items(struct imap_parser *p, unsigned *out);
 
 /* parse.c: a whole command. */
 void imap_command_parse(struct imap_command *command, struct span text, bool utf8);

@@ -35,8 +35,8 @@ static bool add_item(struct imap_parser *p, const struct imap_fetch_item *item)
         if (is_same_item(&fetch->items[i], item))
             return true;
     if (fetch->item_count == IMAP_FETCH_ITEMS_MAX)
-        return imap_no(p, "LIMIT", "Too many items to fetch");
-    *(struct imap_fetch_item *)imap_push(p, &items, &fetch->item_count, sizeof *item) = *item;
+        return parse_no(p, "LIMIT", "Too many items to fetch");
+    *(struct imap_fetch_item *)parse_push(p, &items, &fetch->item_count, sizeof *item) = *item;
     fetch->items = items;
     return true;
 }
@@ -74,13 +74,11 @@ static const struct fetch_name sections[] = {
 #undef SECTION
 };
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
 static const struct fetch_name *find_name(const struct fetch_name *from, size_t count,
                                           struct span word)
 {
     for (size_t i = 0; i < count; i++)
-        if (imap_is_word(word, from[i].name))
+        if (parse_is_word(word, from[i].name))
             return &from[i];
     return NULL;
 }
@@ -92,12 +90,12 @@ static bool field_name(struct imap_parser *p, struct imap_fetch_item *item)
     void *fields = item->fields;
     struct span name;
 
-    if (!imap_astring(p, &name))
+    if (!parse_astring(p, &name))
         return false;
     for (size_t i = 0; i < name.len; i++)
         if (name.ptr[i] <= ' ' || name.ptr[i] > '~' || name.ptr[i] == ':')
-            return imap_bad(p, "A header field's name has characters that names do not have");
-    *(struct span *)imap_push(p, &fields, &item->field_count, sizeof name) = name;
+            return parse_bad(p, "A header field's name has characters that names do not have");
+    *(struct span *)parse_push(p, &fields, &item->field_count, sizeof name) = name;
     item->fields = fields;
     return true;
 }
@@ -106,13 +104,13 @@ static bool field_list(struct imap_parser *p, struct imap_fetch_item *item)
 {
     const char *problem = "HEADER.FIELDS takes names in parentheses";
 
-    if (!imap_space(p) || !imap_expect(p, '(', problem))
+    if (!parse_space(p) || !parse_expect(p, '(', problem))
         return false;
     do {
         if (!field_name(p, item))
             return false;
-    } while (imap_take(p, ' '));
-    return imap_expect(p, ')', problem);
+    } while (parse_take(p, ' '));
+    return parse_expect(p, ')', problem);
 }
 
 /* "1.2." or "1.2", as far as it goes; *is_dotted_out: something has to follow. */
@@ -123,14 +121,14 @@ static bool section_path(struct imap_parser *p, struct imap_fetch_item *item, bo
     *is_dotted_out = false;
     while (p->at < p->end && ascii_is_digit(*p->at)) {
         uint32_t part;
-        if (!imap_number(p, &part))
+        if (!parse_number(p, &part))
             return false;
         if (part == 0)
-            return imap_bad(p, "Parts of a message are counted from 1");
+            return parse_bad(p, "Parts of a message are counted from 1");
         if (item->depth == PATH_MAX_DEPTH)
-            return imap_no(p, "LIMIT", "A section has too many levels");
-        *(uint32_t *)imap_push(p, &path, &item->depth, sizeof part) = part;
-        *is_dotted_out = imap_take(p, '.');
+            return parse_no(p, "LIMIT", "A section has too many levels");
+        *(uint32_t *)parse_push(p, &path, &item->depth, sizeof part) = part;
+        *is_dotted_out = parse_take(p, '.');
         if (!*is_dotted_out)
             break;
     }
@@ -140,22 +138,22 @@ static bool section_path(struct imap_parser *p, struct imap_fetch_item *item, bo
 
 static bool section_text(struct imap_parser *p, struct imap_fetch_item *item)
 {
-    struct span word = imap_word(p);
+    struct span word = parse_word(p);
 
-    if (imap_is_word(word, "HEADER")) {
+    if (parse_is_word(word, "HEADER")) {
         item->section = IMAP_SECTION_HEADER;
-    } else if (imap_is_word(word, "TEXT")) {
+    } else if (parse_is_word(word, "TEXT")) {
         item->section = IMAP_SECTION_TEXT;
-    } else if (imap_is_word(word, "MIME") && item->depth > 0) {
+    } else if (parse_is_word(word, "MIME") && item->depth > 0) {
         item->section = IMAP_SECTION_MIME;
-    } else if (imap_is_word(word, "HEADER.FIELDS")) {
+    } else if (parse_is_word(word, "HEADER.FIELDS")) {
         item->section = IMAP_SECTION_FIELDS;
         return field_list(p, item);
-    } else if (imap_is_word(word, "HEADER.FIELDS.NOT")) {
+    } else if (parse_is_word(word, "HEADER.FIELDS.NOT")) {
         item->section = IMAP_SECTION_FIELDS_NOT;
         return field_list(p, item);
     } else {
-        return imap_bad(p, "There is no such section");
+        return parse_bad(p, "There is no such section");
     }
     return true;
 }
@@ -166,12 +164,12 @@ static bool partial(struct imap_parser *p, struct imap_fetch_item *item)
     const char *problem = "A part of a section is written as <first.length>";
 
     if (item->form == IMAP_FORM_BINARY_SIZE)
-        return imap_bad(p, "BINARY.SIZE is of whole parts");
+        return parse_bad(p, "BINARY.SIZE is of whole parts");
     item->is_partial = true;
-    if (!imap_number64(p, &item->from) || !imap_expect(p, '.', problem) ||
-        !imap_number64(p, &item->len) || !imap_expect(p, '>', problem))
+    if (!parse_number64(p, &item->from) || !parse_expect(p, '.', problem) ||
+        !parse_number64(p, &item->len) || !parse_expect(p, '>', problem))
         return false;
-    return item->len > 0 || imap_bad(p, "No bytes at all cannot be fetched");
+    return item->len > 0 || parse_bad(p, "No bytes at all cannot be fetched");
 }
 
 /* Behind the opening bracket. */
@@ -181,15 +179,15 @@ static bool section(struct imap_parser *p, struct imap_fetch_item *item)
 
     if (!section_path(p, item, &is_dotted))
         return false;
-    if (is_dotted || (item->depth == 0 && !imap_is_at(p, ']'))) {
+    if (is_dotted || (item->depth == 0 && !parse_is_at(p, ']'))) {
         if (item->form != IMAP_FORM_BODY)
-            return imap_bad(p, "BINARY takes part numbers alone");
+            return parse_bad(p, "BINARY takes part numbers alone");
         if (!section_text(p, item))
             return false;
     }
-    if (!imap_expect(p, ']', "A section has no end"))
+    if (!parse_expect(p, ']', "A section has no end"))
         return false;
-    return !imap_take(p, '<') || partial(p, item);
+    return !parse_take(p, '<') || partial(p, item);
 }
 
 /* ---- FETCH --------------------------------------------------------------------------------- */
@@ -203,10 +201,10 @@ static bool preview(struct imap_parser *p)
         /* Behind a lone PREVIEW modifiers of FETCH may stand. */
         char *start = p->at;
         p->at += 2;
-        item.is_lazy = imap_is_word(imap_word(p), "LAZY");
+        item.is_lazy = parse_is_word(parse_word(p), "LAZY");
         if (!item.is_lazy)
             p->at = start;
-        else if (!imap_expect(p, ')', problem))
+        else if (!parse_expect(p, ')', problem))
             return false;
     }
     return add_item(p, &item);
@@ -214,22 +212,22 @@ static bool preview(struct imap_parser *p)
 
 static bool fetch_item(struct imap_parser *p)
 {
-    struct span word = imap_word(p);
+    struct span word = parse_word(p);
     const struct fetch_name *name = find_name(names, COUNT(names), word);
     struct imap_fetch_item item;
 
     if (name != NULL)
         return add_item(p, &name->item);
-    if (imap_is_word(word, "PREVIEW"))
+    if (parse_is_word(word, "PREVIEW"))
         return preview(p);
     name = find_name(sections, COUNT(sections), word);
     if (name == NULL)
-        return imap_unknown(p, word, "There is no such item to fetch");
+        return parse_unknown(p, word, "There is no such item to fetch");
     item = name->item;
-    if (imap_take(p, '['))
+    if (parse_take(p, '['))
         return section(p, &item) && add_item(p, &item);
-    if (!imap_is_word(word, "BODY"))
-        return imap_unknown(p, word, "A section in brackets was expected");
+    if (!parse_is_word(word, "BODY"))
+        return parse_unknown(p, word, "A section in brackets was expected");
     item = (struct imap_fetch_item){.item = IMAP_ITEM_BODY_SHORT};
     return add_item(p, &item);
 }
@@ -244,10 +242,10 @@ static bool macro(struct imap_parser *p, bool *is_macro_out)
         size_t count;
     } macros[] = {{"FAST", 3}, {"ALL", 4}, {"FULL", 5}};
     char *start = p->at;
-    struct span word = imap_word(p);
+    struct span word = parse_word(p);
 
     for (size_t i = 0; i < COUNT(macros); i++) {
-        *is_macro_out = imap_is_word(word, macros[i].name);
+        *is_macro_out = parse_is_word(word, macros[i].name);
         for (size_t k = 0; *is_macro_out && k < macros[i].count; k++)
             if (!add_item(p, &(struct imap_fetch_item){.item = items[k]}))
                 return false;
@@ -262,7 +260,7 @@ static bool fetch_items(struct imap_parser *p)
 {
     bool is_macro;
 
-    if (!imap_take(p, '(')) {
+    if (!parse_take(p, '(')) {
         if (!macro(p, &is_macro))
             return false;
         return is_macro || fetch_item(p);
@@ -270,8 +268,8 @@ static bool fetch_items(struct imap_parser *p)
     do {
         if (!fetch_item(p))
             return false;
-    } while (imap_take(p, ' '));
-    return imap_expect(p, ')', "There is no such item to fetch");
+    } while (parse_take(p, ' '));
+    return parse_expect(p, ')', "There is no such item to fetch");
 }
 
 /* "(CHANGEDSINCE 12345 VANISHED)" */
@@ -280,20 +278,20 @@ static bool modifiers(struct imap_parser *p)
     struct imap_fetch *fetch = &p->command->fetch;
     const char *problem = "FETCH takes (CHANGEDSINCE number VANISHED) behind its items";
 
-    if (!imap_expect(p, '(', problem))
+    if (!parse_expect(p, '(', problem))
         return false;
     do {
-        struct span word = imap_word(p);
-        if (imap_is_word(word, "VANISHED"))
+        struct span word = parse_word(p);
+        if (parse_is_word(word, "VANISHED"))
             fetch->vanished = true;
-        else if (!imap_is_word(word, "CHANGEDSINCE"))
-            return imap_unknown(p, word, problem);
-        else if (!imap_space(p) || !imap_number64(p, &fetch->changed_since))
+        else if (!parse_is_word(word, "CHANGEDSINCE"))
+            return parse_unknown(p, word, problem);
+        else if (!parse_space(p) || !parse_number64(p, &fetch->changed_since))
             return false;
-    } while (imap_take(p, ' '));
+    } while (parse_take(p, ' '));
     if (fetch->vanished && (!p->command->is_uid || fetch->changed_since == UINT64_MAX))
-        return imap_bad(p, "VANISHED is for UID FETCH with CHANGEDSINCE");
-    return imap_expect(p, ')', problem);
+        return parse_bad(p, "VANISHED is for UID FETCH with CHANGEDSINCE");
+    return parse_expect(p, ')', problem);
 }
 
 bool imap_parse_fetch(struct imap_parser *p)
@@ -301,9 +299,9 @@ bool imap_parse_fetch(struct imap_parser *p)
     struct imap_fetch *fetch = &p->command->fetch;
 
     fetch->changed_since = UINT64_MAX;
-    if (!imap_space(p) || !imap_set(p, &fetch->set) || !imap_space(p) || !fetch_items(p))
+    if (!parse_space(p) || !parse_set(p, &fetch->set) || !parse_space(p) || !fetch_items(p))
         return false;
-    return p->at == p->end || (imap_space(p) && modifiers(p));
+    return p->at == p->end || (parse_space(p) && modifiers(p));
 }
 
 /* ---- STORE --------------------------------------------------------------------------------- */
@@ -313,22 +311,22 @@ static bool unchanged_since(struct imap_parser *p)
 {
     const char *problem = "STORE takes (UNCHANGEDSINCE number)";
 
-    if (!imap_take(p, '('))
+    if (!parse_take(p, '('))
         return true;
-    if (!imap_is_word(imap_word(p), "UNCHANGEDSINCE"))
-        return imap_bad(p, problem);
-    return imap_space(p) && imap_number64(p, &p->command->store.unchanged_since) &&
-           imap_expect(p, ')', problem) && imap_space(p);
+    if (!parse_is_word(parse_word(p), "UNCHANGEDSINCE"))
+        return parse_bad(p, problem);
+    return parse_space(p) && parse_number64(p, &p->command->store.unchanged_since) &&
+           parse_expect(p, ')', problem) && parse_space(p);
 }
 
 static bool store_flags(struct imap_parser *p)
 {
-    if (imap_is_at(p, '('))
-        return imap_flag_list(p, &p->command->store.flags);
+    if (parse_is_at(p, '('))
+        return parse_flag_list(p, &p->command->store.flags);
     do {
-        if (!imap_flag(p, &p->command->store.flags))
+        if (!parse_flag(p, &p->command->store.flags))
             return false;
-    } while (imap_take(p, ' '));
+    } while (parse_take(p, ' '));
     return true;
 }
 
@@ -337,17 +335,17 @@ bool imap_parse_store(struct imap_parser *p)
     struct imap_store *store = &p->command->store;
 
     store->unchanged_since = UINT64_MAX;
-    if (!imap_space(p) || !imap_set(p, &store->set) || !imap_space(p) || !unchanged_since(p))
+    if (!parse_space(p) || !parse_set(p, &store->set) || !parse_space(p) || !unchanged_since(p))
         return false;
     store->change = MAILSTORE_SET;
-    if (imap_take(p, '+'))
+    if (parse_take(p, '+'))
         store->change = MAILSTORE_ADD;
-    else if (imap_take(p, '-'))
+    else if (parse_take(p, '-'))
         store->change = MAILSTORE_REMOVE;
-    struct span word = imap_word(p);
-    store->is_silent = imap_is_word(word, "FLAGS.SILENT");
-    if (!store->is_silent && !imap_is_word(word, "FLAGS"))
-        return imap_unknown(p, word,
-                            "STORE takes FLAGS, +FLAGS or -FLAGS, each with .SILENT or not");
-    return imap_space(p) && store_flags(p);
+    struct span word = parse_word(p);
+    store->is_silent = parse_is_word(word, "FLAGS.SILENT");
+    if (!store->is_silent && !parse_is_word(word, "FLAGS"))
+        return parse_unknown(p, word,
+                             "STORE takes FLAGS, +FLAGS or -FLAGS, each with .SILENT or not");
+    return parse_space(p) && store_flags(p);
 }

@@ -8,17 +8,15 @@ struct option {
     unsigned bit;
 };
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
 static unsigned find_option(const struct option *known, size_t count, struct span word)
 {
     for (size_t i = 0; i < count; i++)
-        if (imap_is_word(word, known[i].name))
+        if (parse_is_word(word, known[i].name))
             return known[i].bit;
     return 0;
 }
 
-bool imap_status_items(struct imap_parser *p, unsigned *out)
+bool parse_status_items(struct imap_parser *p, unsigned *out)
 {
     static const struct option known[] = {
         {"MESSAGES", IMAP_STATUS_MESSAGES},
@@ -34,24 +32,24 @@ bool imap_status_items(struct imap_parser *p, unsigned *out)
         {"DELETED-STORAGE", IMAP_STATUS_DELETED_STORAGE},
     };
 
-    if (!imap_expect(p, '(', "STATUS items in parentheses were expected"))
+    if (!parse_expect(p, '(', "STATUS items in parentheses were expected"))
         return false;
     do {
-        struct span word = imap_word(p);
+        struct span word = parse_word(p);
         unsigned bit = find_option(known, COUNT(known), word);
         if (bit == 0)
-            return imap_unknown(p, word, "There is no such STATUS item");
+            return parse_unknown(p, word, "There is no such STATUS item");
         *out |= bit;
-    } while (imap_take(p, ' '));
-    return imap_expect(p, ')', "There is no such STATUS item");
+    } while (parse_take(p, ' '));
+    return parse_expect(p, ')', "There is no such STATUS item");
 }
 
 bool imap_parse_status(struct imap_parser *p)
 {
     struct imap_command *command = p->command;
 
-    return imap_space(p) && imap_mailbox(p, &command->status.name) && imap_space(p) &&
-           imap_status_items(p, &command->status.items);
+    return parse_space(p) && parse_mailbox(p, &command->status.name) && parse_space(p) &&
+           parse_status_items(p, &command->status.items);
 }
 
 /* Behind the opening parenthesis. */
@@ -65,18 +63,18 @@ static bool selection_options(struct imap_parser *p, struct imap_list *list)
     };
     const unsigned bases = IMAP_LIST_SUBSCRIBED | IMAP_LIST_SPECIAL_USE;
 
-    if (imap_take(p, ')'))
+    if (parse_take(p, ')'))
         return true;
     do {
-        struct span word = imap_word(p);
+        struct span word = parse_word(p);
         unsigned bit = find_option(known, COUNT(known), word);
         if (bit == 0)
-            return imap_unknown(p, word, "There is no such selection option");
+            return parse_unknown(p, word, "There is no such selection option");
         list->options |= bit;
-    } while (imap_take(p, ' '));
+    } while (parse_take(p, ' '));
     if ((list->options & IMAP_LIST_RECURSIVEMATCH) != 0 && (list->options & bases) == 0)
-        return imap_bad(p, "RECURSIVEMATCH needs another selection option");
-    return imap_expect(p, ')', "There is no such selection option");
+        return parse_bad(p, "RECURSIVEMATCH needs another selection option");
+    return parse_expect(p, ')', "There is no such selection option");
 }
 
 static bool return_options(struct imap_parser *p, struct imap_list *list)
@@ -89,21 +87,21 @@ static bool return_options(struct imap_parser *p, struct imap_list *list)
     };
     const char *problem = "There is no such return option";
 
-    if (!imap_is_word(imap_word(p), "RETURN") || !imap_take(p, ' ') || !imap_take(p, '('))
-        return imap_bad(p, "RETURN (...) was expected");
-    if (imap_take(p, ')'))
+    if (!parse_is_word(parse_word(p), "RETURN") || !parse_take(p, ' ') || !parse_take(p, '('))
+        return parse_bad(p, "RETURN (...) was expected");
+    if (parse_take(p, ')'))
         return true;
     do {
-        struct span word = imap_word(p);
+        struct span word = parse_word(p);
         unsigned bit = find_option(known, COUNT(known), word);
         if (bit == 0)
-            return imap_unknown(p, word, problem);
+            return parse_unknown(p, word, problem);
         list->options |= bit;
         if (bit == IMAP_LIST_RETURN_STATUS &&
-            (!imap_space(p) || !imap_status_items(p, &list->status)))
+            (!parse_space(p) || !parse_status_items(p, &list->status)))
             return false;
-    } while (imap_take(p, ' '));
-    return imap_expect(p, ')', problem);
+    } while (parse_take(p, ' '));
+    return parse_expect(p, ')', problem);
 }
 
 static bool pattern(struct imap_parser *p, struct imap_list *list)
@@ -111,56 +109,56 @@ static bool pattern(struct imap_parser *p, struct imap_list *list)
     void *patterns = list->patterns;
     struct span text;
 
-    if (!imap_list_mailbox(p, &text) || !imap_name_decode(p, &text))
+    if (!parse_list_mailbox(p, &text) || !parse_name_decode(p, &text))
         return false;
     if (list->pattern_count == PATTERNS_MAX)
-        return imap_no(p, "LIMIT", "Too many patterns");
-    *(struct span *)imap_push(p, &patterns, &list->pattern_count, sizeof text) = text;
+        return parse_no(p, "LIMIT", "Too many patterns");
+    *(struct span *)parse_push(p, &patterns, &list->pattern_count, sizeof text) = text;
     list->patterns = patterns;
     return true;
 }
 
 static bool patterns_of(struct imap_parser *p, struct imap_list *list)
 {
-    if (!imap_take(p, '('))
+    if (!parse_take(p, '('))
         return pattern(p, list);
     list->is_extended = true;
     do {
         if (!pattern(p, list))
             return false;
-    } while (imap_take(p, ' '));
-    return imap_expect(p, ')', "A list of patterns has no end");
+    } while (parse_take(p, ' '));
+    return parse_expect(p, ')', "A list of patterns has no end");
 }
 
 static bool reference(struct imap_parser *p, struct imap_list *list)
 {
-    return imap_astring(p, &list->reference) && imap_name_decode(p, &list->reference);
+    return parse_astring(p, &list->reference) && parse_name_decode(p, &list->reference);
 }
 
 bool imap_parse_list(struct imap_parser *p)
 {
     struct imap_list *list = &p->command->list;
 
-    if (!imap_space(p))
+    if (!parse_space(p))
         return false;
-    if (imap_take(p, '(')) {
+    if (parse_take(p, '(')) {
         list->is_extended = true;
-        if (!selection_options(p, list) || !imap_space(p))
+        if (!selection_options(p, list) || !parse_space(p))
             return false;
     }
-    if (!reference(p, list) || !imap_space(p) || !patterns_of(p, list))
+    if (!reference(p, list) || !parse_space(p) || !patterns_of(p, list))
         return false;
     if (p->at == p->end)
         return true;
     list->is_extended = true;
-    return imap_space(p) && return_options(p, list);
+    return parse_space(p) && return_options(p, list);
 }
 
 bool imap_parse_lsub(struct imap_parser *p)
 {
     struct imap_list *list = &p->command->list;
 
-    return imap_space(p) && reference(p, list) && imap_space(p) && pattern(p, list);
+    return parse_space(p) && reference(p, list) && parse_space(p) && pattern(p, list);
 }
 
 /* ---- SELECT -------------------------------------------------------------------------------- */
@@ -168,13 +166,13 @@ bool imap_parse_lsub(struct imap_parser *p)
 /* A set of numbers that are known: neither "*" nor "$" is in it (RFC 7162 3.2.5). */
 static bool known_set(struct imap_parser *p, struct imap_set *out)
 {
-    if (!imap_set(p, out))
+    if (!parse_set(p, out))
         return false;
     bool is_known = !out->is_saved;
     for (unsigned i = 0; i < out->count; i++)
         is_known =
             is_known && out->ranges[i].first != UINT32_MAX && out->ranges[i].last != UINT32_MAX;
-    return is_known || imap_bad(p, "QRESYNC takes sets without * and $");
+    return is_known || parse_bad(p, "QRESYNC takes sets without * and $");
 }
 
 /* "(67890007 20050715194045000 41:211,214 (1:3 41,43,45))" */
@@ -182,43 +180,43 @@ static bool qresync(struct imap_parser *p, struct imap_select *select)
 {
     const char *problem = "A list of QRESYNC has no end";
 
-    if (!imap_space(p) || !imap_expect(p, '(', "QRESYNC (...) was expected") ||
-        !imap_number(p, &select->uid_validity) || !imap_space(p) ||
-        !imap_number64(p, &select->modseq))
+    if (!parse_space(p) || !parse_expect(p, '(', "QRESYNC (...) was expected") ||
+        !parse_number(p, &select->uid_validity) || !parse_space(p) ||
+        !parse_number64(p, &select->modseq))
         return false;
     select->has_qresync = true;
     if (select->uid_validity == 0 || select->modseq == 0)
-        return imap_bad(p, "UIDVALIDITY and modification sequences begin at 1");
-    if (imap_is_at(p, ' ') && (p->end - p->at < 2 || p->at[1] != '(') &&
-        (!imap_space(p) || !known_set(p, &select->known_uids)))
+        return parse_bad(p, "UIDVALIDITY and modification sequences begin at 1");
+    if (parse_is_at(p, ' ') && (p->end - p->at < 2 || p->at[1] != '(') &&
+        (!parse_space(p) || !known_set(p, &select->known_uids)))
         return false;
-    if (imap_take(p, ' ') &&
-        (!imap_expect(p, '(', problem) || !known_set(p, &select->match_sequences) ||
-         !imap_space(p) || !known_set(p, &select->match_uids) || !imap_expect(p, ')', problem)))
+    if (parse_take(p, ' ') &&
+        (!parse_expect(p, '(', problem) || !known_set(p, &select->match_sequences) ||
+         !parse_space(p) || !known_set(p, &select->match_uids) || !parse_expect(p, ')', problem)))
         return false;
-    return imap_expect(p, ')', problem);
+    return parse_expect(p, ')', problem);
 }
 
 bool imap_parse_select(struct imap_parser *p)
 {
     struct imap_select *select = &p->command->select;
 
-    if (!imap_space(p) || !imap_mailbox(p, &select->name))
+    if (!parse_space(p) || !parse_mailbox(p, &select->name))
         return false;
     if (p->at == p->end)
         return true;
-    if (!imap_space(p) || !imap_expect(p, '(', "Parameters in parentheses were expected"))
+    if (!parse_space(p) || !parse_expect(p, '(', "Parameters in parentheses were expected"))
         return false;
     do {
-        struct span word = imap_word(p);
-        if (imap_is_word(word, "CONDSTORE"))
+        struct span word = parse_word(p);
+        if (parse_is_word(word, "CONDSTORE"))
             select->condstore = true;
-        else if (!imap_is_word(word, "QRESYNC"))
-            return imap_unknown(p, word, "There is no such parameter of SELECT");
+        else if (!parse_is_word(word, "QRESYNC"))
+            return parse_unknown(p, word, "There is no such parameter of SELECT");
         else if (select->has_qresync)
-            return imap_bad(p, "QRESYNC stands twice");
+            return parse_bad(p, "QRESYNC stands twice");
         else if (!qresync(p, select))
             return false;
-    } while (imap_take(p, ' '));
-    return imap_expect(p, ')', "There is no such parameter of SELECT");
+    } while (parse_take(p, ' '));
+    return parse_expect(p, ')', "There is no such parameter of SELECT");
 }

@@ -1,8 +1,6 @@
 /* SEARCH, SORT and THREAD (RFC 9051 6.4.4, RFC 5256, RFC 5957, and what else has search keys). */
 #include "plugins/drop/imap/parse.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
 struct searching {
     struct imap_parser *p;
     unsigned depth;
@@ -12,7 +10,7 @@ struct searching {
 static struct imap_search_key *make_key(struct searching *s, enum imap_key kind)
 {
     if (++s->keys > IMAP_SEARCH_KEYS_MAX) {
-        imap_no(s->p, "LIMIT", "Too many search keys");
+        parse_no(s->p, "LIMIT", "Too many search keys");
         return NULL;
     }
     struct imap_search_key *key = arena_alloc(&s->p->command->arena, sizeof *key);
@@ -26,29 +24,29 @@ static struct imap_search_key *search_key(struct searching *s);
 
 static bool take_set(struct searching *s, struct imap_search_key *key)
 {
-    return imap_set(s->p, &key->set);
+    return parse_set(s->p, &key->set);
 }
 
 static bool take_text(struct searching *s, struct imap_search_key *key)
 {
-    return imap_astring(s->p, &key->text);
+    return parse_astring(s->p, &key->text);
 }
 
 static bool take_keyword(struct searching *s, struct imap_search_key *key)
 {
-    return imap_atom(s->p, &key->text);
+    return parse_atom(s->p, &key->text);
 }
 
 static bool take_header(struct searching *s, struct imap_search_key *key)
 {
-    return imap_astring(s->p, &key->name) && imap_space(s->p) && imap_astring(s->p, &key->text);
+    return parse_astring(s->p, &key->name) && parse_space(s->p) && parse_astring(s->p, &key->text);
 }
 
 static bool take_date(struct searching *s, struct imap_search_key *key)
 {
     int64_t days;
 
-    if (!imap_date(s->p, &days))
+    if (!parse_date(s->p, &days))
         return false;
     key->number = (uint64_t)days;
     return true;
@@ -56,13 +54,13 @@ static bool take_date(struct searching *s, struct imap_search_key *key)
 
 static bool take_number(struct searching *s, struct imap_search_key *key)
 {
-    return imap_number64(s->p, &key->number);
+    return parse_number64(s->p, &key->number);
 }
 
 static bool take_seconds(struct searching *s, struct imap_search_key *key)
 {
-    return imap_number64(s->p, &key->number) &&
-           (key->number > 0 || imap_bad(s->p, "OLDER and YOUNGER take at least a second"));
+    return parse_number64(s->p, &key->number) &&
+           (key->number > 0 || parse_bad(s->p, "OLDER and YOUNGER take at least a second"));
 }
 
 /* A number, or "/flags/\\draft" all 620162338 (RFC 7162 3.1.5), whose entry says nothing here:
@@ -71,18 +69,18 @@ static bool take_modseq(struct searching *s, struct imap_search_key *key)
 {
     struct span entry;
 
-    if (imap_is_at(s->p, '"')) {
-        if (!imap_string(s->p, &entry) || !imap_space(s->p))
+    if (parse_is_at(s->p, '"')) {
+        if (!parse_string(s->p, &entry) || !parse_space(s->p))
             return false;
-        struct span type = imap_word(s->p);
-        if (!imap_is_word(type, "all") && !imap_is_word(type, "priv") &&
-            !imap_is_word(type, "shared"))
-            return imap_unknown(s->p, type, "MODSEQ is of all, priv or shared flags");
-        if (!imap_space(s->p))
+        struct span type = parse_word(s->p);
+        if (!parse_is_word(type, "all") && !parse_is_word(type, "priv") &&
+            !parse_is_word(type, "shared"))
+            return parse_unknown(s->p, type, "MODSEQ is of all, priv or shared flags");
+        if (!parse_space(s->p))
             return false;
     }
     s->p->command->search.wants_modseq = true;
-    return imap_number64(s->p, &key->number);
+    return parse_number64(s->p, &key->number);
 }
 
 static bool take_child(struct searching *s, struct imap_search_key *key)
@@ -93,7 +91,7 @@ static bool take_child(struct searching *s, struct imap_search_key *key)
 
 static bool take_two(struct searching *s, struct imap_search_key *key)
 {
-    if (!take_child(s, key) || !imap_space(s->p))
+    if (!take_child(s, key) || !parse_space(s->p))
         return false;
     key->child->next = search_key(s);
     return key->child->next != NULL;
@@ -202,7 +200,7 @@ static struct imap_search_key *named_key(struct searching *s, const struct searc
         return NULL;
     key->flag = name->flag;
     key->name = name->header;
-    if (name->take != NULL && (!imap_space(s->p) || !name->take(s, key)))
+    if (name->take != NULL && (!parse_space(s->p) || !name->take(s, key)))
         return NULL;
     return name->is_not ? negate(s, key) : key;
 }
@@ -220,7 +218,7 @@ static struct imap_search_key *key_list(struct searching *s)
         if (*next == NULL)
             return NULL;
         next = &(*next)->next;
-    } while (imap_take(s->p, ' '));
+    } while (parse_take(s->p, ' '));
     return all;
 }
 
@@ -228,33 +226,33 @@ static struct imap_search_key *sequence_key(struct searching *s)
 {
     struct imap_search_key *key = make_key(s, IMAP_KEY_SEQUENCE);
 
-    return key != NULL && imap_set(s->p, &key->set) ? key : NULL;
+    return key != NULL && parse_set(s->p, &key->set) ? key : NULL;
 }
 
 static struct imap_search_key *one_key(struct searching *s)
 {
     struct imap_parser *p = s->p;
 
-    if (imap_take(p, '(')) {
+    if (parse_take(p, '(')) {
         struct imap_search_key *all = key_list(s);
-        return all != NULL && imap_expect(p, ')', "There is no such search key") ? all : NULL;
+        return all != NULL && parse_expect(p, ')', "There is no such search key") ? all : NULL;
     }
     if (p->at < p->end && (ascii_is_digit(*p->at) || *p->at == '*' || *p->at == '$'))
         return sequence_key(s);
-    struct span word = imap_word(p);
+    struct span word = parse_word(p);
     for (size_t i = 0; i < COUNT(names); i++)
-        if (imap_is_word(word, names[i].name))
+        if (parse_is_word(word, names[i].name))
             return named_key(s, &names[i]);
-    if (imap_is_word(word, "NEW"))
+    if (parse_is_word(word, "NEW"))
         return make_new(s);
-    imap_unknown(p, word, "There is no such search key");
+    parse_unknown(p, word, "There is no such search key");
     return NULL;
 }
 
 static struct imap_search_key *search_key(struct searching *s)
 {
     if (s->depth == IMAP_SEARCH_DEPTH_MAX) {
-        imap_no(s->p, "LIMIT", "Search keys are nested too deeply");
+        parse_no(s->p, "LIMIT", "Search keys are nested too deeply");
         return NULL;
     }
     s->depth++;
@@ -287,23 +285,23 @@ static bool returns(struct imap_parser *p)
     struct imap_search *search = &p->command->search;
 
     search->is_extended = true;
-    if (!imap_expect(p, '(', "RETURN takes options in parentheses"))
+    if (!parse_expect(p, '(', "RETURN takes options in parentheses"))
         return false;
-    if (imap_take(p, ')')) {
+    if (parse_take(p, ')')) {
         search->returns = IMAP_RETURN_ALL;
         return true;
     }
     do {
-        struct span word = imap_word(p);
+        struct span word = parse_word(p);
         unsigned bit = 0;
         for (size_t i = 0; i < COUNT(known); i++)
-            if (imap_is_word(word, known[i].name))
+            if (parse_is_word(word, known[i].name))
                 bit = known[i].bit;
         if (bit == 0)
-            return imap_unknown(p, word, "There is no such option of RETURN");
+            return parse_unknown(p, word, "There is no such option of RETURN");
         search->returns |= bit;
-    } while (imap_take(p, ' '));
-    return imap_expect(p, ')', "There is no such option of RETURN");
+    } while (parse_take(p, ' '));
+    return parse_expect(p, ')', "There is no such option of RETURN");
 }
 
 /* Goes behind "WORD " where it stands here. */
@@ -311,7 +309,7 @@ static bool take_word(struct imap_parser *p, const char *text)
 {
     char *start = p->at;
 
-    if (imap_is_word(imap_word(p), text) && imap_take(p, ' '))
+    if (parse_is_word(parse_word(p), text) && parse_take(p, ' '))
         return true;
     p->at = start;
     return false;
@@ -322,18 +320,18 @@ static bool charset(struct imap_parser *p)
 {
     struct span *name = &p->command->search.charset;
 
-    if (!imap_astring(p, name))
+    if (!parse_astring(p, name))
         return false;
-    if (imap_is_word(*name, "US-ASCII") || imap_is_word(*name, "UTF-8"))
+    if (parse_is_word(*name, "US-ASCII") || parse_is_word(*name, "UTF-8"))
         *name = SPAN_NONE;
-    return imap_space(p);
+    return parse_space(p);
 }
 
 bool imap_parse_search(struct imap_parser *p)
 {
-    if (!imap_space(p))
+    if (!parse_space(p))
         return false;
-    if (take_word(p, "RETURN") && (!returns(p) || !imap_space(p)))
+    if (take_word(p, "RETURN") && (!returns(p) || !parse_space(p)))
         return false;
     if (take_word(p, "CHARSET") && !charset(p))
         return false;
@@ -358,42 +356,42 @@ static bool sort_key(struct imap_parser *p)
     };
     struct imap_search *search = &p->command->search;
     bool is_reverse = take_word(p, "REVERSE");
-    struct span word = imap_word(p);
+    struct span word = parse_word(p);
 
     for (size_t i = 0; i < COUNT(known); i++) {
-        if (!imap_is_word(word, known[i].name))
+        if (!parse_is_word(word, known[i].name))
             continue;
         if (search->sort_count == IMAP_SORT_KEYS_MAX)
-            return imap_no(p, "LIMIT", "Too many sort keys");
+            return parse_no(p, "LIMIT", "Too many sort keys");
         search->sort[search->sort_count].key = known[i].key;
         search->sort[search->sort_count++].is_reverse = is_reverse;
         return true;
     }
-    return imap_unknown(p, word, "There is no such sort key");
+    return parse_unknown(p, word, "There is no such sort key");
 }
 
 bool imap_parse_sort(struct imap_parser *p)
 {
     const char *problem = "SORT takes sort keys in parentheses";
 
-    if (!imap_space(p) || !imap_expect(p, '(', problem))
+    if (!parse_space(p) || !parse_expect(p, '(', problem))
         return false;
     do {
         if (!sort_key(p))
             return false;
-    } while (imap_take(p, ' '));
-    return imap_expect(p, ')', problem) && imap_space(p) && charset(p) && program(p);
+    } while (parse_take(p, ' '));
+    return parse_expect(p, ')', problem) && parse_space(p) && charset(p) && program(p);
 }
 
 bool imap_parse_thread(struct imap_parser *p)
 {
-    if (!imap_space(p))
+    if (!parse_space(p))
         return false;
     if (take_word(p, "ORDEREDSUBJECT"))
         p->command->search.thread = IMAP_THREAD_ORDEREDSUBJECT;
     else if (take_word(p, "REFERENCES"))
         p->command->search.thread = IMAP_THREAD_REFERENCES;
     else
-        return imap_bad(p, "There is no such threading algorithm");
+        return parse_bad(p, "There is no such threading algorithm");
     return charset(p) && program(p);
 }

@@ -22,7 +22,10 @@ struct imap_reader {
     bool is_open;    /* the message stands in UTF8 (...) */
     struct buf text; /* of the command, literals in it; of a refused one, the end of its line */
     size_t line;     /* where the last line begins in the text */
-    size_t literals; /* bytes of them in the text */
+    size_t lines;    /* bytes of the command's lines so far */
+    size_t literals; /* and of its literals */
+    size_t line_max;
+    size_t literals_max;
     uint64_t left;
     uint64_t append_max;
     struct imap_command command;
@@ -42,6 +45,7 @@ struct imap_reader *imap_reader_create(void)
 
     buf_init(&reader->text, 0); /* take_piece and begin_literal see to its bounds */
     reader->append_max = UINT64_MAX;
+    imap_reader_set_bounds(reader, IMAP_LINE_MAX, IMAP_LITERALS_MAX);
     return reader;
 }
 
@@ -64,6 +68,12 @@ void imap_reader_set_append_max(struct imap_reader *reader, uint64_t bytes)
     reader->append_max = bytes;
 }
 
+void imap_reader_set_bounds(struct imap_reader *reader, size_t line_max, size_t literals_max)
+{
+    reader->line_max = line_max;
+    reader->literals_max = literals_max;
+}
+
 bool imap_reader_is_within(const struct imap_reader *reader)
 {
     return !reader->is_told && (reader->state != READER_LINE || buf_len(&reader->text) > 0 ||
@@ -74,7 +84,6 @@ static void forget_text(struct imap_reader *reader)
 {
     buf_fini(&reader->text);
     reader->line = 0;
-    reader->literals = 0;
 }
 
 static void begin_command(struct imap_reader *reader)
@@ -88,6 +97,8 @@ static void begin_command(struct imap_reader *reader)
     reader->is_named = false;
     reader->is_open = false;
     reader->literal.index = 0;
+    reader->lines = 0;
+    reader->literals = 0;
     forget_text(reader);
 }
 
@@ -133,6 +144,14 @@ static size_t line_length(const struct imap_reader *reader, struct span input)
     return 0;
 }
 
+/* Bytes that the command's lines may still have; the last CRLF is not counted. */
+static size_t line_room(const struct imap_reader *reader)
+{
+    size_t most = reader->line_max + 2;
+
+    return reader->lines < most ? most - reader->lines : 0;
+}
+
 /* Adds a piece of a line to the text; of a line that is refused only the end is looked at. */
 static void take_piece(struct imap_reader *reader, struct span piece)
 {
@@ -140,9 +159,10 @@ static void take_piece(struct imap_reader *reader, struct span piece)
     struct buf *text = &reader->text;
 
     if (!reader->is_refused) {
-        size_t room = IMAP_LINE_MAX + 2 - (buf_len(text) - reader->literals);
+        size_t room = line_room(reader);
         if (piece.len <= room) {
             buf_add(text, piece);
+            reader->lines += piece.len;
             return;
         }
         buf_add(text, span_head(piece, room));
@@ -150,7 +170,6 @@ static void take_piece(struct imap_reader *reader, struct span piece)
         piece = span_from(piece, room);
     }
     reader->line = 0;
-    reader->literals = 0;
     buf_add(text, span_from(piece, piece.len > tail ? piece.len - tail : 0));
     if (buf_len(text) > tail)
         buf_consume(text, buf_len(text) - tail);
@@ -198,16 +217,24 @@ static bool is_message(struct imap_reader *reader, struct span before)
     return part == IMAP_APPEND_MESSAGE;
 }
 
+static bool literal_is_beyond(const struct imap_reader *reader, uint64_t size)
+{
+    return reader->literals > reader->literals_max ||
+           size > reader->literals_max - reader->literals;
+}
+
 static void check_literal(struct imap_reader *reader, struct span text, bool has_message,
                           const struct announcement *a)
 {
     if (has_message && a->size > reader->append_max)
         refuse_with_no(reader, text, "TOOBIG", "The message is too large");
+    else if (has_message && reader->literal.index == IMAP_MESSAGES_MAX)
+        refuse_with_no(reader, text, "LIMIT", "Too many messages at once");
     else if (has_message && a->size == 0)
         refuse_with_no(reader, text, NULL, "A message has at least one byte");
     else if (!has_message && a->is_binary)
         refuse(reader, text, "A literal8 is for messages alone");
-    else if (!has_message && a->size > IMAP_LITERALS_MAX - reader->literals)
+    else if (!has_message && literal_is_beyond(reader, a->size))
         refuse_with_no(reader, text, "LIMIT", "A literal is too large");
 }
 
@@ -278,7 +305,7 @@ static enum imap_read read_line(struct imap_reader *reader, struct span *input)
 
     *input = span_from(*input, piece.len);
     /* Most commands are one line, which need not be gathered. */
-    if (len > 0 && len <= IMAP_LINE_MAX + 2 && buf_len(&reader->text) == 0 &&
+    if (len > 0 && len <= line_room(reader) && buf_len(&reader->text) == 0 &&
         (len < 3 || piece.ptr[len - 3] != '}')) {
         check_line(reader, span_head(piece, len - 2));
         return end_command(reader, span_head(piece, len - 2));
@@ -365,6 +392,13 @@ void imap_reader_taken(struct imap_reader *reader)
 
 void imap_reader_refuse(struct imap_reader *reader)
 {
+    imap_reader_dropped(reader);
+    if (reader->literal.is_synchronizing)
+        reader->state = READER_END;
+}
+
+void imap_reader_dropped(struct imap_reader *reader)
+{
     reader->is_refused = true;
-    reader->state = reader->literal.is_synchronizing ? READER_END : READER_LINE;
+    reader->state = READER_LINE;
 }

@@ -3,54 +3,54 @@
 
 #include <string.h>
 
-struct imap_parser imap_parser_make(struct imap_command *command, struct span text, bool utf8)
+struct imap_parser parse_make(struct imap_command *command, struct span text, bool utf8)
 {
     char *copy = (char *)arena_dup(&command->arena, text).ptr;
 
     return (struct imap_parser){copy, copy + text.len, command, utf8};
 }
 
-bool imap_bad(struct imap_parser *p, const char *problem)
+bool parse_bad(struct imap_parser *p, const char *problem)
 {
     p->command->verb = IMAP_INVALID;
     p->command->problem = problem;
     return false;
 }
 
-bool imap_no(struct imap_parser *p, const char *code, const char *problem)
+bool parse_no(struct imap_parser *p, const char *code, const char *problem)
 {
     p->command->code = code;
     p->command->is_no = true;
-    return imap_bad(p, problem);
+    return parse_bad(p, problem);
 }
 
-bool imap_unexpected(struct imap_parser *p, const char *problem)
+bool parse_unexpected(struct imap_parser *p, const char *problem)
 {
     if (p->at == p->end)
-        return imap_bad(p, "Something is missing at the end");
-    return imap_bad(p, *p->at == ' ' ? "One space too many" : problem);
+        return parse_bad(p, "Something is missing at the end");
+    return parse_bad(p, *p->at == ' ' ? "One space too many" : problem);
 }
 
-bool imap_unknown(struct imap_parser *p, struct span word, const char *problem)
+bool parse_unknown(struct imap_parser *p, struct span word, const char *problem)
 {
-    return word.len > 0 ? imap_bad(p, problem) : imap_unexpected(p, problem);
+    return word.len > 0 ? parse_bad(p, problem) : parse_unexpected(p, problem);
 }
 
-bool imap_space(struct imap_parser *p)
+bool parse_space(struct imap_parser *p)
 {
-    if (imap_take(p, ' '))
+    if (parse_take(p, ' '))
         return true;
-    return imap_unexpected(p, "A space was expected");
+    return parse_unexpected(p, "A space was expected");
 }
 
-bool imap_expect(struct imap_parser *p, char c, const char *problem)
+bool parse_expect(struct imap_parser *p, char c, const char *problem)
 {
-    return imap_take(p, c) || imap_unexpected(p, problem);
+    return parse_take(p, c) || parse_unexpected(p, problem);
 }
 
-bool imap_end(struct imap_parser *p)
+bool parse_end(struct imap_parser *p)
 {
-    return p->at == p->end || imap_bad(p, "More than was expected");
+    return p->at == p->end || parse_bad(p, "More than was expected");
 }
 
 static bool is_atom(char c)
@@ -99,29 +99,29 @@ static inline struct span run(struct imap_parser *p, bool (*is_part)(char))
     return span_of(start, (size_t)(p->at - start));
 }
 
-struct span imap_word(struct imap_parser *p)
+struct span parse_word(struct imap_parser *p)
 {
     return run(p, is_word);
 }
 
-bool imap_is_word(struct span word, const char *text)
+bool parse_is_word(struct span word, const char *text)
 {
     return span_equal_nocase(word, span_cstr(text));
 }
 
-bool imap_atom(struct imap_parser *p, struct span *out)
+bool parse_atom(struct imap_parser *p, struct span *out)
 {
     *out = run(p, is_atom);
-    return out->len > 0 || imap_unexpected(p, "An atom was expected");
+    return out->len > 0 || parse_unexpected(p, "An atom was expected");
 }
 
-bool imap_tag(struct imap_parser *p, struct span *out)
+bool parse_tag(struct imap_parser *p, struct span *out)
 {
     *out = run(p, is_tag);
-    if (out->len > 0 && out->len <= IMAP_TAG_MAX && (imap_is_at(p, ' ') || p->at == p->end))
+    if (out->len > 0 && out->len <= IMAP_TAG_MAX && (parse_is_at(p, ' ') || p->at == p->end))
         return true;
     *out = SPAN_NONE;
-    return imap_bad(p, "A command begins with a tag and a verb");
+    return parse_bad(p, "A command begins with a tag and a verb");
 }
 
 /* Behind the opening quote. */
@@ -135,18 +135,18 @@ static bool quoted(struct imap_parser *p, struct span *out)
         if (*p->at == '\\') {
             p->at++;
             if (p->at == p->end || (*p->at != '"' && *p->at != '\\'))
-                return imap_bad(p, "Only \\ and \" are escaped in a quoted string");
+                return parse_bad(p, "Only \\ and \" are escaped in a quoted string");
         } else if (*p->at == '\r' || *p->at == '\n') {
             break;
         }
         is_ascii = is_ascii && (*p->at & 0x80) == 0;
         *to++ = *p->at;
     }
-    if (!imap_take(p, '"'))
-        return imap_bad(p, "A quoted string has no end");
+    if (!parse_take(p, '"'))
+        return parse_bad(p, "A quoted string has no end");
     *out = span_of(start, (size_t)(to - start));
     return is_ascii || utf8_is_valid(*out) ||
-           imap_bad(p, "A quoted string is neither ASCII nor UTF-8");
+           parse_bad(p, "A quoted string is neither ASCII nor UTF-8");
 }
 
 /* Behind the opening brace. The reader has seen to it that the bytes are there. */
@@ -155,22 +155,22 @@ static bool literal(struct imap_parser *p, struct span *out)
     struct span digits = run(p, ascii_is_digit);
     uint64_t size;
 
-    imap_take(p, '+');
-    if (!span_parse_u64(digits, &size) || !imap_take(p, '}') || !imap_take(p, '\r') ||
-        !imap_take(p, '\n') || size > (size_t)(p->end - p->at))
-        return imap_bad(p, "A literal is announced by its size in braces, at the line's end");
+    parse_take(p, '+');
+    if (!span_parse_u64(digits, &size) || !parse_take(p, '}') || !parse_take(p, '\r') ||
+        !parse_take(p, '\n') || size > (size_t)(p->end - p->at))
+        return parse_bad(p, "A literal is announced by its size in braces, at the line's end");
     *out = span_of(p->at, size);
     p->at += size;
     return true;
 }
 
-bool imap_string(struct imap_parser *p, struct span *out)
+bool parse_string(struct imap_parser *p, struct span *out)
 {
-    if (imap_take(p, '"'))
+    if (parse_take(p, '"'))
         return quoted(p, out);
-    if (imap_take(p, '{'))
+    if (parse_take(p, '{'))
         return literal(p, out);
-    return imap_unexpected(p, "A string was expected");
+    return parse_unexpected(p, "A string was expected");
 }
 
 static inline bool string_or(struct imap_parser *p, bool (*is_part)(char), struct span *out)
@@ -178,23 +178,23 @@ static inline bool string_or(struct imap_parser *p, bool (*is_part)(char), struc
     *out = run(p, is_part);
     if (out->len > 0)
         return true;
-    return imap_string(p, out);
+    return parse_string(p, out);
 }
 
-bool imap_astring(struct imap_parser *p, struct span *out)
+bool parse_astring(struct imap_parser *p, struct span *out)
 {
     return string_or(p, is_astring, out);
 }
 
-bool imap_list_mailbox(struct imap_parser *p, struct span *out)
+bool parse_list_mailbox(struct imap_parser *p, struct span *out)
 {
     return string_or(p, is_list, out);
 }
 
-bool imap_name_decode(struct imap_parser *p, struct span *name)
+bool parse_name_decode(struct imap_parser *p, struct span *name)
 {
     if (p->utf8)
-        return utf8_is_valid(*name) || imap_no(p, "CANNOT", "The mailbox name is not UTF-8");
+        return utf8_is_valid(*name) || parse_no(p, "CANNOT", "The mailbox name is not UTF-8");
     if (span_index(*name, '&') == name->len && utf8_is_ascii(*name))
         return true;
     struct buf decoded;
@@ -203,14 +203,14 @@ bool imap_name_decode(struct imap_parser *p, struct span *name)
     if (is_valid)
         *name = arena_dup(&p->command->arena, buf_span(&decoded));
     buf_fini(&decoded);
-    return is_valid || imap_no(p, "CANNOT", "The mailbox name is not modified UTF-7");
+    return is_valid || parse_no(p, "CANNOT", "The mailbox name is not modified UTF-7");
 }
 
-bool imap_mailbox(struct imap_parser *p, struct span *out)
+bool parse_mailbox(struct imap_parser *p, struct span *out)
 {
     const struct span inbox = SPAN("INBOX");
 
-    if (!imap_astring(p, out) || !imap_name_decode(p, out))
+    if (!parse_astring(p, out) || !parse_name_decode(p, out))
         return false;
     if (span_starts_nocase(*out, inbox) && (out->len == inbox.len || out->ptr[inbox.len] == '/')) {
         struct span name = arena_dup(&p->command->arena, *out);
@@ -220,35 +220,35 @@ bool imap_mailbox(struct imap_parser *p, struct span *out)
     return true;
 }
 
-bool imap_number64(struct imap_parser *p, uint64_t *out)
+bool parse_number64(struct imap_parser *p, uint64_t *out)
 {
     struct span digits = run(p, ascii_is_digit);
 
     if (digits.len == 0)
-        return imap_unexpected(p, "A number was expected");
+        return parse_unexpected(p, "A number was expected");
     return (span_parse_u64(digits, out) && *out <= INT64_MAX) ||
-           imap_bad(p, "A number is too large");
+           parse_bad(p, "A number is too large");
 }
 
-bool imap_number(struct imap_parser *p, uint32_t *out)
+bool parse_number(struct imap_parser *p, uint32_t *out)
 {
     uint64_t number;
 
-    if (!imap_number64(p, &number))
+    if (!parse_number64(p, &number))
         return false;
     *out = (uint32_t)number;
-    return number <= UINT32_MAX || imap_bad(p, "A number is too large");
+    return number <= UINT32_MAX || parse_bad(p, "A number is too large");
 }
 
 static bool set_number(struct imap_parser *p, uint32_t *out)
 {
-    if (imap_take(p, '*')) {
+    if (parse_take(p, '*')) {
         *out = UINT32_MAX;
         return true;
     }
     if (p->at < p->end && *p->at != ' ' && !ascii_is_digit(*p->at))
-        return imap_bad(p, "A set consists of numbers, ':', ',' and '*'");
-    return imap_number(p, out) && (*out != 0 || imap_bad(p, "There is no message 0"));
+        return parse_bad(p, "A set consists of numbers, ':', ',' and '*'");
+    return parse_number(p, out) && (*out != 0 || parse_bad(p, "There is no message 0"));
 }
 
 /* How many ranges the set that begins here may have. */
@@ -261,27 +261,27 @@ static size_t count_ranges(const struct imap_parser *p)
     return count;
 }
 
-bool imap_set(struct imap_parser *p, struct imap_set *out)
+bool parse_set(struct imap_parser *p, struct imap_set *out)
 {
-    *out = (struct imap_set){.is_saved = imap_take(p, '$')};
+    *out = (struct imap_set){.is_saved = parse_take(p, '$')};
     if (out->is_saved)
         return true;
     size_t room = count_ranges(p);
     if (room > IMAP_RANGES_MAX)
-        return imap_no(p, "LIMIT", "A set has too many ranges");
+        return parse_no(p, "LIMIT", "A set has too many ranges");
     out->ranges = arena_alloc(&p->command->arena, room * sizeof *out->ranges);
     do {
         struct mailstore_range *range = &out->ranges[out->count++];
         if (!set_number(p, &range->first))
             return false;
         range->last = range->first;
-        if (imap_take(p, ':') && !set_number(p, &range->last))
+        if (parse_take(p, ':') && !set_number(p, &range->last))
             return false;
-    } while (imap_take(p, ','));
+    } while (parse_take(p, ','));
     return true;
 }
 
-void *imap_push(struct imap_parser *p, void **array, unsigned *count, size_t size)
+void *parse_push(struct imap_parser *p, void **array, unsigned *count, size_t size)
 {
     const unsigned first = 4;
 
@@ -307,48 +307,48 @@ static bool system_flag(struct imap_parser *p, struct imap_flags *out)
     };
     struct span name = run(p, is_atom);
 
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (imap_is_word(name, known[i].name)) {
+    for (size_t i = 0; i < COUNT(known); i++)
+        if (parse_is_word(name, known[i].name)) {
             out->flags |= known[i].flag;
             return true;
         }
-    if (imap_is_word(name, "Recent"))
-        return imap_bad(p, "\\Recent is not the client's to change");
-    return imap_bad(p, "There is no such system flag");
+    if (parse_is_word(name, "Recent"))
+        return parse_bad(p, "\\Recent is not the client's to change");
+    return parse_bad(p, "There is no such system flag");
 }
 
-bool imap_flag(struct imap_parser *p, struct imap_flags *out)
+bool parse_flag(struct imap_parser *p, struct imap_flags *out)
 {
     struct span name;
 
-    if (imap_take(p, '\\'))
+    if (parse_take(p, '\\'))
         return system_flag(p, out);
     if (p->at < p->end && *p->at != ' ' && !is_atom(*p->at))
-        return imap_bad(p, "A flag is an atom");
-    if (!imap_atom(p, &name))
+        return parse_bad(p, "A flag is an atom");
+    if (!parse_atom(p, &name))
         return false;
     if (name.len > MAILSTORE_KEYWORD_MAX)
-        return imap_no(p, "LIMIT", "A keyword is too long");
+        return parse_no(p, "LIMIT", "A keyword is too long");
     for (unsigned i = 0; i < out->keyword_count; i++)
         if (span_equal_nocase(out->keywords[i], name))
             return true;
     if (out->keyword_count == MAILSTORE_KEYWORDS_MAX)
-        return imap_no(p, "LIMIT", "Too many keywords");
+        return parse_no(p, "LIMIT", "Too many keywords");
     void *keywords = out->keywords;
-    *(struct span *)imap_push(p, &keywords, &out->keyword_count, sizeof name) = name;
+    *(struct span *)parse_push(p, &keywords, &out->keyword_count, sizeof name) = name;
     out->keywords = keywords;
     return true;
 }
 
-bool imap_flag_list(struct imap_parser *p, struct imap_flags *out)
+bool parse_flag_list(struct imap_parser *p, struct imap_flags *out)
 {
-    if (!imap_expect(p, '(', "Flags in parentheses were expected"))
+    if (!parse_expect(p, '(', "Flags in parentheses were expected"))
         return false;
-    if (imap_take(p, ')'))
+    if (parse_take(p, ')'))
         return true;
     do {
-        if (!imap_flag(p, out))
+        if (!parse_flag(p, out))
             return false;
-    } while (imap_take(p, ' '));
-    return imap_expect(p, ')', "A flag is an atom");
+    } while (parse_take(p, ' '));
+    return parse_expect(p, ')', "A flag is an atom");
 }
