@@ -6,6 +6,7 @@
 #include "auth/users.h"
 #include "base/memory.h"
 #include "plugins/drop/server/server.h"
+#include "proto/address.h"
 
 #include <smarthop_plugin.h>
 #include <stdio.h>
@@ -256,17 +257,26 @@ static int reload(void *state)
 
 /* ---- hooks -------------------------------------------------------------------------------- */
 
-static enum address_kind find(struct drop *drop, const struct smarthop_recipient *recipient,
-                              struct arena *arena, struct address_result **out)
+/* Without needless quotes. */
+static struct span local_of(const struct smarthop_recipient *recipient, struct arena *arena)
+{
+    struct span local = span_of_text(recipient->local);
+    struct address address = {.local = local, .quoted = local.len > 0 && local.ptr[0] == '"'};
+
+    return address_canonical_local(&address, arena);
+}
+
+static enum address_answer find(struct drop *drop, const struct smarthop_recipient *recipient,
+                                struct arena *arena, struct address_result **out)
 {
     struct addresses *addresses = drop_server_addresses(drop->server);
     struct users *users = drop_server_users(drop->server);
-    enum address_kind kind = addresses_find(addresses, users, span_of_text(recipient->local),
-                                            span_of_text(recipient->domain), arena, out);
+    enum address_answer answer = addresses_find(addresses, users, local_of(recipient, arena),
+                                                span_of_text(recipient->domain), arena, out);
 
     users_unref(users);
     addresses_unref(addresses);
-    return kind;
+    return answer;
 }
 
 static bool is_full(struct drop *drop, struct span user)
@@ -315,8 +325,8 @@ static int on_rcpt(void *state, const struct smarthop_event *event,
     struct arena arena;
 
     arena_init(&arena);
-    enum address_kind kind = find(drop, event->recipient, &arena, &found);
-    if (kind == ADDRESS_UNKNOWN)
+    enum address_answer answer = find(drop, event->recipient, &arena, &found);
+    if (answer == ADDRESS_UNKNOWN)
         refuse_unknown(verdict);
     else if (!drop_server_settings(drop->server)->quota_permanent && is_one_full(drop, found))
         refuse_full(verdict);

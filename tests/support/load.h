@@ -25,6 +25,7 @@ struct load_options {
     const char *rcpt_domain;
     unsigned domains;
     bool idle;
+    bool lmtp;
     const char *acked_file;
     bool json;
     unsigned deadline_s;

@@ -18,6 +18,7 @@ static const char usage_text[] =
     "  --pipeline          MAIL, all RCPT and DATA in one write\n"
     "  --tls starttls|implicit, --resume\n"
     "  --from ADDRESS, --rcpt-domain DOMAIN, --domains K (spread over dN.DOMAIN)\n"
+    "  --lmtp              LHLO, and a reply for each recipient behind the data\n"
     "  --idle              open the sessions, EHLO, and hold them until SIGTERM\n"
     "  --first-id N        X-Load-Id of the first message (1)\n"
     "  --acked-file F      append the id of each message when its 250 arrives\n"
@@ -80,6 +81,8 @@ static void parse_option(struct load_options *o, const char *name, const char *v
         o->resume = true;
     else if (strcmp(name, "idle") == 0)
         o->idle = true;
+    else if (strcmp(name, "lmtp") == 0)
+        o->lmtp = true;
     else if (strcmp(name, "json") == 0)
         o->json = true;
 }
@@ -93,7 +96,7 @@ struct load_options load_parse_arguments(int argc, char **argv)
         {"rcpt-domain", 1, NULL, 0}, {"domains", 1, NULL, 0},  {"first-id", 1, NULL, 0},
         {"acked-file", 1, NULL, 0},  {"deadline", 1, NULL, 0}, {"pipeline", 0, NULL, 0},
         {"resume", 0, NULL, 0},      {"idle", 0, NULL, 0},     {"json", 0, NULL, 0},
-        {"help", 0, NULL, 'h'},      {NULL, 0, NULL, 0},
+        {"lmtp", 0, NULL, 0},        {"help", 0, NULL, 'h'},   {NULL, 0, NULL, 0},
     };
     struct load_options o = {.messages = 1,
                              .sessions = 1,

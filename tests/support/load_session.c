@@ -200,6 +200,7 @@ static void message_expect(struct load *l, struct session *s, uint64_t mail_ns)
     s->sent++;
     s->rcpt_left = l->opt.recipients;
     s->rcpt_taken = 0;
+    s->finals = 0;
     s->transaction_refused = false;
 }
 
@@ -393,13 +394,24 @@ static void on_data(struct load *l, struct session *s, int code)
     send_message(l, s);
 }
 
+/* LMTP answers for each recipient that was taken; a message is accepted for all of them or not. */
 static void on_final(struct load *l, struct session *s, bool positive)
 {
+    if (l->opt.lmtp && s->rcpt_taken > 0 && ++s->finals < s->rcpt_taken) {
+        s->transaction_refused |= !positive;
+        return;
+    }
     if (positive && s->rcpt_taken > 0 && !s->transaction_refused)
         message_accepted(l, s);
     else
         message_failed(l, s);
     session_next(l, s);
+}
+
+static void say_hello(const struct load *l, struct session *s)
+{
+    bytes_text(&s->out, l->opt.lmtp ? "LHLO client.test\r\n" : "EHLO client.test\r\n");
+    s->state = STATE_EHLO;
 }
 
 /* False where the session has ended. */
@@ -417,8 +429,7 @@ static bool on_reply(struct load *l, struct session *s, int code)
     }
     switch (s->state) {
     case STATE_GREETING:
-        bytes_text(&s->out, "EHLO client.test\r\n");
-        s->state = STATE_EHLO;
+        say_hello(l, s);
         return true;
     case STATE_EHLO:
         on_ehlo(l, s);
@@ -491,10 +502,8 @@ static bool continue_handshake(struct load *l, struct session *s)
     }
     l->stats.tls_resumed += SSL_session_reused(s->stream.ssl) ? 1 : 0;
     s->state = STATE_GREETING;
-    if (l->opt.tls == TLS_STARTTLS) {
-        bytes_text(&s->out, "EHLO client.test\r\n");
-        s->state = STATE_EHLO;
-    }
+    if (l->opt.tls == TLS_STARTTLS)
+        say_hello(l, s);
     return true;
 }
 

@@ -39,6 +39,7 @@ struct session {
     uint64_t mail_ns;
     unsigned sent;       /* messages begun on this connection */
     unsigned rcpt_left;  /* recipients without a reply */
+    unsigned finals;     /* LMTP: replies behind the data so far */
     unsigned rcpt_taken; /* recipients accepted */
     bool owes_message;   /* a message was taken for this session and has no fate yet */
     bool owes_next;      /* the group of a further message is behind the current body */
