@@ -45,19 +45,6 @@ static struct conf_key key_of(const struct smarthop_option *schema)
     return key;
 }
 
-static char *folder_of(const char *file)
-{
-    char *folder = mem_strdup(file);
-    char *slash = strrchr(folder, '/');
-
-    if (slash == NULL) {
-        free(folder);
-        return mem_strdup(".");
-    }
-    slash[slash == folder] = '\0';
-    return folder;
-}
-
 static bool read_value(const struct smarthop_self *self, const struct smarthop_option *schema,
                        const char *text, unsigned line, struct option_value *out,
                        struct buf *messages)
@@ -65,7 +52,7 @@ static bool read_value(const struct smarthop_self *self, const struct smarthop_o
     struct conf_key key = key_of(schema);
     struct field field = {0};
     struct buf why;
-    char *folder = folder_of(self->conf_file);
+    char *folder = conf_folder_of(self->conf_file);
 
     buf_init(&why, 0);
     bool good = conf_value_add(&key, &field, span_cstr(text), folder, &why);

@@ -55,21 +55,6 @@ void conf_unref(struct conf *conf)
         free_conf(conf);
 }
 
-/* The folder of the file as an absolute path, so that a later chdir changes nothing. */
-static char *folder_of(const char *file)
-{
-    const char *slash = strrchr(file, '/');
-    char *folder = mem_strdup(slash != NULL ? file : ".");
-
-    if (slash != NULL)
-        folder[slash == file ? 1 : slash - file] = '\0';
-    char *absolute = realpath(folder, NULL);
-    if (absolute == NULL)
-        return folder;
-    free(folder);
-    return absolute;
-}
-
 static void set_hostname(struct conf_loading *loading)
 {
     if (loading->conf->hostname != NULL)
@@ -105,7 +90,7 @@ static void load_text(struct conf_loading *loading)
 
 struct err conf_load(const char *file, struct buf *messages, struct conf **out)
 {
-    struct conf_loading loading = {.folder = folder_of(file)};
+    struct conf_loading loading = {.folder = conf_folder_of(file)};
 
     *out = NULL;
     loading.conf = mem_zalloc(sizeof *loading.conf);

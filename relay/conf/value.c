@@ -527,3 +527,17 @@ void conf_value_print(const struct conf_key *key, const void *item, struct buf *
         break;
     }
 }
+
+char *conf_folder_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char *folder = mem_strdup(slash != NULL ? file : ".");
+
+    if (slash != NULL)
+        folder[slash == file ? 1 : slash - file] = '\0';
+    char *absolute = realpath(folder, NULL);
+    if (absolute == NULL)
+        return folder;
+    free(folder);
+    return absolute;
+}

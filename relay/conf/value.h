@@ -13,6 +13,10 @@ bool conf_value_add(const struct conf_key *key, void *item, struct span text, co
 void conf_value_set_default(const struct conf_key *key, void *item, const char *folder);
 void conf_value_free(const struct conf_key *key, void *item);
 
+/* The folder of a configuration file, as an absolute path, so that a later chdir changes nothing.
+ * The caller frees it. */
+char *conf_folder_of(const char *file);
+
 /* A text in quotes. */
 void conf_print_quoted(const char *text, struct buf *out);
 /* As it is written in a file, with quotes and braces where the type has them. */

@@ -38,6 +38,7 @@ struct drop_member {
 
 struct drop_server {
     struct drop_settings settings;
+    const struct drop_protocol *protocols[DROP_DOORS];
     char *texts[3]; /* of settings */
     char *certificate;
     char *key;

@@ -385,6 +385,7 @@ static struct drop_server *make(const struct drop_options *options)
     pthread_mutex_init(&server->files_lock, NULL);
     server->registry = registry_create();
     server->settings = options->settings;
+    memcpy(server->protocols, options->protocols, sizeof server->protocols);
     server->settings.host_name = server->texts[0] = copy(options->settings.host_name);
     server->settings.folders = server->texts[1] = copy(options->settings.folders);
     server->settings.separator = server->texts[2] = copy(options->settings.separator);

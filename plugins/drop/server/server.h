@@ -1,7 +1,7 @@
 /*
  * server: the drop's threads and doors. Each worker is a thread with a loop and listeners of its
  * own (SO_REUSEPORT); every worker serves any mailbox. A session lives on one worker. POP3, IMAP
- * and LMTP are built on what is here; server.c alone knows them, by their accept functions.
+ * and LMTP are built on what is here, and handed to it as struct drop_protocol.
  */
 #ifndef SMARTHOP_DROP_SERVER_H
 #define SMARTHOP_DROP_SERVER_H
@@ -88,6 +88,8 @@ struct drop_protocol {
     size_t session_size;
     void (*open)(struct drop_session *session);
 };
+
+/* lmtp/, pop3/, imap/ */
 extern const struct drop_protocol drop_lmtp;
 extern const struct drop_protocol drop_pop3;
 extern const struct drop_protocol drop_imap;
@@ -113,6 +115,7 @@ struct drop_listen {
 };
 
 struct drop_options {
+    const struct drop_protocol *protocols[DROP_DOORS];
     struct drop_settings settings; /* these texts are copied */
     struct mailstore_options store;
     const char *users_file; /* NULL = none */

@@ -11,11 +11,6 @@
 
 enum { BY_USER = 'u', BY_ADDRESS = 'a', BY_CLAIM = 'c' };
 
-static const struct drop_protocol *const protocols[DROP_DOORS] = {
-    [DROP_LMTP] = &drop_lmtp, [DROP_POP3] = &drop_pop3,  [DROP_POP3S] = &drop_pop3,
-    [DROP_IMAP] = &drop_imap, [DROP_IMAPS] = &drop_imap,
-};
-
 static const char *const busy[DROP_DOORS] = {
     [DROP_LMTP] = "421 4.3.2 Too many sessions, try again later\r\n",
     [DROP_POP3] = "-ERR [SYS/TEMP] Too many sessions, try again later\r\n",
@@ -27,6 +22,11 @@ static const char *const busy[DROP_DOORS] = {
 static bool is_implicit(enum drop_door door)
 {
     return door == DROP_POP3S || door == DROP_IMAPS;
+}
+
+static const struct drop_protocol *protocol_of(const struct drop_session *session)
+{
+    return session->worker->server->protocols[session->door];
 }
 
 static void on_refused(struct conn *conn, enum conn_event event, void *owner)
@@ -64,7 +64,7 @@ static void on_securing(struct conn *conn, enum conn_event event, void *owner)
     switch (event) {
     case CONN_SECURED:
         session->is_tls = true;
-        protocols[session->door]->open(session);
+        protocol_of(session)->open(session);
         break;
     case CONN_DEADLINE:
         session->closed = "no TLS handshake in time";
@@ -106,7 +106,7 @@ static bool take_seat(struct drop_session *session)
 void session_accept(struct drop_seat *seat, struct conn *conn)
 {
     struct drop_worker *worker = &seat->member->worker;
-    struct drop_session *session = mem_zalloc(protocols[seat->door]->session_size);
+    struct drop_session *session = mem_zalloc(worker->server->protocols[seat->door]->session_size);
 
     session->worker = worker;
     session->conn = conn;
@@ -127,7 +127,7 @@ void session_accept(struct drop_seat *seat, struct conn *conn)
     session->id = atomic_fetch_add(&worker->server->next_id, 1) + 1;
     list_append(&worker->sessions, &session->link);
     if (!is_implicit(seat->door)) {
-        protocols[seat->door]->open(session);
+        protocol_of(session)->open(session);
         return;
     }
     conn_set_owner(conn, on_securing, session);
@@ -211,7 +211,7 @@ bool drop_session_log(struct drop_session *session, struct log_line *line, enum 
     if (!log_begin(line, level, event))
         return false;
     log_u64(line, "sid", session->id);
-    log_text(line, "protocol", protocols[session->door]->name);
+    log_text(line, "protocol", protocol_of(session)->name);
     struct span address = address_of(session, text);
     log_span(line, "client", address.len > 0 ? address : SPAN("local"));
     if (session->user[0] != '\0')
