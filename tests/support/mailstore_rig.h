@@ -202,6 +202,22 @@ static inline struct mailstore_copy rig_copy(struct mailstore *store, uint32_t b
     return it;
 }
 
+static inline void rig_tell(void *context, const char *line)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", line);
+}
+
+/* Problems that a check finds. */
+static inline uint64_t rig_check(struct mailstore *store)
+{
+    struct mailstore_check check;
+
+    if (err_is(mailstore_check(store, rig_tell, NULL, NULL, &check)))
+        abort();
+    return check.problems;
+}
+
 /* ---- walks, as text: what a test compares ---- */
 
 static inline bool rig_text_entry(void *context, const struct mailstore_entry *entry)

@@ -1,4 +1,5 @@
 /* The promises of mailstore.h about mailboxes and what is in them. */
+#include "plugins/drop/mime/digest.h"
 #include "support/mailstore_rig.h"
 
 #include <setjmp.h>
@@ -23,6 +24,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    assert_int_equal(rig_check(store), 0);
     mailstore_close(store);
     scratch_remove(folder);
     return 0;
@@ -39,6 +41,23 @@ static void reopen(void)
 static struct mailstore_box inbox(void)
 {
     return rig_box(store, RIG_USER, "INBOX");
+}
+
+static void test_digest(void **state)
+{
+    (void)state;
+    struct digest digest;
+    struct span bytes;
+
+    rig_put(store, "INBOX", "Subject: the digest\r\n\r\nbody\r\n");
+    uint64_t message = rig_entry(store, inbox().id, 1).message;
+    RIG_READ(store, txn)
+    {
+        assert_false(err_is(mailstore_digest_get(txn, message, &bytes)));
+        assert_true(digest_open(bytes, &digest));
+        assert_int_equal(digest.header_len, 23);
+        assert_non_null(memmem(digest.envelope.ptr, digest.envelope.len, "the digest", 10));
+    }
 }
 
 /* ---- appending ---------------------------------------------------------------------------- */
@@ -417,6 +436,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_append),
+        TEST(test_digest),
         TEST(test_append_to_several),
         TEST(test_append_whole_or_not),
         TEST(test_quota),

@@ -24,6 +24,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    assert_int_equal(rig_check(store), 0);
     mailstore_close(store);
     scratch_remove(folder);
     return 0;

@@ -6,6 +6,8 @@
  */
 #include "plugins/drop/mailstore/mailstore_private.h"
 
+#include "plugins/drop/mime/digest.h"
+
 #include <stdlib.h>
 
 struct mailstore_draft {
@@ -16,6 +18,8 @@ struct mailstore_draft {
     uint64_t size;
     uint32_t staged; /* chunks that were handed to the store */
     struct buf held;
+    struct arena arena; /* what the scanner finds */
+    struct mime_scanner *scanner;
     struct buf digest;
     struct err failed; /* to stage */
     bool is_sealed;
@@ -41,6 +45,8 @@ struct mailstore_draft *mailstore_draft_create(struct mailstore *store, struct l
     buf_init(&draft->held, 0);
     buf_init(&draft->digest, 0);
     buf_init(&draft->staging, 0);
+    arena_init(&draft->arena);
+    draft->scanner = mime_scanner_create(&draft->arena);
     return draft;
 }
 
@@ -148,6 +154,7 @@ void mailstore_draft_add(struct mailstore_draft *draft, struct span bytes)
     draft->size += bytes.len;
     if (err_is(draft->failed))
         return;
+    mime_scanner_feed(draft->scanner, bytes);
     buf_add(&draft->held, bytes);
     stage(draft);
 }
@@ -162,9 +169,20 @@ uint64_t mailstore_draft_size(const struct mailstore_draft *draft)
     return draft->size;
 }
 
+static void free_scanner(struct mailstore_draft *draft)
+{
+    mime_scanner_free(draft->scanner);
+    draft->scanner = NULL;
+    arena_fini(&draft->arena);
+}
+
 void draft_seal(struct mailstore_draft *draft)
 {
+    if (draft->is_sealed)
+        return;
     draft->is_sealed = true;
+    digest_write(mime_scanner_end(draft->scanner), &draft->digest);
+    free_scanner(draft);
 }
 
 void draft_parts(const struct mailstore_draft *draft, struct draft_parts *out)
@@ -227,6 +245,7 @@ static void free_draft(struct mailstore_draft *draft)
 {
     if (draft->staged > 0 && !draft->is_stored)
         discard_staged(draft);
+    free_scanner(draft);
     buf_fini(&draft->held);
     buf_fini(&draft->digest);
     buf_fini(&draft->staging);

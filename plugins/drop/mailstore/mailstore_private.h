@@ -213,7 +213,7 @@ struct draft_parts {
 
 /* Within the append: whether all that was handed to the store is there; ERR_NO_SPACE. */
 struct err draft_check_staged(struct kv_txn *txn, const struct draft_parts *parts);
-/* On its loop: no more is added. */
+/* On its loop: no more is added; makes the digest. */
 void draft_seal(struct mailstore_draft *draft);
 void draft_parts(const struct mailstore_draft *draft, struct draft_parts *out);
 /* The store has it now. */

@@ -12,6 +12,7 @@ enum {
     STEP_IDLE = 2048, /* while there is little to do */
     BUSY_FROM = 8,    /* operations between two steps */
     STAGED_A_STEP = 1000,
+    BOXES_A_STEP = 100, /* looked at while tidying */
 };
 
 /* ---- one step ----------------------------------------------------------------------------- */
@@ -213,5 +214,75 @@ struct err sweep_recover(struct mailstore *store)
     do
         e = kv_run(store->kv, &recovery.op);
     while (!err_is(e) && !recovery.is_through);
+    return e;
+}
+
+/* ---- on request --------------------------------------------------------------------------- */
+
+struct tidying {
+    struct kv_op op;
+    struct mailstore *store;
+    uint64_t keep;
+    uint64_t box;  /* the next one that is looked at */
+    uint64_t next; /* of the step that runs */
+    bool is_through;
+};
+
+static struct err apply_tidy(struct kv_op *op, struct kv_txn *txn)
+{
+    struct tidying *tidying = container_of(op, struct tidying, op);
+
+    return step(tidying->store, txn, STEP_IDLE, &tidying->is_through);
+}
+
+/* A mailbox that cannot be read is left as it is. */
+static struct err forget_some(struct tidying *tidying, struct kv_txn *txn, uint32_t box)
+{
+    struct box_row row;
+
+    if (err_is(store_load_box(txn, box, &row)) || row.vanished <= tidying->keep)
+        return ERR_OK;
+    if (row.vanished - tidying->keep > STEP_IDLE)
+        tidying->next = box;
+    struct err e = removal_forget(txn, &row, tidying->keep, STEP_IDLE);
+    return err_is(e) ? e : store_save_box(txn, &row);
+}
+
+static struct err apply_forget(struct kv_op *op, struct kv_txn *txn)
+{
+    struct tidying *tidying = container_of(op, struct tidying, op);
+    struct span key, value;
+
+    tidying->next = tidying->box;
+    for (unsigned i = 0; i < BOXES_A_STEP; i++) {
+        struct key from = key_of_box((uint32_t)tidying->next);
+        struct err e = kv_seek(txn, TABLE_BOX, key_span(&from), &key, &value);
+        tidying->is_through = e.kind == ERR_NOT_FOUND;
+        if (err_is(e))
+            return tidying->is_through ? ERR_OK : e;
+        uint32_t box = wire_get32(key.ptr);
+        tidying->next = (uint64_t)box + 1;
+        e = forget_some(tidying, txn, box);
+        if (err_is(e) || tidying->next == box)
+            return e;
+    }
+    return ERR_OK;
+}
+
+struct err mailstore_tidy(struct mailstore *store, uint64_t keep)
+{
+    struct tidying tidying = {
+        .op = {.kind = KV_SHRINK, .apply = apply_tidy}, .store = store, .keep = keep};
+    struct err e;
+
+    do
+        e = kv_run(store->kv, &tidying.op);
+    while (!err_is(e) && !tidying.is_through);
+    tidying.op.apply = apply_forget;
+    tidying.is_through = false;
+    while (!err_is(e) && !tidying.is_through) {
+        e = kv_run(store->kv, &tidying.op);
+        tidying.box = tidying.next;
+    }
     return e;
 }
