@@ -4,6 +4,8 @@
 #include "auth/prepare.h"
 #include "base/memory.h"
 
+#include <stdlib.h>
+
 static struct auth *auth_of(const struct login *login)
 {
     return login->session->worker->auth;
@@ -39,7 +41,9 @@ static void forget(struct login *login)
 {
     sasl_server_free(login->sasl);
     users_unref(login->users);
+    free(login->name);
     login->sasl = NULL;
+    login->name = NULL;
     login->users = NULL;
 }
 
@@ -101,9 +105,9 @@ static void on_verified(struct call *call)
     if (login->sasl != NULL)
         go_on(login, sasl_server_verified(login->sasl, verify->result == AUTH_GOOD));
     else if (verify->result == AUTH_GOOD)
-        succeed(login, span_cstr(verify->name));
+        succeed(login, span_cstr(login->name));
     else
-        fail(login, span_cstr(verify->name));
+        fail(login, span_cstr(login->name));
 }
 
 static void verify(struct login *login, struct span user, struct span password)
@@ -257,6 +261,7 @@ void login_password(struct login *login, struct drop_session *session, struct sp
         fail(login, user);
         return;
     }
+    login->name = span_to_text(span_of(name, user.len));
     verify(login, span_of(name, user.len), password);
 }
 

@@ -32,6 +32,7 @@ struct login {
     struct auth_verify verify;
     struct call tell;
     enum login_event event;
+    char *name;            /* of login_password, prepared */
     const char *mechanism; /* for the log */
     bool is_telling;       /* `tell` is on its way */
     bool is_hashing;       /* `verify` is */

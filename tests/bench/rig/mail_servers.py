@@ -68,6 +68,9 @@ hostname = "bench.test"
 store_path = "{directory}/queue"
 control_socket = "{directory}/control.sock"
 log_target = "{directory}/log"
+listener "in" {{
+    address = "127.0.0.1:{smtp_port}"
+}}
 plugin "drop" {{
     mailboxes = "{directory}/mail"
     domains = {{"{domain}"}}
@@ -94,6 +97,7 @@ class MailServer(Server):
             "directory": self.directory,
             "domain": DOMAIN,
             "port": self.port,
+            "smtp_port": free_port(),
             "imap_port": self.imap_port,
             "pop3_port": self.pop3_port,
             "chain": self.certificate.chain,
