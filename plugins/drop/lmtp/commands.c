@@ -38,6 +38,13 @@ static void do_hello(struct lmtp_session *s, struct span args)
 static void do_data(struct lmtp_session *s, struct span args)
 {
     (void)args;
+    /* RFC 2920 3.1: DATA ends a group. What is here already was not written by a client that waits
+     * for the 354, and is not to be taken for a message (smuggling). */
+    if (s->is_followed && s->message != NULL && s->message->recipient_count > 0) {
+        lmtp_reply(s, 521, ESC(5, 5, 0), SPAN("Data sent before the 354 reply"));
+        lmtp_end(s, "data before 354");
+        return;
+    }
     if (s->message == NULL || s->message->in_chunks)
         bad_sequence(s, s->message != NULL ? "BDAT has begun" : "MAIL first"); /* RFC 3030 2 */
     else if (s->message->recipient_count == 0)

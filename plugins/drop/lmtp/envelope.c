@@ -136,10 +136,13 @@ static bool is_full(const struct lmtp_session *s, struct lookup *lookup, struct 
 /* The index of the mailbox among the message's, to which it is added where it is new. */
 static unsigned take_target(struct lmtp_message *m, const struct lmtp_target *target)
 {
-    for (unsigned i = 0; i < m->target_count; i++)
-        if (span_equal(m->targets[i].user, target->user) &&
-            span_equal(m->targets[i].folder, target->folder))
+    for (unsigned i = 0; i < m->target_count; i++) {
+        struct lmtp_target *other = &m->targets[i];
+        if (span_equal(other->user, target->user) && span_equal(other->folder, target->folder)) {
+            other->is_shared |= target->is_shared;
             return i;
+        }
+    }
     if (m->target_count == m->target_cap) {
         m->target_cap = m->target_cap > 0 ? 2 * m->target_cap : 4;
         m->targets = mem_realloc(m->targets, m->target_cap * sizeof *m->targets);

@@ -73,6 +73,7 @@ struct lmtp_session {
     enum lmtp_state state;
     bool client_gone;  /* it has sent its last byte */
     bool is_stopping;  /* 421 at the next chance */
+    bool is_followed;  /* by more input, the line that is executed */
     bool is_appending; /* whether or not the client is still there */
     unsigned errors;   /* of the client */
     unsigned messages;

@@ -89,6 +89,7 @@ static bool take_command(struct lmtp_session *s)
     enum parse_result result =
         smtp_command_parse(&s->parser, conn_input(s->base.conn), &consumed, &command);
     if (result == PARSE_DONE) {
+        s->is_followed = conn_input(s->base.conn).len > consumed;
         if (command.error == SMTP_COMMAND_OK)
             lmtp_execute(s, &command);
         else
