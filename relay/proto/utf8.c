@@ -66,3 +66,31 @@ bool utf8_is_valid(struct span s)
     }
     return true;
 }
+
+uint32_t utf8_read(struct span s, size_t *len_out)
+{
+    size_t len = utf8_length(s);
+
+    *len_out = len;
+    if (len == 0)
+        return 0;
+    uint32_t first = (unsigned char)s.ptr[0];
+    uint32_t character = len == 1 ? first : first & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++)
+        character = character << 6 | ((unsigned char)s.ptr[i] & 0x3fu);
+    return character;
+}
+
+size_t utf8_write(uint32_t character, char *out)
+{
+    if (character < 0x80) {
+        out[0] = (char)character;
+        return 1;
+    }
+    size_t len = character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+    unsigned lead = len == 2 ? 0xc0 : len == 3 ? 0xe0 : 0xf0;
+    for (size_t i = len; i-- > 1; character >>= 6)
+        out[i] = (char)(0x80 | (character & 0x3f));
+    out[0] = (char)(lead | character);
+    return len;
+}

@@ -12,6 +12,13 @@ bool utf8_is_valid(struct span s);
 /* Bytes of the well-formed character at the start; 0 where there is none. */
 size_t utf8_length(struct span s);
 
+/* That character; *len_out is as above, and where it is 0 there is none. */
+uint32_t utf8_read(struct span s, size_t *len_out);
+
+enum { UTF8_MAX = 4 };
+/* Of a character up to U+10FFFF; returns how many bytes it has. */
+size_t utf8_write(uint32_t character, char *out);
+
 /* No byte above 127. Quick enough for message bodies. */
 bool utf8_is_ascii(struct span s);
 

@@ -2,6 +2,7 @@
  * text: what mail's encodings mean, for searching, sorting and previews: transfer encodings,
  * charsets (iconv), encoded words (RFC 2047), and UTF-8 made comparable.
  *
+ * Pure. All output is appended to bufs that are unbounded; it is never much longer than the input.
  * Streaming decoders take any split. Unknown charsets and broken input give what can be read; an
  * unreadable byte becomes U+FFFD. Nothing here fails.
  */
@@ -11,13 +12,17 @@
 #include "base/buf.h"
 #include "plugins/drop/mime/mime.h"
 
+enum { TEXT_BLANKS_MAX = 128 };
+
 /* Bytes of a part's body to its content. */
 struct text_transfer {
     enum mime_encoding encoding;
+    bool is_broken; /* something could not be decoded */
     unsigned state;
     unsigned char held[4];
-    unsigned held_len;
-    size_t blanks; /* of quoted-printable: at a line's end they are not content */
+    size_t held_len;
+    size_t blank_count; /* of quoted-printable: at a line's end they are not content */
+    char blanks[TEXT_BLANKS_MAX];
 };
 void text_transfer_init(struct text_transfer *t, enum mime_encoding encoding);
 /* Appends what is complete. False (once something could not be decoded) makes BINARY's
@@ -27,19 +32,20 @@ bool text_transfer_end(struct text_transfer *t, struct buf *out);
 
 /* Content in a charset to UTF-8. */
 struct text_charset;
-/* "" and unknown ones: UTF-8 where it is valid, else Latin-1. */
+/* "", US-ASCII and unknown ones: UTF-8 where it is valid, else Latin-1. Never NULL. */
 struct text_charset *text_charset_create(struct span charset);
 void text_charset_feed(struct text_charset *c, struct span bytes, struct buf *out);
 void text_charset_end(struct text_charset *c, struct buf *out);
+/* NULL is let be. */
 void text_charset_free(struct text_charset *c);
 /* Whether the charset is known; for SEARCH CHARSET (BADCHARSET). */
 bool text_charset_is_known(struct span charset);
 
-/* A field's value with encoded words to UTF-8. */
+/* A field's value, folded or not, with encoded words (RFC 2047) to UTF-8. */
 void text_words(struct span value, struct buf *out);
 
-/* UTF-8 to what is compared: case folded (i;unicode-casemap as far as simple folding goes; ASCII
- * fast), bytes that are not UTF-8 as they are. */
+/* UTF-8 to what is compared: case folded (i;unicode-casemap as far as simple folding goes: nothing
+ * is decomposed; ASCII fast), bytes that are not UTF-8 as they are. */
 void text_fold(struct span utf8, struct buf *out);
 /* Whether `needle` (folded) is in `folded`; a needle of length 0 is. */
 bool text_contains(struct span folded, struct span needle);

@@ -57,13 +57,24 @@ static struct span wider_charset(struct span name)
     return name;
 }
 
+/* It hides ASCII, and what glibc makes of broken UTF-7 depends on how it is cut. */
+static bool is_utf7(struct span name)
+{
+    static const struct span names[] = {{"utf-7", 5}, {"utf7", 4}, {"utf-7-imap", 10}};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (span_ends_nocase(name, names[i]))
+            return true;
+    return false;
+}
+
 /* Nothing in the name may mean more to iconv than a name: no "//TRANSLIT", no path. */
 static iconv_t open_converter(struct span charset)
 {
     char name[CHARSET_NAME_MAX + 1];
 
     charset = wider_charset(charset);
-    if (charset.len == 0 || charset.len > CHARSET_NAME_MAX)
+    if (charset.len == 0 || charset.len > CHARSET_NAME_MAX || is_utf7(charset))
         return (iconv_t)-1;
     for (size_t i = 0; i < charset.len; i++)
         if (!ascii_is_alnum(charset.ptr[i]) && span_index(SPAN("-_.:+"), charset.ptr[i]) == 5)
