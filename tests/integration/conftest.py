@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
 from fake_dns import FakeDns  # noqa: E402  (the scripted name server of tests/support)
 from support import certificates  # noqa: E402
+from support.drop import Drop  # noqa: E402
 from support.relay import Relay, to  # noqa: E402
 from support.reporting import RELAYS, add_logs  # noqa: E402
 from support.sink import PostfixSink, Sink  # noqa: E402
@@ -98,3 +99,11 @@ def start(start_relay, start_sink, sink):
 def dns():
     with FakeDns() as server:
         yield server
+
+
+@pytest.fixture
+def start_drop(start_relay, certificate, trusting, tmp_path):
+    """start_drop(...) is Drop(...), started."""
+    def start(**options):
+        return Drop(start_relay, certificate, trusting, tmp_path, **options)
+    return start

@@ -1,0 +1,75 @@
+"""From smtplib to poplib: mail to a mailbox of the drop, over the relay's queue."""
+import smtplib
+
+import pytest
+from support import content
+from support.drop import ALICE, BOB, DOMAIN
+from support.wait import wait_until
+
+MESSAGE = content.message(b"hello")
+
+
+def send(drop, *recipients):
+    with smtplib.SMTP("127.0.0.1", drop.relay.port) as client:
+        return client.sendmail("from@client.test", recipients, MESSAGE)
+
+
+def count_of(drop, user):
+    client = drop.pop3(user)
+    try:
+        return client.stat()[0]
+    finally:
+        client.quit()
+
+
+def test_mail_is_delivered_to_mailboxes(start_drop):
+    drop = start_drop()
+    assert send(drop, f"{ALICE}@{DOMAIN}", f"{BOB}@{DOMAIN}") == {}
+    drop.relay.wait_empty()
+    for user in (ALICE, BOB):
+        client = drop.pop3(user)
+        text = b"\r\n".join(client.retr(1)[1])
+        assert b"Return-Path: <from@client.test>" in text
+        assert f"Delivered-To: {user}@{DOMAIN}".encode() in text
+        assert text.endswith(b"hello")
+        client.quit()
+    assert count_of(drop, ALICE) == 1
+
+
+def test_strangers_in_a_local_domain_are_refused(start_drop):
+    drop = start_drop()
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        send(drop, f"nobody@{DOMAIN}")
+    assert refused.value.recipients[f"nobody@{DOMAIN}"][0] == 550
+
+
+def test_what_is_there_stays_over_a_restart(start_drop):
+    drop = start_drop()
+    drop.deliver(MESSAGE)
+    drop.relay.restart()
+    assert count_of(drop, ALICE) == 1
+
+
+def test_a_section_that_changes_is_refused_while_it_runs(start_drop):
+    drop = start_drop()
+    drop.relay.sections["plugin"]["drop"]["errors_max"] = 7
+    drop.relay.write_conf()
+    assert drop.relay.reload()["event"] == "reload-refused"
+    drop.deliver(MESSAGE)
+    assert count_of(drop, ALICE) == 1
+
+
+def test_new_users_are_seen(start_drop):
+    drop = start_drop()
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        drop.deliver(MESSAGE, f"carol@{DOMAIN}")
+    with open(drop.users_file, "a") as users:
+        users.write("carol:*\n")
+
+    def taken():
+        try:
+            drop.deliver(MESSAGE, f"carol@{DOMAIN}")
+        except smtplib.SMTPRecipientsRefused:
+            return False
+        return True
+    wait_until(taken, "the new user to be known")
