@@ -482,7 +482,7 @@ static const struct {
     {"Delivered-To: a@b\r\nDELIVERED-TO:<c@d>\r\nDelivered-To:\r\n\r\n", 3, "a@b c@d  ", true},
     {"Delivered-To: a@b", 1, "", false},
     {"x\r\ny\r\n\r\nDelivered-To: a@b\r\n", 0, "", true},
-    {"a very long line that is no field at all\r\nReceived: x", 1, "", false},
+    {"a very long line that is no field at all\r\nReceived: x\r\n", 1, "", false},
     {"Received:", 0, "", false},
     {"\n\r\n", 0, "", true},
 };
