@@ -59,6 +59,14 @@ static bool is_atom(struct span text)
     return text.len > 0 && !span_equal_nocase(text, SPAN("NIL"));
 }
 
+void imap_write_astring(struct buf *out, struct span text)
+{
+    if (is_atom(text))
+        buf_add(out, text);
+    else
+        imap_write_string(out, text);
+}
+
 /* Names have no controls (mailstore_name_is_valid), so quotes always do. */
 void imap_write_mailbox(struct buf *out, struct span name, bool utf8)
 {

@@ -12,6 +12,8 @@
 void imap_write_string(struct buf *out, struct span text);
 /* The same; NIL where `text` is absent (ptr NULL). */
 void imap_write_nstring(struct buf *out, struct span text);
+/* The same; bare where it can be. */
+void imap_write_astring(struct buf *out, struct span text);
 /* A mailbox's name: in UTF-8 for a client that has enabled it, else in modified UTF-7. */
 void imap_write_mailbox(struct buf *out, struct span name, bool utf8);
 /* Flags and keywords (the bits of `box`), apart by blanks, without parentheses. */

@@ -1,0 +1,241 @@
+/*
+ * APPEND (RFC 9051 6.3.12), of several messages (RFC 3502), with APPENDUID (RFC 4315). Messages go
+ * into drafts of the store as they come; input waits while the store has enough of them.
+ *
+ * What is refused is still read to its end where the client does not wait, and answered when its
+ * command is whole.
+ */
+#include "plugins/drop/imap/session.h"
+#include "plugins/drop/imap/write.h"
+
+#include <stdlib.h>
+
+struct imap_append {
+    struct mailstore_draft **drafts;
+    struct mailstore_target *targets;
+    unsigned count;
+    unsigned cap;
+    uint64_t left; /* bytes of the literal */
+    bool is_utf8;
+    bool had_cr;         /* as the last byte */
+    const char *problem; /* it is refused; static */
+    const char *code;
+};
+
+static void refuse(struct imap_append *append, const char *code, const char *problem)
+{
+    if (append->problem != NULL)
+        return;
+    append->code = code;
+    append->problem = problem;
+}
+
+/* ---- the announcement --------------------------------------------------------------------- */
+
+static void check_box(struct imap_session *s, const struct imap_append_literal *literal)
+{
+    struct imap_append *append = s->append;
+    struct mailstore_user user;
+    struct mailstore_box box;
+    struct kv_txn *txn;
+    struct err e = mailstore_read_begin(s->drop.worker->store, &txn);
+
+    if (err_is(e))
+        return; /* the operation will tell */
+    e = mailstore_box_find(txn, imap_user(s), literal->name, &box);
+    if (e.kind == ERR_NOT_FOUND)
+        refuse(append, "TRYCREATE", "There is no such mailbox");
+    e = mailstore_user_get(s->drop.worker->store, txn, imap_user(s), &user);
+    if (!err_is(e) && user.bytes_max > 0 &&
+        (user.bytes >= user.bytes_max || literal->size > user.bytes_max - user.bytes))
+        refuse(append, "OVERQUOTA", "There is no room left in your quota");
+    mailstore_read_end(txn);
+}
+
+static void check(struct imap_session *s, const struct imap_append_literal *literal)
+{
+    if (!imap_is_logged_in(s))
+        refuse(s->append, NULL, "Log in first");
+    else if (literal->size == 0)
+        refuse(s->append, NULL, "A message without a byte cannot be stored");
+    else if (literal->index == 0)
+        check_box(s, literal);
+}
+
+static void on_drained(struct mailstore_draft *draft, void *owner)
+{
+    struct imap_session *s = owner;
+
+    (void)draft;
+    if (s->state != IMAP_SESSION_ROOM)
+        return;
+    imap_enter(s, IMAP_SESSION_APPEND);
+    imap_run(s);
+}
+
+static const struct span *copy_keywords(struct imap_session *s, const struct imap_flags *flags)
+{
+    struct span *keywords = arena_alloc(&s->arena, (flags->keyword_count + 1) * sizeof *keywords);
+
+    for (unsigned i = 0; i < flags->keyword_count; i++)
+        keywords[i] = arena_dup(&s->arena, flags->keywords[i]);
+    return keywords;
+}
+
+static void add_draft(struct imap_session *s, const struct imap_append_literal *literal)
+{
+    struct imap_append *append = s->append;
+    struct mailstore_draft_handler handler = {.drained = on_drained, .owner = s};
+
+    if (append->count == append->cap) {
+        append->cap = append->cap > 0 ? append->cap * 2 : 1;
+        append->drafts = mem_realloc(append->drafts, append->cap * sizeof append->drafts[0]);
+        append->targets = mem_realloc(append->targets, append->cap * sizeof append->targets[0]);
+    }
+    append->targets[append->count] = (struct mailstore_target){
+        .user = imap_user(s),
+        .name = arena_dup(&s->arena, literal->name),
+        .flags = literal->flags.flags,
+        .keywords = copy_keywords(s, &literal->flags),
+        .keyword_count = literal->flags.keyword_count,
+        .internal_date = literal->has_date ? literal->date : 0,
+        .internal_zone = (int16_t)(literal->has_date ? literal->zone : 0),
+    };
+    append->drafts[append->count++] =
+        mailstore_draft_create(s->drop.worker->store, s->drop.worker->loop, &handler);
+}
+
+void imap_append_begin(struct imap_session *s, const struct imap_append_literal *literal)
+{
+    if (s->append == NULL)
+        s->append = arena_alloc(&s->arena, sizeof *s->append);
+    struct imap_append *append = s->append;
+    append->left = literal->size;
+    append->is_utf8 = literal->is_utf8;
+    append->had_cr = false;
+    check(s, literal);
+    if (append->problem != NULL && literal->is_synchronizing) {
+        imap_reader_refuse(s->reader);
+        return;
+    }
+    if (append->problem == NULL)
+        add_draft(s, literal);
+    if (literal->is_synchronizing) {
+        buf_add(imap_out(s), SPAN("+ OK\r\n"));
+        imap_written(s);
+    }
+    imap_enter(s, IMAP_SESSION_APPEND);
+}
+
+/* ---- the bytes ---------------------------------------------------------------------------- */
+
+/* Lines are stored with CRLF, whatever the client takes for a line's end. */
+static void add_lines(struct imap_append *append, struct span bytes)
+{
+    struct mailstore_draft *draft = append->drafts[append->count - 1];
+    size_t from = 0;
+
+    for (size_t at = 0; (at += span_index(span_from(bytes, at), '\n')) < bytes.len; at++) {
+        bool has_cr = at > 0 ? bytes.ptr[at - 1] == '\r' : append->had_cr;
+        if (has_cr)
+            continue;
+        mailstore_draft_add(draft, span_of(bytes.ptr + from, at - from));
+        mailstore_draft_add(draft, SPAN("\r"));
+        from = at;
+    }
+    mailstore_draft_add(draft, span_from(bytes, from));
+    append->had_cr = bytes.ptr[bytes.len - 1] == '\r';
+}
+
+static void add(struct imap_append *append, struct span bytes)
+{
+    if (append->problem != NULL || bytes.len == 0)
+        return;
+    if (span_index(bytes, '\0') < bytes.len)
+        refuse(append, "UNKNOWN-CTE", "A message with NULs cannot be stored");
+    else
+        add_lines(append, bytes);
+}
+
+bool imap_append_take(struct imap_session *s)
+{
+    struct imap_append *append = s->append;
+    struct span input = conn_input(s->drop.conn);
+
+    if (append->left > 0 && input.len == 0)
+        return false;
+    if (input.len > append->left)
+        input.len = (size_t)append->left;
+    add(append, input);
+    append->left -= input.len;
+    conn_consume(s->drop.conn, input.len);
+    if (append->left == 0) {
+        if (append->problem == NULL)
+            imap_reader_taken(s->reader);
+        else
+            imap_reader_dropped(s->reader);
+        imap_enter(s, IMAP_SESSION_COMMAND);
+    } else if (append->problem == NULL &&
+               mailstore_draft_is_full(append->drafts[append->count - 1])) {
+        imap_enter(s, IMAP_SESSION_ROOM);
+        return false;
+    }
+    return true;
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+void imap_append_abandon(struct imap_session *s)
+{
+    if (s->append == NULL)
+        return;
+    for (unsigned i = 0; i < s->append->count; i++)
+        mailstore_draft_free(s->append->drafts[i]);
+    free(s->append->drafts);
+    free(s->append->targets);
+    s->append = NULL;
+}
+
+/* UIDs of messages that came in one command follow one another. */
+static const char *appenduid(struct imap_session *s)
+{
+    const struct mailstore_target *targets = s->append->targets;
+    struct imap_set_writer set = {0};
+    struct buf text;
+
+    buf_init(&text, 0);
+    buf_addf(&text, "APPENDUID %u ", targets[0].uid_validity);
+    for (unsigned i = 0; i < s->append->count; i++)
+        imap_set_add(&set, &text, targets[i].uid, targets[i].uid);
+    imap_set_end(&set, &text);
+    const char *code = arena_dup(&s->arena, buf_span(&text)).ptr;
+    buf_fini(&text);
+    return code;
+}
+
+static void appended(struct imap_session *s)
+{
+    bool is_done = imap_is_done(s, &s->operation->op, "TRYCREATE");
+
+    if (is_done)
+        imap_finish(s, IMAP_OK, appenduid(s), "Appended");
+}
+
+void imap_do_append(struct imap_session *s)
+{
+    struct imap_append *append = s->append;
+
+    if (append == NULL || append->count == 0 || append->problem != NULL) {
+        const char *problem = append != NULL ? append->problem : NULL;
+        imap_say_no(s, problem != NULL ? append->code : NULL,
+                    problem != NULL ? problem : "There was no message");
+        return;
+    }
+    struct imap_operation *operation = imap_operation_create(s, MAILSTORE_APPEND);
+    operation->append.drafts = append->drafts;
+    operation->append.draft_count = append->count;
+    operation->append.targets = append->targets;
+    operation->append.target_count = append->count;
+    operation->append.is_whole = true;
+    imap_submit(s, operation, appended);
+}

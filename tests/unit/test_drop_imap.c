@@ -1,0 +1,285 @@
+/* IMAP's session: dialogues by line, byte by byte and all at once. */
+#include "support/drop_talk.h"
+
+#include <cmocka.h>
+
+#define COUNT(array)            (sizeof(array) / sizeof(array)[0])
+#define HELLO                   "S:* OK [CAPABILITY IMAP4rev1 "
+#define LOGIN                   "C:l LOGIN alice pencil", "S:l OK [CAPABILITY IMAP4rev1 "
+#define BYE                     "C:z LOGOUT", "S:* BYE", "=z OK Goodbye", "!eof"
+#define MESSAGE                 "Subject: x\r\n\r\nhello\r\n" /* 21 bytes */
+#define APPEND(box)             "C:p APPEND " box " (\\Flagged) {21+}\r\n" MESSAGE, "S:p OK [APPENDUID "
+#define FLAGS                   "S:* FLAGS (", "S:* OK [PERMANENTFLAGS ("
+#define SELECTED(count, recent) FLAGS, "=* " count " EXISTS", "=* " recent " RECENT"
+#define VALID(next)                                                                                \
+    "S:* OK [UIDVALIDITY ", "S:* OK [UIDNEXT " next "]", "S:* OK [HIGHESTMODSEQ ",                 \
+        "S:* OK [MAILBOXID ("
+#define SELECT(count)                                                                              \
+    "C:s SELECT INBOX", SELECTED(count, count), "S:* OK [UNSEEN 1]", "S:* OK [UIDVALIDITY ",       \
+        "S:* OK [UIDNEXT ", "S:* OK [HIGHESTMODSEQ ", "S:* OK [MAILBOXID (", "S:s OK [READ-WRITE]"
+
+#define SELECT_EMPTY "C:s SELECT INBOX", SELECTED("0", "0"), VALID("1"), "S:s OK [READ-WRITE]"
+
+static int setup(void **state)
+{
+    (void)state;
+    drop_rig_open("");
+    drop_rig.settings.folders = "Drafts Trash";
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    drop_rig_close();
+    return 0;
+}
+
+struct dialogue {
+    const char *name;
+    const char *script[80];
+};
+
+static const struct dialogue dialogues[] = {
+    {"states",
+     {HELLO, "C:a SELECT INBOX", "=a BAD Log in first", "C:b FETCH 1 FLAGS", "=b BAD Log in first",
+      LOGIN, "C:c FETCH 1 FLAGS", "=c BAD Select a mailbox first", "C:d LOGIN alice pencil",
+      "=d BAD You are logged in already", "C:e FROB", "S:e BAD ", "C:f NOOP", "=f OK Done", BYE}},
+    {"wrong password",
+     {HELLO, "C:a LOGIN alice wrong", "S:a NO [AUTHENTICATIONFAILED]", "C:z LOGOUT", "S:* BYE",
+      "=z OK Goodbye", "!eof"}},
+    {"mailboxes of a new user",
+     {HELLO, LOGIN, "C:a LIST \"\" *", "=* LIST (\\HasNoChildren \\Drafts) \"/\" Drafts",
+      "=* LIST (\\HasNoChildren) \"/\" INBOX", "=* LIST (\\HasNoChildren \\Trash) \"/\" Trash",
+      "=a OK Listed", "C:b LIST \"\" \"\"", "=* LIST (\\Noselect) \"/\" \"\"", "=b OK Listed",
+      "C:c LSUB \"\" %", "=* LSUB (\\HasNoChildren \\Drafts) \"/\" Drafts",
+      "=* LSUB (\\HasNoChildren) \"/\" INBOX", "=* LSUB (\\HasNoChildren \\Trash) \"/\" Trash",
+      "=c OK Listed", BYE}},
+    {"mailboxes come and go",
+     {HELLO,
+      LOGIN,
+      "C:a CREATE x/y/z",
+      "S:a OK [MAILBOXID (",
+      "C:b CREATE x/y",
+      "S:b NO [ALREADYEXISTS]",
+      "C:c DELETE x",
+      "=c OK Deleted",
+      "C:d LIST \"\" x*",
+      "=* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" x",
+      "=* LIST (\\HasChildren) \"/\" x/y",
+      "=* LIST (\\HasNoChildren) \"/\" x/y/z",
+      "=d OK Listed",
+      "C:e SELECT x",
+      "S:e NO [NONEXISTENT]",
+      "C:f RENAME x/y q",
+      "=f OK Renamed",
+      "C:g LIST \"\" %",
+      "=* LIST (\\HasNoChildren \\Drafts) \"/\" Drafts",
+      "=* LIST (\\HasNoChildren) \"/\" INBOX",
+      "=* LIST (\\HasNoChildren \\Trash) \"/\" Trash",
+      "=* LIST (\\HasChildren) \"/\" q",
+      "=g OK Listed",
+      "C:h DELETE INBOX",
+      "S:h NO [CANNOT]",
+      "C:i DELETE q/z",
+      "=i OK Deleted",
+      "C:j DELETE q",
+      "=j OK Deleted",
+      "C:k DELETE q",
+      "S:k NO [NONEXISTENT]",
+      BYE}},
+    {"append",
+     {HELLO, LOGIN, "C:a APPEND Nope {21+}\r\n" MESSAGE, "S:a NO [TRYCREATE]", APPEND("INBOX"),
+      "C:b STATUS INBOX (MESSAGES UNSEEN RECENT)", "=* STATUS INBOX (MESSAGES 1 UNSEEN 1 RECENT 1)",
+      "=b OK Told", SELECT("1"), APPEND("Trash"), "C:p APPEND INBOX {21+}\r\n" MESSAGE,
+      "=* 2 EXISTS", "=* 2 RECENT", "S:p OK [APPENDUID ", "C:c FETCH 1:* FLAGS",
+      "=* 1 FETCH (FLAGS (\\Flagged \\Recent))", "=* 2 FETCH (FLAGS (\\Recent))", "=c OK Fetched",
+      BYE}},
+    {"fetch",
+     {HELLO,
+      LOGIN,
+      APPEND("INBOX"),
+      SELECT("1"),
+      "C:a FETCH 1 (UID RFC822.SIZE BODY.PEEK[])",
+      "=* 1 FETCH (UID 1 RFC822.SIZE 21 BODY[] {21}",
+      "=Subject: x",
+      "=",
+      "=hello",
+      "=)",
+      "=a OK Fetched",
+      "C:b FETCH 1 BODY[TEXT]<1.3>",
+      "=* 1 FETCH (FLAGS (\\Seen \\Flagged \\Recent) BODY[TEXT]<1> {3}",
+      "=ell)",
+      "=b OK Fetched",
+      "C:c UID FETCH 1:* BODY.PEEK[HEADER.FIELDS (\"subject\" To)]",
+      "=* 1 FETCH (UID 1 BODY[HEADER.FIELDS (subject To)] {14}",
+      "=Subject: x",
+      "=",
+      "=)",
+      "=c OK Fetched",
+      "C:d FETCH 2 FLAGS",
+      "S:d BAD ",
+      "C:e UID FETCH 7 FLAGS",
+      "=e OK Fetched",
+      "C:f FETCH 1 ENVELOPE",
+      "=* 1 FETCH (ENVELOPE (NIL \"x\" NIL NIL NIL NIL NIL NIL NIL NIL))",
+      "=f OK Fetched",
+      BYE}},
+    {"store and expunge",
+     {HELLO,
+      LOGIN,
+      APPEND("INBOX"),
+      APPEND("INBOX"),
+      APPEND("INBOX"),
+      SELECT("3"),
+      "C:a STORE 1:2 FLAGS (\\Deleted)",
+      "=* 1 FETCH (FLAGS (\\Deleted \\Recent))",
+      "=* 2 FETCH (FLAGS (\\Deleted \\Recent))",
+      "=a OK Flags stored",
+      "C:b STORE 3 +FLAGS.SILENT (\\Seen)",
+      "=b OK Flags stored",
+      "C:c COPY 1:2 Nope",
+      "S:c NO [TRYCREATE]",
+      "C:d COPY 1:2 Trash",
+      "S:d OK [COPYUID ",
+      "C:e EXPUNGE",
+      "=* 2 EXPUNGE",
+      "=* 1 EXPUNGE",
+      "=* 1 RECENT",
+      "=e OK Expunged",
+      "C:f UID FETCH 1:* FLAGS",
+      "=* 1 FETCH (UID 3 FLAGS (\\Seen \\Flagged \\Recent))",
+      "=f OK Fetched",
+      "C:g MOVE 1 Trash",
+      "S:* OK [COPYUID ",
+      "=* 1 EXPUNGE",
+      "=* 0 RECENT",
+      "=g OK Moved",
+      "C:h CLOSE",
+      "=h OK Closed",
+      "C:i STATUS Trash (MESSAGES)",
+      "=* STATUS Trash (MESSAGES 3)",
+      "=i OK Told",
+      BYE}},
+    {"reading only",
+     {HELLO,
+      LOGIN,
+      APPEND("INBOX"),
+      "C:s EXAMINE INBOX",
+      FLAGS,
+      "=* 1 EXISTS",
+      "=* 1 RECENT",
+      "S:* OK [UNSEEN 1]",
+      VALID("2"),
+      "S:s OK [READ-ONLY]",
+      "C:a STORE 1 FLAGS (\\Seen)",
+      "S:a NO [READ-ONLY]",
+      "C:b FETCH 1 BODY[TEXT]",
+      "=* 1 FETCH (BODY[TEXT] {7}",
+      "=hello",
+      "=)",
+      "=b OK Fetched",
+      "C:c EXPUNGE",
+      "S:c NO [READ-ONLY]",
+      "C:d UNSELECT",
+      "=d OK Unselected",
+      BYE}},
+    {"idle",
+     {HELLO, LOGIN, SELECT_EMPTY, "C:a IDLE", "=+ idling", "C:DONE", "=a OK Idled", "C:b IDLE",
+      "=+ idling", "C:NOOP", "S:b BAD ", BYE}},
+};
+
+static void follow(enum drop_way way)
+{
+    for (size_t i = 0; i < COUNT(dialogues); i++) {
+        void *state = NULL;
+        setup(&state);
+        drop_talk_whole(&drop_imap, dialogues[i].script, way);
+        teardown(&state);
+    }
+}
+
+static void test_by_line(void **state)
+{
+    (void)state;
+    follow(DROP_BY_LINE);
+}
+
+static void test_by_byte(void **state)
+{
+    (void)state;
+    follow(DROP_BY_BYTE);
+}
+
+static void test_at_once(void **state)
+{
+    (void)state;
+    follow(DROP_AT_ONCE);
+}
+
+/* ---- two sessions ------------------------------------------------------------------------- */
+
+static void expect(struct drop_talk *t, const char *const *script)
+{
+    drop_talk_follow(t, script, DROP_BY_LINE);
+}
+
+#define SAY(talk, ...) expect(talk, (const char *const[]){__VA_ARGS__, NULL})
+
+/* RFC 9051 7.5.1: numbers stay as they are while a client uses them. */
+static void test_expunge_is_held_back(void **state)
+{
+    struct drop_talk a, b;
+
+    (void)state;
+    drop_talk_open(&a, &drop_imap);
+    drop_talk_open(&b, &drop_imap);
+    SAY(&a, HELLO, LOGIN, APPEND("INBOX"), APPEND("INBOX"), APPEND("INBOX"), SELECT("3"));
+    SAY(&b, HELLO, LOGIN, "C:s SELECT INBOX", SELECTED("3", "0"), "S:* OK [UNSEEN 1]", VALID("4"),
+        "S:s OK [READ-WRITE]");
+    SAY(&a, "C:a STORE 1 +FLAGS.SILENT (\\Deleted)", "=a OK Flags stored", "C:b EXPUNGE",
+        "=* 1 EXPUNGE", "=* 2 RECENT", "=b OK Expunged");
+    SAY(&b, "C:a FETCH 1:2 UID", "=* 2 FETCH (UID 2)",
+        "=a OK [EXPUNGEISSUED] Some messages are "
+        "there no longer");
+    SAY(&b, "C:b STORE 3 FLAGS (\\Seen)", "=* 3 FETCH (FLAGS (\\Seen))", "=b OK Flags stored");
+    SAY(&b, "C:c NOOP", "=* 1 EXPUNGE", "=c OK Done", "C:d FETCH 2 UID", "=* 2 FETCH (UID 3)",
+        "=d OK Fetched");
+    SAY(&a, "C:c NOOP", "=* 2 FETCH (FLAGS (\\Seen \\Recent))", "=c OK Done");
+    drop_talk_close(&a);
+    drop_talk_close(&b);
+}
+
+static void test_idle_is_told(void **state)
+{
+    struct drop_talk a, b;
+
+    (void)state;
+    drop_talk_open(&a, &drop_imap);
+    drop_talk_open(&b, &drop_imap);
+    SAY(&a, HELLO, LOGIN, SELECT_EMPTY, "C:i IDLE", "=+ idling");
+    SAY(&b, HELLO, LOGIN, APPEND("INBOX"));
+    SAY(&a, "=* 1 EXISTS", "=* 1 RECENT");
+    SAY(&b, "C:s SELECT INBOX", SELECTED("1", "0"), "S:* OK [UNSEEN 1]", VALID("2"),
+        "S:s OK [READ-WRITE]", "C:a STORE 1 +FLAGS (\\Deleted)",
+        "=* 1 FETCH (FLAGS (\\Flagged \\Deleted))", "=a OK Flags stored");
+    SAY(&a, "=* 1 FETCH (FLAGS (\\Flagged \\Deleted \\Recent))");
+    SAY(&b, "C:c CLOSE", "=c OK Closed");
+    SAY(&a, "=* 1 EXPUNGE", "=* 0 RECENT", "C:DONE", "=i OK Idled");
+    drop_talk_close(&a);
+    drop_talk_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_by_line),
+        cmocka_unit_test(test_by_byte),
+        cmocka_unit_test(test_at_once),
+        cmocka_unit_test_setup_teardown(test_expunge_is_held_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_idle_is_told, setup, teardown),
+    };
+
+    log_set_level(LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
