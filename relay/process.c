@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 unsigned process_raise_descriptors(void)
@@ -21,6 +24,16 @@ unsigned process_raise_descriptors(void)
     return limit.rlim_cur < UINT_MAX ? (unsigned)limit.rlim_cur : UINT_MAX;
 }
 
+/* Of all that root may do. */
+static int keep_low_ports(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct kept[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    kept[0].permitted = kept[0].effective = 1u << CAP_NET_BIND_SERVICE;
+    return (int)syscall(SYS_capset, &head, kept);
+}
+
 struct err process_become(const char *user)
 {
     if (user == NULL || geteuid() != 0)
@@ -28,7 +41,8 @@ struct err process_become(const char *user)
     struct passwd *pw = getpwnam(user);
     if (pw == NULL)
         return err_make(ERR_NOT_FOUND, "this user");
-    if (initgroups(user, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
+    if (initgroups(user, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
+        prctl(PR_SET_KEEPCAPS, 1) != 0 || setuid(pw->pw_uid) != 0 || keep_low_ports() != 0)
         return err_system(errno, "become user");
     return ERR_OK;
 }

@@ -68,7 +68,7 @@ TABLE = (
     Row("relay/report", MIDDLE, JANSSON),
     Row("relay/control", MIDDLE, JANSSON),
     # main.c, and daemon.c and worker.c beside it: the wiring.
-    Row("relay", ("relay", "queue", "resolver", "plugins/host"), ()),
+    Row("relay", ("relay", "queue", "resolver", "plugins/host"), (("linux/capability.h", "process.c"),)),
     # An id looks the same in every line of the log.
     Row("plugins/host", (BASE, CONF, "relay/proto/base32.h", "plugins/smarthop_plugin.h"), (("dlfcn.h", "*"),)),
     # The program that runs one plugin is a host with one worker.
