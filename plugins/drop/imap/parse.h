@@ -54,15 +54,20 @@ bool parse_end(struct imap_parser *p);
 
 /* The letters, digits, and ".-=" from here on; may be empty. */
 struct span parse_word(struct imap_parser *p);
-bool parse_is_word(struct span word, const char *text);
+static inline bool parse_is_word(struct span word, const char *text)
+{
+    return word.len > 0 && ascii_lower(*word.ptr) == ascii_lower(*text) &&
+           span_equal_nocase(word, span_cstr(text));
+}
+
 bool parse_atom(struct imap_parser *p, struct span *out);
 bool parse_tag(struct imap_parser *p, struct span *out);
 bool parse_string(struct imap_parser *p, struct span *out); /* quoted, or a literal */
 bool parse_astring(struct imap_parser *p, struct span *out);
-bool parse_list_mailbox(struct imap_parser *p, struct span *out); /* an astring with * and % */
 /* In UTF-8, whatever it came in. */
 bool parse_mailbox(struct imap_parser *p, struct span *out);
-bool parse_name_decode(struct imap_parser *p, struct span *name);
+/* Likewise, with * and % in it. What is no name matches none, and is left as it is. */
+bool parse_pattern(struct imap_parser *p, struct span *out);
 
 bool parse_number(struct imap_parser *p, uint32_t *out);
 bool parse_number64(struct imap_parser *p, uint64_t *out); /* 63 bits */

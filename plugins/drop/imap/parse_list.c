@@ -109,7 +109,7 @@ static bool pattern(struct imap_parser *p, struct imap_list *list)
     void *patterns = list->patterns;
     struct span text;
 
-    if (!parse_list_mailbox(p, &text) || !parse_name_decode(p, &text))
+    if (!parse_pattern(p, &text))
         return false;
     if (list->pattern_count == PATTERNS_MAX)
         return parse_no(p, "LIMIT", "Too many patterns");
@@ -130,11 +130,6 @@ static bool patterns_of(struct imap_parser *p, struct imap_list *list)
     return parse_expect(p, ')', "A list of patterns has no end");
 }
 
-static bool reference(struct imap_parser *p, struct imap_list *list)
-{
-    return parse_astring(p, &list->reference) && parse_name_decode(p, &list->reference);
-}
-
 bool imap_parse_list(struct imap_parser *p)
 {
     struct imap_list *list = &p->command->list;
@@ -146,7 +141,7 @@ bool imap_parse_list(struct imap_parser *p)
         if (!selection_options(p, list) || !parse_space(p))
             return false;
     }
-    if (!reference(p, list) || !parse_space(p) || !patterns_of(p, list))
+    if (!parse_pattern(p, &list->reference) || !parse_space(p) || !patterns_of(p, list))
         return false;
     if (p->at == p->end)
         return true;
@@ -158,7 +153,8 @@ bool imap_parse_lsub(struct imap_parser *p)
 {
     struct imap_list *list = &p->command->list;
 
-    return parse_space(p) && reference(p, list) && parse_space(p) && pattern(p, list);
+    return parse_space(p) && parse_pattern(p, &list->reference) && parse_space(p) &&
+           pattern(p, list);
 }
 
 /* ---- SELECT -------------------------------------------------------------------------------- */

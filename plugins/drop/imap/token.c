@@ -104,11 +104,6 @@ struct span parse_word(struct imap_parser *p)
     return run(p, is_word);
 }
 
-bool parse_is_word(struct span word, const char *text)
-{
-    return span_equal_nocase(word, span_cstr(text));
-}
-
 bool parse_atom(struct imap_parser *p, struct span *out)
 {
     *out = run(p, is_atom);
@@ -186,32 +181,40 @@ bool parse_astring(struct imap_parser *p, struct span *out)
     return string_or(p, is_astring, out);
 }
 
-bool parse_list_mailbox(struct imap_parser *p, struct span *out)
-{
-    return string_or(p, is_list, out);
-}
-
-bool parse_name_decode(struct imap_parser *p, struct span *name)
+/* Into UTF-8; false, with nothing changed, where it is no name. */
+static bool decode_name(struct imap_parser *p, struct span *name)
 {
     if (p->utf8)
-        return utf8_is_valid(*name) || parse_no(p, "CANNOT", "The mailbox name is not UTF-8");
+        return utf8_is_valid(*name);
     if (span_index(*name, '&') == name->len && utf8_is_ascii(*name))
         return true;
     struct buf decoded;
     buf_init(&decoded, 0);
-    bool is_valid = imap_utf7_decode(*name, &decoded);
-    if (is_valid)
+    bool is_name = imap_utf7_decode(*name, &decoded);
+    if (is_name)
         *name = arena_dup(&p->command->arena, buf_span(&decoded));
     buf_fini(&decoded);
-    return is_valid || parse_no(p, "CANNOT", "The mailbox name is not modified UTF-7");
+    return is_name;
+}
+
+bool parse_pattern(struct imap_parser *p, struct span *out)
+{
+    if (!string_or(p, is_list, out))
+        return false;
+    decode_name(p, out);
+    return true;
 }
 
 bool parse_mailbox(struct imap_parser *p, struct span *out)
 {
     const struct span inbox = SPAN("INBOX");
 
-    if (!parse_astring(p, out) || !parse_name_decode(p, out))
+    if (!parse_astring(p, out))
         return false;
+    if (!decode_name(p, out))
+        return parse_no(p, "CANNOT",
+                        p->utf8 ? "The mailbox name is not UTF-8"
+                                : "The mailbox name is not modified UTF-7");
     if (span_starts_nocase(*out, inbox) && (out->len == inbox.len || out->ptr[inbox.len] == '/')) {
         struct span name = arena_dup(&p->command->arena, *out);
         memcpy((char *)name.ptr, inbox.ptr, inbox.len);
@@ -248,7 +251,11 @@ static bool set_number(struct imap_parser *p, uint32_t *out)
     }
     if (p->at < p->end && *p->at != ' ' && !ascii_is_digit(*p->at))
         return parse_bad(p, "A set consists of numbers, ':', ',' and '*'");
-    return parse_number(p, out) && (*out != 0 || parse_bad(p, "There is no message 0"));
+    if (!parse_number(p, out))
+        return false;
+    if (*out == UINT32_MAX) /* no message has so high a number, and this is how "*" is told */
+        --*out;
+    return *out != 0 || parse_bad(p, "There is no message 0");
 }
 
 /* How many ranges the set that begins here may have. */
