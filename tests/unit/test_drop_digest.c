@@ -188,6 +188,31 @@ static void bodies(void **state)
     CHECK_CASES(cases, body_of);
 }
 
+/* Opening a charset takes time: beyond a number of them a message's parameters are UTF-8. */
+static void many_charsets(void **state)
+{
+    struct buf message, bytes;
+    struct digest digest;
+    size_t read = 0, all = 0;
+
+    (void)state;
+    buf_init(&message, 0);
+    buf_init(&bytes, 0);
+    buf_add(&message, SPAN("Content-Type: multipart/mixed; boundary=x\r\n\r\n"));
+    for (int i = 0; i < 300; i++)
+        buf_add(&message, SPAN("--x\r\nContent-Type: a/b; y*=koi8-r''%C1\r\n\r\n"));
+    write_digest(buf_span(&message), SPLIT_WHOLE, &bytes);
+    assert_true(digest_open(buf_span(&bytes), &digest));
+    for (struct span rest = digest.body; rest.len > 0; rest = span_from(rest, 1)) {
+        read += span_equal(span_head(rest, 13), SPAN("utf-8''%D0%B0"));
+        all += span_equal(span_head(rest, 8), SPAN("utf-8''%"));
+    }
+    assert_int_equal(read, 100);
+    assert_int_equal(all, 300);
+    buf_fini(&message);
+    buf_fini(&bytes);
+}
+
 /* ---- sections ----------------------------------------------------------------------------- */
 
 #define RFC822 "Content-Type: message/rfc822\r\n\r\n"
@@ -362,13 +387,10 @@ static void damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(envelopes),
-        cmocka_unit_test(structures),
-        cmocka_unit_test(bodies),
-        cmocka_unit_test(sections),
-        cmocka_unit_test(sections_of_messages),
-        cmocka_unit_test(parts),
-        cmocka_unit_test(damaged),
+        cmocka_unit_test(envelopes), cmocka_unit_test(structures),
+        cmocka_unit_test(bodies),    cmocka_unit_test(many_charsets),
+        cmocka_unit_test(sections),  cmocka_unit_test(sections_of_messages),
+        cmocka_unit_test(parts),     cmocka_unit_test(damaged),
     };
     return cmocka_run_group_tests_name("drop_digest", tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ struct list_reader {
     bool in_group;
     struct element element;
     struct mime_address **tail;
-    unsigned *left;
+    struct mime_budget *budget;
     struct arena *arena;
 };
 
@@ -35,9 +35,9 @@ static const struct span missing_domain = {"MISSING_DOMAIN", 14};
 
 static struct mime_address *add(struct list_reader *r)
 {
-    if (*r->left == 0)
+    if (r->budget->addresses == 0)
         return NULL;
-    --*r->left;
+    r->budget->addresses--;
     struct mime_address *address = arena_alloc(r->arena, sizeof *address);
     *r->tail = address;
     r->tail = &address->next;
@@ -226,13 +226,37 @@ static void read_special(struct list_reader *r, char c)
     }
 }
 
+/* Whether it is none of those that read_next has a case for. */
+static bool is_word(char c)
+{
+    switch (c) {
+    case ' ':
+    case '\t':
+    case '\r':
+    case '\n':
+    case '(':
+    case ')': /* which closes nothing */
+    case '<':
+    case '>':
+    case '@':
+    case ',':
+    case ':':
+    case ';':
+    case '"':
+    case '\0':
+        return false;
+    default:
+        return true;
+    }
+}
+
 static size_t read_word(struct list_reader *r)
 {
     size_t len = 0;
 
-    while (len < r->rest.len && strchr(" \t\r\n()<>@,:;\"", r->rest.ptr[len]) == NULL)
+    while (len < r->rest.len && is_word(r->rest.ptr[len]))
         len++;
-    if (len == 0) /* a NUL, which strchr finds, or a ')' that closes nothing */
+    if (len == 0)
         return 1;
     put(r, span_head(r->rest, len));
     return len;
@@ -271,10 +295,10 @@ static size_t read_next(struct list_reader *r)
     }
 }
 
-void mime_address_append(struct span value, struct mime_address ***tail_inout, unsigned *left_inout,
-                         struct arena *arena)
+void mime_address_append(struct span value, struct mime_address ***tail_inout,
+                         struct mime_budget *budget, struct arena *arena)
 {
-    struct list_reader r = {.rest = value, .tail = *tail_inout, .left = left_inout, .arena = arena};
+    struct list_reader r = {.rest = value, .tail = *tail_inout, .budget = budget, .arena = arena};
 
     r.out = arena_alloc(arena, value.len + 1);
     begin_element(&r);
@@ -289,8 +313,8 @@ struct mime_address *mime_addresses(struct span value, struct arena *arena)
 {
     struct mime_address *list = NULL;
     struct mime_address **tail = &list;
-    unsigned left = MIME_ADDRESSES_MAX;
+    struct mime_budget budget = {.addresses = MIME_ADDRESSES_MAX};
 
-    mime_address_append(value, &tail, &left, arena);
+    mime_address_append(value, &tail, &budget, arena);
     return list;
 }

@@ -9,50 +9,44 @@
 #include "base/wire.h"
 #include "plugins/drop/mime/digest_private.h"
 #include "plugins/drop/mime/mime_private.h"
+#include "proto/utf8.h"
 
 /* ---- strings (RFC 9051 4.3) --------------------------------------------------------------- */
 
 enum { QUOTED_MAX = 1000 }; /* bytes; a longer one is a literal, which no reader has a bound for */
 
-static bool is_quotable(struct span text)
-{
-    bool is_fine = text.len <= QUOTED_MAX;
+/* All that is written begins with the byte that sets it apart from what is before it: ' ' or '('.
+ */
 
-    for (size_t i = 0; i < text.len && is_fine; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        is_fine = c < 0x80 && c != '\r' && c != '\n' && c != '\0';
-    }
-    return is_fine;
-}
-
-static void put_quoted(struct span text, struct buf *out)
+static bool put_quoted(char lead, struct span text, struct buf *out)
 {
-    buf_add(out, SPAN("\""));
-    while (text.len > 0) {
-        size_t len = 0;
-        while (len < text.len && text.ptr[len] != '"' && text.ptr[len] != '\\')
-            len++;
-        buf_add(out, span_head(text, len));
-        text = span_from(text, len);
-        if (text.len > 0) {
-            char pair[2] = {'\\', text.ptr[0]};
-            buf_add(out, span_of(pair, 2));
-            text = span_from(text, 1);
-        }
+    if (text.len > QUOTED_MAX)
+        return false;
+    char *begin = buf_reserve(out, 2 * text.len + 3);
+    char *to = begin;
+    *to++ = lead;
+    *to++ = '"';
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if ((unsigned char)c >= 0x80 || c == '\r' || c == '\n' || c == '\0')
+            return false;
+        if (c == '"' || c == '\\')
+            *to++ = '\\';
+        *to++ = c;
     }
-    buf_add(out, SPAN("\""));
+    *to++ = '"';
+    buf_commit(out, (size_t)(to - begin));
+    return true;
 }
 
 /* A literal may hold all but NUL. */
-static void put_literal(struct span text, struct buf *out)
+static void put_literal(char lead, struct span text, struct buf *out)
 {
     size_t len = text.len;
 
     for (size_t i = 0; i < text.len; i++)
         len -= text.ptr[i] == '\0';
-    buf_add(out, SPAN("{"));
-    buf_add_u64(out, len);
-    buf_add(out, SPAN("}\r\n"));
+    buf_addf(out, "%c{%zu}\r\n", lead, len);
     while (text.len > 0) {
         size_t run = span_index(text, '\0');
         buf_add(out, span_head(text, run));
@@ -60,20 +54,23 @@ static void put_literal(struct span text, struct buf *out)
     }
 }
 
-static void put_string(struct span text, struct buf *out)
+static void put_string(char lead, struct span text, struct buf *out)
 {
-    if (is_quotable(text))
-        put_quoted(text, out);
-    else
-        put_literal(text, out);
+    if (!put_quoted(lead, text, out))
+        put_literal(lead, text, out);
 }
 
-static void put_nstring(struct span text, struct buf *out)
+static void put_nil(char lead, struct buf *out)
+{
+    buf_add(out, lead == ' ' ? SPAN(" NIL") : SPAN("(NIL"));
+}
+
+static void put_nstring(char lead, struct span text, struct buf *out)
 {
     if (text.ptr == NULL)
-        buf_add(out, SPAN("NIL"));
+        put_nil(lead, out);
     else
-        put_string(text, out);
+        put_string(lead, text, out);
 }
 
 static void put_number(uint64_t number, struct buf *out)
@@ -87,19 +84,15 @@ static void put_number(uint64_t number, struct buf *out)
 static void put_addresses(const struct mime_address *list, struct buf *out)
 {
     if (list == NULL) {
-        buf_add(out, SPAN("NIL"));
+        put_nil(' ', out);
         return;
     }
-    buf_add(out, SPAN("("));
+    buf_add(out, SPAN(" ("));
     for (; list != NULL; list = list->next) {
-        buf_add(out, SPAN("("));
-        put_nstring(list->name, out);
-        buf_add(out, SPAN(" "));
-        put_nstring(list->route, out);
-        buf_add(out, SPAN(" "));
-        put_nstring(list->local, out);
-        buf_add(out, SPAN(" "));
-        put_nstring(list->domain, out);
+        put_nstring('(', list->name, out);
+        put_nstring(' ', list->route, out);
+        put_nstring(' ', list->local, out);
+        put_nstring(' ', list->domain, out);
         buf_add(out, SPAN(")"));
     }
     buf_add(out, SPAN(")"));
@@ -107,27 +100,23 @@ static void put_addresses(const struct mime_address *list, struct buf *out)
 
 static void put_envelope(const struct mime_envelope *e, struct buf *out)
 {
-    const struct mime_address *lists[] = {e->from, e->sender, e->reply_to, e->to, e->cc, e->bcc};
-
-    buf_add(out, SPAN("("));
-    put_nstring(e->date, out);
-    buf_add(out, SPAN(" "));
-    put_nstring(e->subject, out);
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-        buf_add(out, SPAN(" "));
-        put_addresses(lists[i], out);
-    }
-    buf_add(out, SPAN(" "));
-    put_nstring(e->in_reply_to, out);
-    buf_add(out, SPAN(" "));
-    put_nstring(e->message_id, out);
+    put_nstring('(', e->date, out);
+    put_nstring(' ', e->subject, out);
+    put_addresses(e->from, out);
+    put_addresses(e->sender, out);
+    put_addresses(e->reply_to, out);
+    put_addresses(e->to, out);
+    put_addresses(e->cc, out);
+    put_addresses(e->bcc, out);
+    put_nstring(' ', e->in_reply_to, out);
+    put_nstring(' ', e->message_id, out);
     buf_add(out, SPAN(")"));
 }
 
 /* ---- body structure ----------------------------------------------------------------------- */
 
 /* RFC 2231 in one piece: ASCII for everybody, and whole for who can read it. */
-static void put_extended(const struct mime_parameter *parameter, struct buf *out)
+static void put_extended(char lead, const struct mime_parameter *parameter, struct buf *out)
 {
     static const char hex[] = "0123456789ABCDEF";
     struct buf text;
@@ -135,7 +124,7 @@ static void put_extended(const struct mime_parameter *parameter, struct buf *out
     buf_init(&text, 0);
     buf_add(&text, parameter->name);
     buf_add(&text, SPAN("*"));
-    put_string(buf_span(&text), out);
+    put_string(lead, buf_span(&text), out);
     buf_clear(&text);
     buf_add(&text, SPAN("utf-8''"));
     for (size_t i = 0; i < parameter->value.len; i++) {
@@ -146,48 +135,48 @@ static void put_extended(const struct mime_parameter *parameter, struct buf *out
         else if (c != '\0')
             buf_add(&text, span_of(code, sizeof code));
     }
-    buf_add(out, SPAN(" "));
-    put_string(buf_span(&text), out);
+    put_string(' ', buf_span(&text), out);
     buf_fini(&text);
 }
 
-static void put_parameter(const struct mime_parameter *parameter, struct buf *out)
+static void put_parameter(char lead, const struct mime_parameter *parameter, struct buf *out)
 {
-    if (parameter->is_extended && !is_quotable(parameter->value)) {
-        put_extended(parameter, out);
+    if (parameter->is_extended && !utf8_is_ascii(parameter->value)) {
+        put_extended(lead, parameter, out);
         return;
     }
-    put_string(parameter->name, out);
-    buf_add(out, SPAN(" "));
-    put_string(parameter->value, out);
+    put_string(lead, parameter->name, out);
+    put_string(' ', parameter->value, out);
 }
 
 static void put_parameters(const struct mime_parameter *list, bool needs_charset, struct buf *out)
 {
+    char lead = '(';
+
     if (list == NULL && !needs_charset) {
-        buf_add(out, SPAN("NIL"));
+        put_nil(' ', out);
         return;
     }
-    buf_add(out, SPAN("("));
-    for (const struct mime_parameter *p = list; p != NULL; p = p->next) {
-        put_parameter(p, out);
-        if (p->next != NULL || needs_charset)
-            buf_add(out, SPAN(" "));
+    buf_add(out, SPAN(" "));
+    for (; list != NULL; list = list->next) {
+        put_parameter(lead, list, out);
+        lead = ' ';
     }
-    if (needs_charset)
-        buf_add(out, SPAN("\"CHARSET\" \"us-ascii\""));
+    if (needs_charset) {
+        put_string(lead, SPAN("CHARSET"), out);
+        put_string(' ', SPAN("us-ascii"), out);
+    }
     buf_add(out, SPAN(")"));
 }
 
 static void put_disposition(const struct mime_part *part, struct buf *out)
 {
     if (part->disposition.ptr == NULL) {
-        buf_add(out, SPAN("NIL"));
+        put_nil(' ', out);
         return;
     }
-    buf_add(out, SPAN("("));
-    put_string(part->disposition, out);
     buf_add(out, SPAN(" "));
+    put_string('(', part->disposition, out);
     put_parameters(part->disposition_parameters, false, out);
     buf_add(out, SPAN(")"));
 }
@@ -195,27 +184,21 @@ static void put_disposition(const struct mime_part *part, struct buf *out)
 static void put_languages(const struct mime_parameter *list, struct buf *out)
 {
     if (list == NULL) {
-        buf_add(out, SPAN("NIL"));
+        put_nil(' ', out);
         return;
     }
-    buf_add(out, SPAN("("));
-    for (; list != NULL; list = list->next) {
-        put_string(list->name, out);
-        if (list->next != NULL)
-            buf_add(out, SPAN(" "));
-    }
+    buf_add(out, SPAN(" "));
+    for (char lead = '('; list != NULL; list = list->next, lead = ' ')
+        put_string(lead, list->name, out);
     buf_add(out, SPAN(")"));
 }
 
 /* What both kinds of body have at their end. */
 static void put_extension(const struct mime_part *part, struct buf *out)
 {
-    buf_add(out, SPAN(" "));
     put_disposition(part, out);
-    buf_add(out, SPAN(" "));
     put_languages(part->languages, out);
-    buf_add(out, SPAN(" "));
-    put_nstring(part->location, out);
+    put_nstring(' ', part->location, out);
 }
 
 static bool is_type(const struct mime_part *part, struct span type)
@@ -233,30 +216,24 @@ static void put_body(const struct mime_part *part, bool is_extended, struct buf 
 
 static void put_multipart(const struct mime_part *part, bool is_extended, struct buf *out)
 {
+    buf_add(out, SPAN("("));
     for (const struct mime_part *child = part->child; child != NULL; child = child->next)
         put_body(child, is_extended, out);
-    buf_add(out, SPAN(" "));
-    put_string(part->subtype, out);
+    put_string(' ', part->subtype, out);
     if (!is_extended)
         return;
-    buf_add(out, SPAN(" "));
     put_parameters(part->parameters, false, out);
     put_extension(part, out);
 }
 
 static void put_single(const struct mime_part *part, bool is_extended, struct buf *out)
 {
-    put_string(part->type, out);
-    buf_add(out, SPAN(" "));
-    put_string(part->subtype, out);
-    buf_add(out, SPAN(" "));
+    put_string('(', part->type, out);
+    put_string(' ', part->subtype, out);
     put_parameters(part->parameters, needs_charset(part), out);
-    buf_add(out, SPAN(" "));
-    put_nstring(part->id, out);
-    buf_add(out, SPAN(" "));
-    put_nstring(part->description, out);
-    buf_add(out, SPAN(" "));
-    put_string(part->encoding_name.ptr != NULL ? part->encoding_name : SPAN("7BIT"), out);
+    put_nstring(' ', part->id, out);
+    put_nstring(' ', part->description, out);
+    put_string(' ', part->encoding_name.ptr != NULL ? part->encoding_name : SPAN("7BIT"), out);
     put_number(part->body_len, out);
     if (part->kind == MIME_MESSAGE) {
         buf_add(out, SPAN(" "));
@@ -268,14 +245,12 @@ static void put_single(const struct mime_part *part, bool is_extended, struct bu
         put_number(part->lines, out);
     if (!is_extended)
         return;
-    buf_add(out, SPAN(" "));
-    put_nstring(part->md5, out);
+    put_nstring(' ', part->md5, out);
     put_extension(part, out);
 }
 
 static void put_body(const struct mime_part *part, bool is_extended, struct buf *out)
 {
-    buf_add(out, SPAN("("));
     if (part->kind == MIME_MULTIPART)
         put_multipart(part, is_extended, out);
     else

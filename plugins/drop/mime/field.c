@@ -148,7 +148,26 @@ struct span mime_skip_blanks(struct span text)
 
 static bool is_token(char c)
 {
-    return c > ' ' && (unsigned char)c < 0x7f && strchr("()<>@,;:\\\"/[]?=", c) == NULL;
+    switch (c) {
+    case '(':
+    case ')':
+    case '<':
+    case '>':
+    case '@':
+    case ',':
+    case ';':
+    case ':':
+    case '\\':
+    case '"':
+    case '/':
+    case '[':
+    case ']':
+    case '?':
+    case '=':
+        return false;
+    default:
+        return c > ' ' && (unsigned char)c < 0x7f;
+    }
 }
 
 struct span mime_take_token(struct span *text_inout)

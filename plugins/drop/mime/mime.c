@@ -34,7 +34,7 @@ struct mime_scanner {
     uint64_t nul_end; /* behind the last NUL */
     unsigned parts;   /* with those that multiparts and messages are to have at least */
     unsigned depth;   /* of `open` */
-    unsigned addresses_left;
+    struct mime_budget budget;
     unsigned boundary_count;
     struct open_boundary boundaries[MIME_DEPTH_MAX]; /* of the multiparts around, innermost last */
     struct buf header;                               /* as much of it as is looked at */
@@ -62,7 +62,7 @@ struct mime_scanner *mime_scanner_create(struct arena *arena)
     struct mime_scanner *s = mem_zalloc(sizeof *s);
 
     s->arena = arena;
-    s->addresses_left = MIME_ADDRESSES_MAX;
+    s->budget = (struct mime_budget){MIME_ADDRESSES_MAX, MIME_CHARSETS_MAX};
     s->parts = 1;
     buf_init(&s->header, MIME_HEADER_MAX);
     s->root = open_part(s, NULL);
@@ -99,7 +99,7 @@ static void header_done(struct mime_scanner *s)
     part->header_len = s->offset - part->header_at;
     part->body_at = s->offset;
     part->lines = s->line_ends;
-    mime_part_read(part, buf_span(&s->header), in_digest, &s->addresses_left, s->arena);
+    mime_part_read(part, buf_span(&s->header), in_digest, &s->budget, s->arena);
     if (part->kind == MIME_LEAF)
         return;
     if (s->depth == MIME_DEPTH_MAX || s->parts == MIME_PARTS_MAX) {
@@ -121,7 +121,7 @@ static void add_empty_part(struct mime_scanner *s, struct mime_part *parent, uin
     part->parent = parent;
     part->header_at = at;
     part->body_at = at;
-    mime_part_read(part, SPAN_NONE, false, &s->addresses_left, s->arena);
+    mime_part_read(part, SPAN_NONE, false, &s->budget, s->arena);
     parent->child = part;
 }
 

@@ -123,7 +123,7 @@ static void add_decoded(struct span value, struct buf *out)
 
 /* The pieces of one parameter, the first of which is `first` (RFC 2231 3, 4). */
 static struct span join(struct piece *pieces, unsigned count, struct piece *first,
-                        struct arena *arena)
+                        struct mime_budget *budget, struct arena *arena)
 {
     struct buf bytes, text;
     struct span charset = SPAN_NONE;
@@ -145,7 +145,9 @@ static struct span join(struct piece *pieces, unsigned count, struct piece *firs
         else
             buf_add(&bytes, value);
     }
-    struct text_charset *converter = text_charset_create(charset);
+    bool is_affordable = charset.len > 0 && budget->charsets > 0;
+    budget->charsets -= is_affordable;
+    struct text_charset *converter = text_charset_create(is_affordable ? charset : SPAN_NONE);
     text_charset_feed(converter, buf_span(&bytes), &text);
     text_charset_end(converter, &text);
     text_charset_free(converter);
@@ -173,7 +175,8 @@ static void drop_plain_twins(struct piece *pieces, unsigned count)
     }
 }
 
-struct mime_parameter *mime_parameters(struct span text, struct arena *arena)
+struct mime_parameter *mime_parameters(struct span text, struct mime_budget *budget,
+                                       struct arena *arena)
 {
     struct piece pieces[MIME_PARAMETERS_MAX];
     unsigned count = read_pieces(text, pieces, arena);
@@ -189,7 +192,7 @@ struct mime_parameter *mime_parameters(struct span text, struct arena *arena)
         parameter->name = piece->name;
         parameter->is_extended = is_extended(piece);
         parameter->value =
-            parameter->is_extended ? join(pieces, count, piece, arena) : piece->value;
+            parameter->is_extended ? join(pieces, count, piece, budget, arena) : piece->value;
         *tail = parameter;
         tail = &parameter->next;
     }

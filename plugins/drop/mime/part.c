@@ -52,7 +52,7 @@ static const struct span names[FIELDS] = {
 struct reader {
     struct mime_part *part;
     struct arena *arena;
-    unsigned *addresses_left;
+    struct mime_budget *budget;
     bool seen[FIELDS];
     struct mime_address **tails[FIELDS]; /* of the address fields */
 };
@@ -66,8 +66,9 @@ static enum field field_of(struct span name)
     return field;
 }
 
-static void read_type(struct mime_part *part, struct span value, struct arena *arena)
+static void read_type(struct reader *r, struct span value)
 {
+    struct mime_part *part = r->part;
     struct span text = mime_skip_blanks(value);
     struct span type = mime_take_token(&text);
 
@@ -78,9 +79,9 @@ static void read_type(struct mime_part *part, struct span value, struct arena *a
     struct span subtype = mime_take_token(&text);
     if (subtype.len == 0)
         return;
-    part->type = arena_dup(arena, type);
-    part->subtype = arena_dup(arena, subtype);
-    part->parameters = mime_parameters(text, arena);
+    part->type = arena_dup(r->arena, type);
+    part->subtype = arena_dup(r->arena, subtype);
+    part->parameters = mime_parameters(text, r->budget, r->arena);
 }
 
 static void read_encoding(struct mime_part *part, struct span value, struct arena *arena)
@@ -105,15 +106,15 @@ static void read_encoding(struct mime_part *part, struct span value, struct aren
             part->encoding = encodings[i].encoding;
 }
 
-static void read_disposition(struct mime_part *part, struct span value, struct arena *arena)
+static void read_disposition(struct reader *r, struct span value)
 {
     struct span text = mime_skip_blanks(value);
     struct span name = mime_take_token(&text);
 
     if (name.len == 0)
         return;
-    part->disposition = arena_dup(arena, name);
-    part->disposition_parameters = mime_parameters(text, arena);
+    r->part->disposition = arena_dup(r->arena, name);
+    r->part->disposition_parameters = mime_parameters(text, r->budget, r->arena);
 }
 
 /* RFC 3282: a list of tags. */
@@ -140,7 +141,7 @@ static void read_content(struct reader *r, enum field field, struct span value)
 
     switch (field) {
     case FIELD_TYPE:
-        read_type(part, value, r->arena);
+        read_type(r, value);
         break;
     case FIELD_ENCODING:
         read_encoding(part, value, r->arena);
@@ -155,7 +156,7 @@ static void read_content(struct reader *r, enum field field, struct span value)
         part->md5 = mime_unfold(value, r->arena);
         break;
     case FIELD_DISPOSITION:
-        read_disposition(part, value, r->arena);
+        read_disposition(r, value);
         break;
     case FIELD_LANGUAGE:
         read_languages(part, value, r->arena);
@@ -204,7 +205,7 @@ static void read_field(struct reader *r, enum field field, struct span value)
         if (is_first)
             *envelope_text(r->part->envelope, field) = mime_unfold(value, r->arena);
     } else {
-        mime_address_append(value, &r->tails[field], r->addresses_left, r->arena);
+        mime_address_append(value, &r->tails[field], r->budget, r->arena);
     }
 }
 
@@ -231,9 +232,9 @@ static void complete(struct mime_part *part, bool is_message)
 }
 
 void mime_part_read(struct mime_part *part, struct span header, bool in_digest,
-                    unsigned *addresses_left, struct arena *arena)
+                    struct mime_budget *budget, struct arena *arena)
 {
-    struct reader r = {.part = part, .arena = arena, .addresses_left = addresses_left};
+    struct reader r = {.part = part, .arena = arena, .budget = budget};
     struct span field, name, value;
 
     if (part->parent == NULL || part->parent->kind == MIME_MESSAGE) {
