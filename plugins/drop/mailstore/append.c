@@ -35,13 +35,12 @@ static struct err check_target(struct appending *appending, unsigned index, stru
         *row = (struct user_row){.bytes_max = UINT64_MAX, .messages_max = UINT64_MAX};
         e = store_load_user(appending->txn, target->user, row);
     }
-    if (!err_is(e) && !target->is_created && !store_is_inbox(target->name)) {
+    if (!err_is(e) || e.kind == ERR_NOT_FOUND)
         e = store_find_box(appending->txn, target->user, store_name(target->name, room), &box);
-        if (e.kind == ERR_NOT_FOUND)
-            target->refusal = MAILSTORE_NO_BOX;
-    }
     if (err_is(e) && e.kind != ERR_NOT_FOUND)
         return e;
+    if (err_is(e) && !target->is_created && !store_is_inbox(target->name))
+        target->refusal = MAILSTORE_NO_BOX;
     draft_parts(draft_of(appending->op, index), &parts);
     if (!target->is_unbound &&
         store_is_over_quota(appending->store, row, parts.size + target->prefix.len, 1))
