@@ -49,7 +49,9 @@ void imap_write_capabilities(struct imap_session *s, struct buf *out)
         write_mechanisms(s, out);
         return;
     }
-    buf_add(out, SPAN(" NAMESPACE SPECIAL-USE CHILDREN UNSELECT UIDPLUS MOVE"));
+    buf_add(out, SPAN(" NAMESPACE SPECIAL-USE CHILDREN UNSELECT UIDPLUS MOVE ESEARCH SEARCHRES SORT"
+                      " THREAD=ORDEREDSUBJECT THREAD=REFERENCES WITHIN MULTIAPPEND LIST-EXTENDED"
+                      " LIST-STATUS STATUS=SIZE CREATE-SPECIAL-USE SAVEDATE"));
 }
 
 static void do_capability(struct imap_session *s)
@@ -177,6 +179,9 @@ static const struct {
     [IMAP_CLOSE] = {imap_do_close, SELECTED},
     [IMAP_UNSELECT] = {imap_do_unselect, SELECTED},
     [IMAP_EXPUNGE] = {imap_do_expunge, SELECTED},
+    [IMAP_SEARCH] = {imap_do_search, SELECTED},
+    [IMAP_SORT] = {imap_do_search, SELECTED},
+    [IMAP_THREAD] = {imap_do_search, SELECTED},
     [IMAP_FETCH] = {imap_do_fetch, SELECTED},
     [IMAP_STORE] = {imap_do_store, SELECTED},
     [IMAP_COPY] = {imap_do_copy, SELECTED},

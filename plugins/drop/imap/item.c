@@ -78,6 +78,7 @@ enum fetch_result fetch_item(struct imap_session *s, struct fetch_message *m,
 {
     const struct mailstore_entry *entry = &m->entry;
     struct buf *out = imap_out(s);
+    char id[IMAP_EMAIL_ID_MAX];
 
     switch (item->item) {
     case IMAP_ITEM_UID:
@@ -108,7 +109,7 @@ enum fetch_result fetch_item(struct imap_session *s, struct fetch_message *m,
         buf_addf(out, "MODSEQ (%llu)", (unsigned long long)entry->modseq);
         break;
     case IMAP_ITEM_EMAILID:
-        buf_addf(out, "EMAILID (M%llu)", (unsigned long long)entry->message);
+        buf_addf(out, "EMAILID (%.*s)", SPAN_ARG(imap_email_id(entry->message, id)));
         break;
     case IMAP_ITEM_THREADID:
         buf_add(out, SPAN("THREADID NIL"));

@@ -116,6 +116,7 @@ static void leave(struct imap_session *s, const char *reason)
 {
     s->drop.closed = reason;
     imap_enter(s, IMAP_SESSION_CLOSED);
+    imap_search_abandon(s);
     imap_watch_end(s);
     imap_login_free(s);
 }

@@ -99,6 +99,7 @@ struct imap_session {
     bool is_conn_gone;
     bool is_eof;
     bool is_idling;
+    bool is_searching;
     bool is_news; /* while it idles: the mailbox has changed */
     bool is_stopping;
     unsigned pending; /* completions that are still to come */
