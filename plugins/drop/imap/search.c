@@ -288,6 +288,11 @@ void imap_search_start(struct imap_search_run *run, struct loop *loop)
 {
     struct imap_search_state *s = mem_zalloc(sizeof(*s));
 
+    run->result = ERR_OK;
+    run->found = NULL;
+    run->found_count = 0;
+    run->highest_modseq = 0;
+    run->threads = NULL;
     run->state = s;
     s->run = run;
     s->loop = loop;
@@ -314,6 +319,7 @@ void imap_search_fini(struct imap_search_run *run)
 
     free(run->found);
     run->found = NULL;
+    run->found_count = 0;
     run->threads = NULL;
     if (s == NULL)
         return;

@@ -40,7 +40,7 @@ static bool match_entry(const struct search_plan *plan, const struct search_node
 {
     int64_t received = search_day(entry->internal_date, entry->internal_zone);
     int64_t saved = search_day(entry->save_date, 0);
-    int64_t number = node->number < INT64_MAX ? (int64_t)node->number : INT64_MAX;
+    int64_t number = (int64_t)node->number; /* days and seconds; days may lie before 1970 */
     char id[IMAP_EMAIL_ID_MAX];
 
     switch (node->key) {
@@ -97,7 +97,7 @@ static enum search_answer match_sent(const struct search_node *node, struct sear
     if (!search_message_sent(m, &seconds, &zone))
         return SEARCH_NO;
     int64_t day = search_day(seconds, zone);
-    int64_t number = node->number < INT64_MAX ? (int64_t)node->number : INT64_MAX;
+    int64_t number = (int64_t)node->number;
     if (node->key == IMAP_KEY_SENT_BEFORE)
         return answer_of(day < number);
     return answer_of(node->key == IMAP_KEY_SENT_ON ? day == number : day >= number);

@@ -31,6 +31,20 @@ static void finder_take(struct text_finder *f, struct span utf8)
         buf_consume(window, len - kept);
 }
 
+static bool is_ascii(struct span bytes)
+{
+    uint64_t seen = 0, word;
+    size_t at = 0;
+
+    for (; at + sizeof(word) <= bytes.len; at += sizeof(word)) {
+        memcpy(&word, bytes.ptr + at, sizeof(word));
+        seen |= word;
+    }
+    for (; at < bytes.len; at++)
+        seen |= (unsigned char)bytes.ptr[at];
+    return (seen & UINT64_C(0x8080808080808080)) == 0;
+}
+
 /* ---- header ------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
@@ -66,7 +80,10 @@ static bool header_value_has(struct search_message *m, struct span name, struct 
         buf_add(&m->utf8, SPAN(": "));
     }
     search_unfold(value, &m->content);
-    text_words(buf_span(&m->content), &m->utf8);
+    if (is_ascii(value) && memmem(value.ptr, value.len, "=?", 2) == NULL)
+        buf_add(&m->utf8, buf_span(&m->content));
+    else
+        text_words(buf_span(&m->content), &m->utf8);
     finder_take(&finder, buf_span(&m->utf8));
     return finder.found;
 }
@@ -145,20 +162,6 @@ struct body_finder {
     bool is_plain;                /* whatever is ASCII in it means that */
     struct text_charset *charset; /* NULL = it is not needed yet */
 };
-
-static bool is_ascii(struct span bytes)
-{
-    uint64_t seen = 0, word;
-    size_t at = 0;
-
-    for (; at + sizeof(word) <= bytes.len; at += sizeof(word)) {
-        memcpy(&word, bytes.ptr + at, sizeof(word));
-        seen |= word;
-    }
-    for (; at < bytes.len; at++)
-        seen |= (unsigned char)bytes.ptr[at];
-    return (seen & UINT64_C(0x8080808080808080)) == 0;
-}
 
 static bool is_plain_charset(struct span name)
 {
