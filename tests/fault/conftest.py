@@ -16,6 +16,7 @@ sys.path.insert(0, str(TESTS / "support"))
 
 from crowd import CountingSink  # noqa: E402
 from rig import FaultRelay, LoadSink, ReservedPort  # noqa: E402
+from support import certificates  # noqa: E402
 from support.reporting import RELAYS, add_logs  # noqa: E402
 
 
@@ -85,6 +86,11 @@ def make_relay(request):
         if relay.is_running():
             relay.kill()
         relay.dispose()
+
+
+@pytest.fixture
+def certificate_files(tmp_path):
+    return certificates.make(tmp_path, "relay", "DNS:localhost")
 
 
 @pytest.fixture

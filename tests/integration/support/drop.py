@@ -13,6 +13,21 @@ PASSWORDS = {ALICE: "wonder land", BOB: "builder"}
 DOORS = ("lmtp", "pop3", "pop3s", "imap", "imaps")
 
 
+def section_of(users_file, certificate):
+    """The plugin's section: all doors, on ports that the system chooses."""
+    return {
+        "file": BUNDLED / "drop.so",
+        "mailboxes": "mail",
+        "domains": [DOMAIN],
+        "users_file": users_file,
+        "certificate": certificate.certificate,
+        "key": certificate.key,
+        "store_map_size": "1GiB",
+        "store_reserve": "64KiB",
+        **{door: [ANY_PORT] for door in DOORS},
+    }
+
+
 class Drop:
     """
     drop = start_drop(domains=["a.test"], relay_keys={"workers": 1})
@@ -22,18 +37,7 @@ class Drop:
     def __init__(self, start_relay, certificate, trusting, folder, relay_keys=None, **options):
         self.trusting = trusting
         self.users_file = users.make(folder / "users", PASSWORDS)
-        section = {
-            "file": BUNDLED / "drop.so",
-            "mailboxes": "mail",
-            "domains": [DOMAIN],
-            "users_file": self.users_file,
-            "certificate": certificate.certificate,
-            "key": certificate.key,
-            "store_map_size": "1GiB",
-            "store_reserve": "64KiB",
-            **{door: [ANY_PORT] for door in DOORS},
-            **options,
-        }
+        section = section_of(self.users_file, certificate) | options
         keys = {"relay_domains": [DOMAIN], **(relay_keys or {})}
         self.relay = start_relay(plugins={"drop": section}, **keys)
 
@@ -60,7 +64,7 @@ class Drop:
             client = imaplib.IMAP4_SSL("localhost", self.ports["imaps"], ssl_context=self.trusting)
         else:
             client = imaplib.IMAP4("127.0.0.1", self.ports["imap"])
-        client.login(user, f'"{PASSWORDS[user]}"')
+        client.login(user, PASSWORDS[user])
         return client
 
     def pop3(self, user=ALICE, tls=True):
