@@ -117,7 +117,8 @@ static void make_keyword(struct buf *out, unsigned count)
 static void make_patterns(struct buf *out, unsigned count)
 {
     buf_add_text(out, "a LIST \"\" (*");
-    add_times(out, " %", count - 1);
+    add_times(out, " %", (count - 1) / 2);
+    add_times(out, "*", (count - 1) % 2);
     buf_add_text(out, ")\r\n");
 }
 
@@ -149,7 +150,7 @@ static void bounds_lists(void **state)
     check_bound(make_levels, 100, "a NO [LIMIT] A section has too many levels\n");
     check_bound(make_keywords, MAILSTORE_KEYWORDS_MAX, "a NO [LIMIT] Too many keywords\n");
     check_bound(make_keyword, MAILSTORE_KEYWORD_MAX, "a NO [LIMIT] A keyword is too long\n");
-    check_bound(make_patterns, 100, "a NO [LIMIT] Too many patterns\n");
+    check_bound(make_patterns, IMAP_PATTERNS_MAX, "a NO [LIMIT] The patterns are too long\n");
     check_bound(make_sort_keys, IMAP_SORT_KEYS_MAX, "a NO [LIMIT] Too many sort keys\n");
     check_bound(make_pairs, 30, "a BAD ID takes no more than 30 pairs\n");
     check_bound(make_tag, IMAP_TAG_MAX, "* BAD A command begins with a tag and a verb\n");

@@ -36,7 +36,8 @@ enum {
     IMAP_SEARCH_DEPTH_MAX = 50,
     IMAP_SEARCH_KEYS_MAX = 1000,
     IMAP_FETCH_ITEMS_MAX = 200,
-    IMAP_RANGES_MAX = 20000, /* of one set */
+    IMAP_RANGES_MAX = 20000,  /* of one set */
+    IMAP_PATTERNS_MAX = 4096, /* bytes of all patterns of one LIST, as sent */
 };
 
 enum imap_verb {
@@ -390,7 +391,8 @@ struct imap_reader *imap_reader_create(void);
 void imap_reader_free(struct imap_reader *reader);
 void imap_reader_set_utf8(struct imap_reader *reader, bool utf8);
 void imap_reader_set_append_max(struct imap_reader *reader, uint64_t bytes);
-/* Less than IMAP_LINE_MAX and IMAP_LITERALS_MAX, for clients that nobody knows yet. */
+/* Less than IMAP_LINE_MAX and IMAP_LITERALS_MAX, for clients that nobody knows yet. (As much as RFC
+ * 2971 allows in an ID is 32 KiB.) */
 void imap_reader_set_bounds(struct imap_reader *reader, size_t line_max, size_t literals_max);
 
 /*
@@ -418,7 +420,8 @@ bool imap_reader_is_within(const struct imap_reader *reader);
 bool imap_utf7_decode(struct span name, struct buf *out);
 void imap_utf7_encode(struct span name, struct buf *out);
 
-/* Whether a name fits a pattern of LIST: * is anything, % anything but '/'. */
+/* Whether a name fits a pattern of LIST: * is anything, % anything but '/'. Costs at most the
+ * product of their lengths; a name is at most MAILSTORE_NAME_MAX bytes. */
 bool imap_pattern_matches(struct span pattern, struct span name);
 
 #endif

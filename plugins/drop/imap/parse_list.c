@@ -1,8 +1,6 @@
 /* LIST and LSUB (RFC 5258, RFC 5819, RFC 6154), STATUS, SELECT and EXAMINE (RFC 7162). */
 #include "plugins/drop/imap/parse.h"
 
-enum { PATTERNS_MAX = 100 };
-
 struct option {
     const char *name;
     unsigned bit;
@@ -104,15 +102,16 @@ static bool return_options(struct imap_parser *p, struct imap_list *list)
     return parse_expect(p, ')', problem);
 }
 
-static bool pattern(struct imap_parser *p, struct imap_list *list)
+/* One of those that begin at `start`. */
+static bool pattern(struct imap_parser *p, struct imap_list *list, const char *start)
 {
     void *patterns = list->patterns;
     struct span text;
 
     if (!parse_pattern(p, &text))
         return false;
-    if (list->pattern_count == PATTERNS_MAX)
-        return parse_no(p, "LIMIT", "Too many patterns");
+    if (p->at - start > IMAP_PATTERNS_MAX)
+        return parse_no(p, "LIMIT", "The patterns are too long");
     *(struct span *)parse_push(p, &patterns, &list->pattern_count, sizeof text) = text;
     list->patterns = patterns;
     return true;
@@ -121,10 +120,11 @@ static bool pattern(struct imap_parser *p, struct imap_list *list)
 static bool patterns_of(struct imap_parser *p, struct imap_list *list)
 {
     if (!parse_take(p, '('))
-        return pattern(p, list);
+        return pattern(p, list, p->at);
+    const char *start = p->at;
     list->is_extended = true;
     do {
-        if (!pattern(p, list))
+        if (!pattern(p, list, start))
             return false;
     } while (parse_take(p, ' '));
     return parse_expect(p, ')', "A list of patterns has no end");
@@ -154,7 +154,7 @@ bool imap_parse_lsub(struct imap_parser *p)
     struct imap_list *list = &p->command->list;
 
     return parse_space(p) && parse_pattern(p, &list->reference) && parse_space(p) &&
-           pattern(p, list);
+           pattern(p, list, p->at);
 }
 
 /* ---- SELECT -------------------------------------------------------------------------------- */

@@ -12,42 +12,40 @@ static size_t inbox_length(struct span name)
     return inbox.len;
 }
 
-/*
- * Where it does not go on, the last wildcard takes one character more. A '%' that may not, since
- * that is a '/', leaves it to the '*' before it. Earlier wildcards need not be tried again:
- * whatever they could take the later one can take as well.
- */
+/* `reached`: by what has been looked at of the pattern, how much of the name may have been. */
+static bool reach(char c, struct span name, size_t inbox, bool *reached)
+{
+    bool some = false;
+
+    switch (c) {
+    case '*':
+        for (size_t i = 0; i <= name.len; i++)
+            some = reached[i] = reached[i] || some;
+        return some;
+    case '%':
+        for (size_t i = 1; i <= name.len; i++)
+            reached[i] = reached[i] || (reached[i - 1] && name.ptr[i - 1] != '/');
+        return true;
+    default:
+        for (size_t i = name.len; i > 0; i--) {
+            char other = name.ptr[i - 1];
+            bool is_same = c == other || (i <= inbox && ascii_lower(c) == ascii_lower(other));
+            some = (reached[i] = reached[i - 1] && is_same) || some;
+        }
+        reached[0] = false;
+        return some;
+    }
+}
+
 bool imap_pattern_matches(struct span pattern, struct span name)
 {
+    bool reached[MAILSTORE_NAME_MAX + 1] = {true};
     size_t inbox = inbox_length(name);
-    const size_t none = SIZE_MAX;
-    size_t star = none, star_from = 0; /* behind the wildcard; what it has taken ends here */
-    size_t percent = none, percent_from = 0;
-    size_t p = 0, n = 0;
 
-    while (n < name.len || p < pattern.len) {
-        char c = p < pattern.len ? pattern.ptr[p] : '\0';
-        if (c == '*') {
-            star = ++p;
-            star_from = n;
-            percent = none;
-        } else if (c == '%') {
-            percent = ++p;
-            percent_from = n;
-        } else if (n < name.len && p < pattern.len &&
-                   (n < inbox ? ascii_lower(c) == ascii_lower(name.ptr[n]) : c == name.ptr[n])) {
-            p++;
-            n++;
-        } else if (percent != none && percent_from < name.len && name.ptr[percent_from] != '/') {
-            p = percent;
-            n = ++percent_from;
-        } else if (star != none && star_from < name.len) {
-            p = star;
-            n = ++star_from;
-            percent = none;
-        } else {
+    if (name.len > MAILSTORE_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < pattern.len; i++)
+        if (!reach(pattern.ptr[i], name, inbox, reached))
             return false;
-        }
-    }
-    return true;
+    return reached[name.len];
 }
