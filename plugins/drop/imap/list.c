@@ -173,13 +173,22 @@ static bool has_below(const struct imap_session *s, unsigned at, bool is_hidden)
     return false;
 }
 
+/* \NonExistent implies \Noselect (RFC 5258 3), which older clients look for where there is
+ * something below. */
+static const char *absence_of(const struct imap_session *s, bool has_children)
+{
+    if (is_lsub(s))
+        return "\\Noselect ";
+    return has_children ? "\\NonExistent \\Noselect " : "\\NonExistent ";
+}
+
 static void write_attributes(struct imap_session *s, struct buf *out, const struct node *node,
                              bool has_children)
 {
     bool tells_subscribed = wants(s, IMAP_LIST_SUBSCRIBED) || wants(s, IMAP_LIST_RETURN_SUBSCRIBED);
 
     if (!node->exists)
-        buf_add_text(out, is_lsub(s) ? "\\Noselect " : "\\NonExistent \\Noselect ");
+        buf_add_text(out, absence_of(s, has_children));
     buf_add_text(out, has_children ? "\\HasChildren" : "\\HasNoChildren");
     if (node->is_subscribed && tells_subscribed)
         buf_add(out, SPAN(" \\Subscribed"));

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 
 enum {
-    SLICE_NS = 4000000,      /* of one session in a round of the loop */
-    UNKNOWN_LINE_MAX = 8192, /* of a client that has not logged in */
+    SLICE_NS = 4000000,       /* of one session in a round of the loop */
+    UNKNOWN_LINE_MAX = 40960, /* of a client that has not logged in: ID may have 30 values of 1024
+                                 bytes (RFC 2971 3.3) */
     UNKNOWN_LITERALS_MAX = 4096,
 };
 
