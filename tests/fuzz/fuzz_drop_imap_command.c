@@ -65,6 +65,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(span_index(buf_span(&whole), '\0') == buf_len(&whole));
     buf_fini(&whole);
     buf_fini(&pieces);
-    check_names(span_head(input, 300));
+    check_names(span_head(input, MAILSTORE_NAME_MAX));
     return 0;
 }
