@@ -18,7 +18,7 @@ esac
 
 packages_need build
 cmake --preset release -DSMARTHOP_TESTS=OFF >build.log 2>&1 && ninja -C build/release smarthopd smarthopctl sendmail \
-    smtp_sink >>build.log 2>&1 || {
+    bundled_plugins smtp_sink >>build.log 2>&1 || {
     tail -n 30 build.log >&2
     echo "The build failed; all of its output is in build.log." >&2
     exit 1
@@ -47,5 +47,7 @@ Send a first message from another terminal:
         curl smtp://127.0.0.1:2525 --mail-from me@example.org --mail-rcpt you@example.org -T -
 and see where it is:
     $bin/smarthopctl -c relay.conf.sample queue list
+The plugins that come along are built, too: a section plugin "NAME" in the configuration is enough
+(docs/PLUGINS.md); NAME is one of $(cd build/release/lib/smarthop && echo *.so | sed 's/\.so//g').
 END
 exec $bin/smarthopd -c relay.conf.sample

@@ -176,6 +176,12 @@ void plugin_ask(struct plugin_worker *worker, struct plugin_run *run);
 /* Nobody wants the answer any more. The completion still comes, soon, with is_cancelled. */
 void plugin_cancel(struct plugin_run *run);
 
+/* Whether an answer is waited for that a plugin has promised. */
+static inline bool plugin_is_awaited(const struct plugin_run *run)
+{
+    return run->is_pending;
+}
+
 /* ---- looking at them ---------------------------------------------------------------------- */
 
 enum { PLUGIN_LATENCIES = 24 }; /* answers in less than 1, 2, 4, .. microseconds; the last: more */

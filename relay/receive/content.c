@@ -29,6 +29,7 @@ struct version {
     uint64_t size;
     uint64_t size_max;
     uint32_t chunks;
+    size_t accounted; /* of the tail, in the server's arriving_bytes */
     struct buf tail;
     struct buf head;
     uint64_t body_at; /* how long the header section in the text is */
@@ -85,6 +86,7 @@ static struct version *version_create(struct content *c, uint64_t id)
 
 static void version_free(struct version *v)
 {
+    transaction_account(v->content->tx, 0, &v->accounted);
     buf_fini(&v->tail);
     buf_fini(&v->head);
     arena_fini(&v->arena);
@@ -176,13 +178,14 @@ static void look_at(struct version *v, struct span part)
 
 static bool version_add(struct version *v, struct span bytes)
 {
-    size_t most = (size_t)v->content->tx->conf->memory_body_max;
+    struct transaction *tx = v->content->tx;
 
     while (bytes.len > 0 && !v->is_too_large) {
         struct span part = span_head(bytes, bytes.len < PIECE ? bytes.len : PIECE);
         look_at(v, part);
         buf_add(&v->tail, part);
-        if (buf_len(&v->tail) >= (v->chunks > 0 && most > PIECE ? PIECE : most) && !store_tail(v))
+        transaction_account(tx, buf_len(&v->tail), &v->accounted);
+        if (buf_len(&v->tail) >= transaction_memory_most(tx, v->chunks > 0) && !store_tail(v))
             return false;
         bytes = span_from(bytes, part.len);
     }

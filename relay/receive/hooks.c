@@ -214,3 +214,9 @@ void hooks_abandon(struct session *s)
     h->server->detached++;
     plugin_cancel(&h->run);
 }
+
+bool hooks_are_awaited(const struct session *s)
+{
+    return s->hook != NULL ? plugin_is_awaited(&s->hook->run)
+                           : s->state == SESSION_ROUTE && route_is_awaited(&s->tx->route);
+}

@@ -293,6 +293,17 @@ static void on_failed(struct session *s)
     session_cut(s, tls ? "TLS handshake failed" : "connection lost");
 }
 
+/* While plugins are asked about the last that it has said: nobody is left to be answered. One that
+ * has only shut down its side did so before, or has said QUIT. */
+static void on_client_gone(struct session *s)
+{
+    s->client_gone = true;
+    if (conn_input(s->conn).len == 0 && hooks_are_awaited(s))
+        session_end(s, "client left while plugins were asked");
+    else
+        session_run(s);
+}
+
 static void on_event(struct conn *conn, enum conn_event event, void *owner)
 {
     struct session *s = owner;
@@ -307,8 +318,7 @@ static void on_event(struct conn *conn, enum conn_event event, void *owner)
         on_secured(s);
         break;
     case CONN_EOF:
-        s->client_gone = true;
-        session_run(s);
+        on_client_gone(s);
         break;
     case CONN_DEADLINE:
         on_deadline(s);
@@ -438,8 +448,9 @@ static bool stop_here(struct session *s)
         session_cut(s, "shutdown");
         return true;
     }
-    if (!s->stopping || (s->state != SESSION_SCREEN && s->state != SESSION_HOOK &&
-                         s->state != SESSION_COMMAND && s->state != SESSION_AUTH))
+    if (!s->stopping ||
+        (s->state != SESSION_SCREEN && s->state != SESSION_HOOK && s->state != SESSION_COMMAND &&
+         s->state != SESSION_AUTH && !(s->state == SESSION_ROUTE && hooks_are_awaited(s))))
         return false;
     if (s->tx != NULL && !s->server->is_stopping)
         return false; /* only too old: its message may still come */

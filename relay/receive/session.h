@@ -204,7 +204,7 @@ struct receive_server {
     struct tap *taps[RECEIVE_TAPS_MAX];
     unsigned tap_count;
     unsigned workers;
-    uint64_t arriving_bytes; /* held by bodies that are arriving */
+    _Atomic uint64_t arriving_bytes; /* held by bodies that arrive, and that plugins write */
     unsigned detached; /* commits, password checks and look-ups that nobody waits for any more */
     struct call *stopped;
     bool is_stopping;
@@ -376,6 +376,11 @@ void transaction_make_groups(struct transaction *tx);
 /* Appends to the body; pieces go to the store once it has outgrown memory. */
 void transaction_append(struct transaction *tx, struct span run);
 bool transaction_must_wait(const struct transaction *tx);
+/* Any thread: how much of a body may be held in memory; `has_chunks`: some of it is stored. */
+size_t transaction_memory_most(const struct transaction *tx, bool has_chunks);
+/* Any thread: keeps the server's sum of what bodies hold; `accounted` is what is in it of this one.
+ */
+void transaction_account(struct transaction *tx, size_t held, size_t *accounted);
 /* Starts committing; session (if it is still there) or nobody is told by data_committed. */
 void transaction_commit(struct transaction *tx);
 void data_committed(struct session *s, struct transaction *tx);
@@ -416,6 +421,8 @@ void hooks_ask(struct session *s, enum smarthop_hook hook, hook_then *then);
 void hooks_ask_recipient(struct session *s, hook_then *then);
 /* Nobody waits for them any more. */
 void hooks_abandon(struct session *s);
+/* Whether one takes its time, here or with the route. */
+bool hooks_are_awaited(const struct session *s);
 /* Says so; 421 ends the session, and a 5yz counts as an error. */
 void hooks_refuse(struct session *s, const struct status *refusal);
 

@@ -37,7 +37,7 @@ static void transaction_free(struct transaction *tx)
         server->detached--;
         server_check_stopped(server);
     }
-    server->arriving_bytes -= tx->accounted;
+    transaction_account(tx, 0, &tx->accounted);
     queue_message_unref(tx->message);
     arena_fini(&tx->asking);
     arena_fini(&tx->facts);
@@ -281,25 +281,36 @@ bool transaction_must_wait(const struct transaction *tx)
     return tx->stages_busy == STAGES;
 }
 
+void transaction_account(struct transaction *tx, size_t held, size_t *accounted)
+{
+    atomic_fetch_add_explicit(&tx->server->arriving_bytes, held - *accounted, memory_order_relaxed);
+    *accounted = held;
+}
+
+size_t transaction_memory_most(const struct transaction *tx, bool has_chunks)
+{
+    uint64_t share = tx->conf->receive_memory_max / tx->server->workers;
+    uint64_t held = atomic_load_explicit(&tx->server->arriving_bytes, memory_order_relaxed);
+    uint64_t most = tx->conf->memory_body_max;
+
+    return (has_chunks || held > share) && most > STAGE_PIECE ? STAGE_PIECE : most;
+}
+
 /* Keeps the worker's and the client's sums of what arriving bodies hold. */
 static void account(struct transaction *tx)
 {
     size_t held = buf_len(&tx->message->body);
 
-    tx->server->arriving_bytes += held - tx->accounted;
     receive_seat_account(&tx->session->seat, (int64_t)held - (int64_t)tx->accounted);
-    tx->accounted = held;
+    transaction_account(tx, held, &tx->accounted);
 }
 
 /* How much of the body may gather before it goes to the store. */
-static uint64_t memory_most(const struct transaction *tx)
+static size_t memory_most(const struct transaction *tx)
 {
-    uint64_t share = tx->conf->receive_memory_max / tx->server->workers;
-    bool staging = tx->chunks_staged > 0 || tx->server->arriving_bytes > share ||
-                   receive_seat_is_over(&tx->session->seat, tx->conf->client_memory_max);
-
-    return staging && tx->conf->memory_body_max > STAGE_PIECE ? STAGE_PIECE
-                                                              : tx->conf->memory_body_max;
+    return transaction_memory_most(
+        tx, tx->chunks_staged > 0 ||
+                receive_seat_is_over(&tx->session->seat, tx->conf->client_memory_max));
 }
 
 /* Whole chunks go to the store; what is left begins the next piece. */

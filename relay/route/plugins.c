@@ -397,3 +397,8 @@ void route_cancel(struct route_query *query)
     if (query->asking != NULL)
         plugin_cancel(&query->asking->run);
 }
+
+bool route_is_awaited(const struct route_query *query)
+{
+    return query->asking != NULL && plugin_is_awaited(&query->asking->run);
+}

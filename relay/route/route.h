@@ -138,6 +138,8 @@ struct span route_domain(struct arena *arena, struct span mailbox);
 void route_recipient(struct loop *loop, struct route_query *query);
 /* Nobody wants the answer any more: the completion comes soon, with any answer. */
 void route_cancel(struct route_query *query);
+/* Whether a plugin takes its time. */
+bool route_is_awaited(const struct route_query *query);
 
 enum { ROUTE_HOSTS_MAX = 16, ROUTE_NEXT_HOP_MAX = 1024, ROUTE_DESTINATION_MAX = 255 };
 

@@ -87,6 +87,18 @@ def test_streams(start, sink, size):
     relay.stop()
 
 
+def test_memory(start, sink):
+    """What plugins write counts as what arrives: it goes to the store where there is too much."""
+    keys = {"memory_body_max": "16MiB", "workers": 1}
+    for most, is_stored in {"1GiB": False, "1MiB": True}.items():
+        relay = start(receive_memory_max=most, **keys)
+        submit(relay, asking("copy", 3_000_000), "to@example.test")
+        sink.wait(1 + is_stored)
+        relay.wait_empty()
+        assert bool(relay.log("content-replaced")) == is_stored
+        relay.stop()
+
+
 @pytest.mark.parametrize("task", ["copy", "grow"])
 def test_large(start, sink, task):
     relay = start(message_size_max="100MiB")

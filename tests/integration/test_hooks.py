@@ -363,7 +363,7 @@ def hang(relay, lines):
 
 
 @pytest.mark.parametrize("lines, hook", HANGING)
-@pytest.mark.parametrize("end", ["stop", "dismissal", "reset", "timeout"])
+@pytest.mark.parametrize("end", ["stop", "dismissal", "reset", "leave", "timeout"])
 def test_ends(start, lines, hook, end):
     keys = {"connect": "never" if not lines else "pass"}
     if end == "timeout":
@@ -380,6 +380,8 @@ def test_ends(start, lines, hook, end):
             assert session["state"] == "asking plugins"
             relay.ctl("session", "end", str(session["session"]))
             assert client.reply().code == 421
+        elif end == "leave":
+            client.close()
         else:
             client.reset()
     if end == "timeout":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support import content
-from support.dialogue import submit
+from support.dialogue import Dialogue, submit
 from support.process import BIN, run
 
 PLUGINS = Path(os.environ["SMARTHOP_BIN"]).parent / "tests" / "plugins"
@@ -103,6 +103,45 @@ def test_fail_modes(start, sink):
     relay = start("puppet", puppet={"timeout": "50ms", "fail": "open", "strikes": 1000})
     said, _ = say(relay, "never@a.test", "broken@a.test")
     assert {text for _, text in said.values()} == {b"5.7.1 no route"}
+    relay.stop()
+
+
+@pytest.mark.parametrize("router, step", [("puppet", "rcpt"), ("puppet_reader", "data")])
+@pytest.mark.parametrize("end", ["stop", "dismissal", "reset", "leave"])
+def test_ends(start, router, step, end):
+    """Nobody waits for a route any more: the plugin hears of it, and nothing is taken."""
+    relay = start(router, **{router: {"timeout": "10m"}})
+    with Dialogue(relay.port).hello() as client:
+        assert client.command("MAIL FROM:<a@client.test>").code == 250
+        client.send(b"RCPT TO:<never@a.test>\r\n")
+        if step == "data":
+            assert client.reply().code == 250
+            assert client.command("DATA").code == 354
+            client.send(content.stuffed(MESSAGE))
+        relay.wait_log("plugin", what="waiting")
+        if end == "stop":
+            relay.stop()
+        elif end == "dismissal":
+            [session] = json.loads(relay.ctl("sessions", "--json").stdout)
+            relay.ctl("session", "end", str(session["session"]))
+        elif end == "leave":
+            client.close()
+        else:
+            client.reset()
+    relay.wait_log("plugin", what="cancelled")
+    if relay.is_running():
+        assert relay.queue() == []
+        relay.stop()
+
+
+def test_half_closed(start, sink):
+    """A client that has shut down its side is answered, also where plugins take their time."""
+    relay = start("puppet")
+    with Dialogue(relay.port).hello() as client:
+        client.send(b"MAIL FROM:<a@client.test>\r\nRCPT TO:<promise@a.test>\r\n"
+                    b"RCPT TO:<promise+2@a.test>\r\nQUIT\r\n")
+        client.shut_down()
+        assert [client.reply().code for _ in range(4)] == [250, 250, 250, 221]
     relay.stop()
 
 

@@ -134,9 +134,10 @@ static int route(void *state, const struct smarthop_event *event, struct smartho
         verdict->recipient_count = 1;
     } else if (says(local, "promise"))
         return promise(puppet, event->token);
-    else if (says(local, "never"))
+    else if (says(local, "never")) {
+        puppet->host->log(puppet->self, event->token, SMARTHOP_INFO, "waiting", "for ever");
         return SMARTHOP_PENDING;
-    else if (says(local, "broken"))
+    } else if (says(local, "broken"))
         return SMARTHOP_BROKEN;
     if (says(local, "near"))
         verdict->source = SMARTHOP_TEXT("near");
@@ -155,6 +156,13 @@ static int command(void *state, const struct smarthop_span *words, uint32_t coun
         write(context, "\n", 1);
     }
     return count > 0 ? 0 : 1;
+}
+
+static void cancel(void *state, uint64_t token)
+{
+    struct puppet *puppet = state;
+
+    puppet->host->log(puppet->self, token, SMARTHOP_INFO, "cancelled", "nobody waits any more");
 }
 
 static const struct smarthop_option options[] = {
@@ -182,6 +190,7 @@ SMARTHOP_EXPORT const struct smarthop_plugin smarthop_plugin = {
     .option_size = sizeof options[0],
     .start = start,
     .stop = stop,
+    .cancel = cancel,
     .command = command,
     .hooks = {[SMARTHOP_ON_ROUTE] = route},
 };

@@ -3,9 +3,11 @@
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import median
 
 from .accounting import CallCount, PeakMemory
 from .servers import free_port
+from .tables import DOMAINS, Tables
 from .traffic import Generator, Sink
 
 KIB = 1024
@@ -45,7 +47,11 @@ SLOW_REPLY_MS = 200
 SLOW_DOMAIN = "slow.test"
 SLOW_BACKLOG = 8000
 DEPTH_ROWS = ("enqueue", "list", "restart", "drain")
-ALL_ROWS = (*TRAFFIC, "slow-hops", "idle", *DEPTH_ROWS)
+# As small, but that each message has a recipient of its own, which one of the tables has.
+TABLES = 10
+TABLE_ENTRIES = 1_000_000
+TABLES_TRAFFIC = Traffic(4000, ("--per-session", 1, "--domains", DOMAINS))
+ALL_ROWS = (*TRAFFIC, "slow-hops", "tables", "idle", *DEPTH_ROWS)
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,10 @@ FIGURES = (
     Figure("slow-hops", "to_alone", "p50 to a fast hop / alone", False, 1.2),
     Figure("slow-hops", "p50_ms", "MAIL to the fast sink's 250, p50 ms", False),
     Figure("slow-hops", "p99_ms", "MAIL to the fast sink's 250, p99 ms", False),
+    Figure("tables", "to_without", "messages/s, ten tables / none", True, 0.9),
+    Figure("tables", "cpu_to_without", "CPU a message, ten tables / none", False, 1.1),
+    Figure("tables", "delivered_per_s", "messages/s end to end, ten tables", True),
+    Figure("tables", "cpu_ms", "CPU ms a message, ten tables", False),
     Figure("idle", "plain_kib", "KiB a session", False, 4),
     Figure("idle", "tls_kib", "KiB a TLS session", False, 22),
     Figure("idle", "flood_s", "5,000 sessions opened in, s", False, 0.3),
@@ -259,6 +269,33 @@ def measure_slow_hops(rig, server, part):
         "left": left,
         "failed": load["failed"] + backlog["failed"] + beside_load["failed"],
         "missing": beside_load["accepted"] - beside["unique_messages"],
+    }
+
+
+def measure_tables(rig, server, directory, plugin, messages, pairs):
+    """Runs with a chain of tables and without, by turns; the ratios are of neighbours, since the
+    machine may change its pace from one minute to the next."""
+    tables = Tables(directory, plugin, TABLES, TABLE_ENTRIES, server.hop_port)
+
+    def run(sections):
+        server.sections = sections
+        return measure_traffic(rig, server, TABLES_TRAFFIC, messages)
+
+    run(tables.sections())  # compiles them
+    without, beside = [], []
+    for number in range(pairs):
+        for kind in (without, beside) if number % 2 == 0 else (beside, without):
+            kind.append(run(tables.sections() if kind is beside else ""))
+    server.sections = ""
+
+    def ratio(key):
+        return median(share(a[key], b[key]) for a, b in zip(beside, without))
+
+    return {key: median(run[key] for run in beside) for key in beside[0]} | {
+        "without_per_s": median(run["delivered_per_s"] for run in without),
+        "without_cpu_ms": median(run["cpu_ms"] for run in without),
+        "to_without": ratio("delivered_per_s"),
+        "cpu_to_without": ratio("cpu_ms"),
     }
 
 

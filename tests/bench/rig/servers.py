@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .accounting import Group
 
-BANNER_PATIENCE_S = 30
+BANNER_PATIENCE_S = 300
 STOP_PATIENCE_S = 60
 LAST_WORDS = 5
 
@@ -223,6 +223,7 @@ class Smarthop(Server):
         super().__init__(directory, certificate)
         self.daemon = daemon
         self.control = control
+        self.sections = ""  # besides
 
     def configure(self, hops):
         self.config = self.directory / "relay.conf"
@@ -235,7 +236,8 @@ class Smarthop(Server):
         }
         places = {"*": self.hop_port} | hops
         routes = [SMARTHOP_ROUTE.format(domain=d, hop_port=port) for d, port in places.items()]
-        self.config.write_text(SMARTHOP_CONFIG.format(**values) + "".join(routes))
+        text = SMARTHOP_CONFIG.format(**values) + "".join(routes) + self.sections
+        self.config.write_text(text)
 
     def launch(self):
         with open(self.directory / "output", "ab") as log:

@@ -103,6 +103,15 @@ class Dialogue:
         self._input.close()
         self.socket.close()
 
+    def close(self):
+        """Goes away in the ordinary way."""
+        self._input.close()
+        self.socket.close()
+
+    def shut_down(self):
+        """Says no more, and waits for replies."""
+        self.socket.shutdown(socket.SHUT_WR)
+
     def is_closed(self):
         return self.reply() is None
 
