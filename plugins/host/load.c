@@ -4,45 +4,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-#include <stdio.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-enum { PATH_ROOM = 4096 };
 
 /* ---- one plugin --------------------------------------------------------------------------- */
-
-/* Beside the program, after `levels` of its path are taken off. */
-static char *standard_place(unsigned levels, const char *rest)
-{
-    char program[PATH_ROOM];
-    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
-    char *place;
-
-    program[len > 0 ? len : 0] = '\0';
-    for (unsigned i = 0; i < levels; i++) {
-        char *slash = strrchr(program, '/');
-        if (slash != NULL)
-            *slash = '\0';
-    }
-    if (asprintf(&place, "%s/%s", program, rest) < 0)
-        abort();
-    return place;
-}
-
-static char *file_of(const struct conf *conf, const struct conf_plugin *section)
-{
-    char *file;
-
-    if (section->file != NULL)
-        return mem_strdup(section->file);
-    char *folder = conf->plugin_path != NULL ? mem_strdup(conf->plugin_path)
-                                             : standard_place(2, "lib/smarthop");
-    if (asprintf(&file, "%s/%s.so", folder, section->name) < 0)
-        abort();
-    free(folder);
-    return file;
-}
 
 static char *section_text(const struct conf *conf, unsigned index)
 {
@@ -68,7 +32,7 @@ static struct smarthop_self *self_load(struct plugin_home *home, const struct co
                                        unsigned index, struct buf *messages)
 {
     const struct conf_plugin *section = &conf->plugins[index];
-    char *file = file_of(conf, section);
+    char *file = self_file(conf, section);
     struct smarthop_self *self = self_create(section->name, file, conf->file);
 
     free(file);
@@ -122,7 +86,7 @@ static struct smarthop_self *keep(const struct plugin_chain *old, const struct c
 
     if (self == NULL)
         return NULL;
-    char *file = file_of(conf, &conf->plugins[index]);
+    char *file = self_file(conf, &conf->plugins[index]);
     char *section = section_text(conf, index);
     bool same =
         strcmp(section, self->section) == 0 && strcmp(file, self->file) == 0 && is_same_file(self);
@@ -266,7 +230,7 @@ bool plugin_chain_check(const struct conf *conf, struct buf *messages)
 
     for (unsigned i = 0; i < conf->plugin_count; i++) {
         const struct conf_plugin *section = &conf->plugins[i];
-        char *file = file_of(conf, section);
+        char *file = self_file(conf, section);
         struct smarthop_self *self = self_create(section->name, file, conf->file);
         good &= self_open(self, section, messages);
         self_unref(self);
@@ -319,7 +283,7 @@ struct plugin_home *plugin_home_create(struct loop *main, unsigned workers)
     list_init(&home->plugins);
     list_init(&home->stores);
     home->main = main;
-    home->helper = standard_place(1, "smarthop-plugin");
+    home->helper = place_beside(1, "smarthop-plugin");
     home->services = &host_services;
     inbox_init(&home->inbox, home);
     inbox_open(&home->inbox, main);

@@ -75,6 +75,11 @@ struct smarthop_self {
 };
 
 /* self.c */
+/* place.c; for the caller to free. */
+/* A file beside the program, after `levels` of its path are taken off. */
+char *place_beside(unsigned levels, const char *rest);
+/* Where the plugin of a section is. */
+char *self_file(const struct conf *conf, const struct conf_plugin *section);
 struct smarthop_self *self_create(const char *name, const char *file, const char *conf_file);
 /* Reads the library, its descriptor and its options. False: told in `messages`. */
 bool self_open(struct smarthop_self *self, const struct conf_plugin *section, struct buf *messages);

@@ -140,6 +140,7 @@ static void route(struct dialogue *d, struct span address, unsigned rewrites, st
 {
     struct routed routed = {.recipient = recipient_of(d, address)};
     struct scene scene = scene_of(d);
+    bool stays = false;
 
     scene.recipient = &routed.recipient;
     kit_ask(d->kit, SMARTHOP_ON_ROUTE, &scene, &d->arena, &routed.route);
@@ -149,8 +150,13 @@ static void route(struct dialogue *d, struct span address, unsigned rewrites, st
     }
     for (uint32_t i = 0; i < routed.route.recipient_count; i++) {
         struct smarthop_span next = routed.route.recipients[i];
-        route(d, plugin_span(next), rewrites + 1, plan);
+        if (span_equal_nocase(plugin_span(next), address))
+            stays = true; /* it goes on behind the plugin */
+        else
+            route(d, plugin_span(next), rewrites + 1, plan);
     }
+    if (stays)
+        routed.route = (struct smarthop_verdict){.size = sizeof routed.route};
     if (routed.route.action != SMARTHOP_PASS && routed.route.action != SMARTHOP_SEND)
         return;
     plan->items = mem_realloc(plan->items, (plan->count + 1) * sizeof *plan->items);

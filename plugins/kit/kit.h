@@ -28,11 +28,12 @@ struct kit_texts {
 
 /* What is to be tried. Texts are the caller's. */
 struct kit_order {
-    const char *file;
-    const struct conf *conf;  /* its section is the plugin's; NULL = none */
-    struct kit_texts options; /* "NAME=VALUE"; over those of the section */
-    struct kit_texts dns;     /* "TYPE NAME [delay=DURATION] [secure] none|retry|VALUE" */
-    struct kit_texts recipients;
+    const char *file;            /* or the name of a section of conf */
+    const struct conf *conf;     /* its section is the plugin's; NULL = none */
+    struct kit_texts options;    /* "NAME=VALUE"; over those of the section */
+    struct kit_texts dns;        /* "TYPE NAME [delay=DURATION] [secure] none|retry|VALUE" */
+    struct kit_texts recipients; /* none = it is started, and asked nothing */
+    struct kit_texts commands;   /* of its own, each with its words, behind all askings */
     const char *sender;
     const char *client; /* address */
     const char *helo;
@@ -40,13 +41,14 @@ struct kit_order {
     const char *message; /* file; NULL = a short one */
     enum smarthop_outcome outcome;
     enum kit_race race;
+    bool reload;      /* once, before it is asked */
     uint64_t timeout; /* real milliseconds for all of it */
 };
 
 enum kit_result {
     KIT_GOOD,
     KIT_MISBEHAVED,
-    KIT_REFUSED, /* it does not load or start */
+    KIT_REFUSED, /* it does not load, start, reload or know commands */
     KIT_USAGE,   /* the order makes no sense */
 };
 

@@ -160,6 +160,8 @@ void record_problem(struct kit *kit, const char *text); /* ... and remembers tha
 void record_race(struct kit *kit, enum smarthop_hook hook, const char *text);
 void record_metric(struct kit *kit, const char *name, uint64_t count, uint64_t sum);
 void record_refusal(struct kit *kit, struct span messages);
+void record_reload(struct kit *kit);
+void record_command(struct kit *kit, const char *words, int code, struct span output);
 /* `answer`: "at once", "later", .. */
 void record_decision(struct kit *kit, const struct asking *asking, const struct scene *scene,
                      const char *answer, uint64_t after, const struct smarthop_verdict *verdict);

@@ -121,6 +121,21 @@ void record_metric(struct kit *kit, const char *name, uint64_t count, uint64_t s
     put(kit, record);
 }
 
+void record_reload(struct kit *kit)
+{
+    put(kit, record_of("reload"));
+}
+
+void record_command(struct kit *kit, const char *words, int code, struct span output)
+{
+    json_t *record = record_of("command");
+
+    set_cstr(record, "words", words);
+    json_object_set_new(record, "code", json_integer(code));
+    set_text(record, "output", plugin_text(output));
+    put(kit, record);
+}
+
 void record_refusal(struct kit *kit, struct span messages)
 {
     while (messages.len > 0) {

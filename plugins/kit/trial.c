@@ -11,7 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { MESSAGE_MOST = 64 << 20, PIECE = 65536 };
+enum { MESSAGE_MOST = 64 << 20, PIECE = 65536, WORDS_MOST = 64 };
 
 void kit_phase(struct kit *kit, const char *what)
 {
@@ -162,11 +162,20 @@ static void free_options(struct conf_plugin *section)
     free(section->options);
 }
 
+/* The file, or that of the section which is named instead. */
+static char *file_of(const struct kit_order *order)
+{
+    for (unsigned i = 0; order->conf != NULL && i < order->conf->plugin_count; i++)
+        if (strcmp(order->conf->plugins[i].name, order->file) == 0)
+            return self_file(order->conf, &order->conf->plugins[i]);
+    return realpath(order->file, NULL);
+}
+
 static bool load(struct kit *kit, struct buf *messages)
 {
     const struct kit_order *order = kit->order;
     char *name = name_of(order->file);
-    char *file = realpath(order->file, NULL);
+    char *file = file_of(order);
     const struct conf_plugin *found =
         find_section(order->conf, file != NULL ? file : order->file, name);
     struct conf_plugin section = {0};
@@ -196,6 +205,63 @@ static bool load(struct kit *kit, struct buf *messages)
     return good;
 }
 
+/* ---- what an operator may ask of it -------------------------------------------------------- */
+
+static bool refuse(const struct kit *kit, struct buf *messages, const char *what)
+{
+    buf_addf(messages, "%s: plugin \"%s\" %s\n", kit->self->file, kit->self->name, what);
+    return false;
+}
+
+/* What has no such function is left as it is, as the daemon leaves it. */
+static bool reload(struct kit *kit, struct buf *messages)
+{
+    const struct smarthop_plugin *plugin = &kit->self->plugin;
+
+    if (!kit->order->reload || plugin->reload == NULL)
+        return true;
+    kit_phase(kit, "reload");
+    if (plugin->reload(kit->self->state) != 0)
+        return refuse(kit, messages, "does not take what it was told to read again");
+    record_reload(kit);
+    return true;
+}
+
+static void take_output(void *context, const char *bytes, size_t len)
+{
+    buf_add(context, span_of(bytes, len));
+}
+
+static void command(struct kit *kit, const char *text)
+{
+    struct smarthop_span words[WORDS_MOST];
+    struct span rest = span_cstr(text);
+    struct buf output;
+    uint32_t count = 0;
+
+    while (rest.len > 0 && count < WORDS_MOST) {
+        struct span word = span_split(rest, ' ', &rest);
+        if (word.len > 0)
+            words[count++] = plugin_text(word);
+    }
+    buf_init(&output, 0);
+    kit_phase(kit, "command");
+    int code = kit->self->plugin.command(kit->self->state, words, count, take_output, &output);
+    record_command(kit, text, code, buf_span(&output));
+    buf_fini(&output);
+}
+
+static bool run_commands(struct kit *kit, struct buf *messages)
+{
+    const struct kit_texts *commands = &kit->order->commands;
+
+    if (commands->count > 0 && kit->self->plugin.command == NULL)
+        return refuse(kit, messages, "has no commands");
+    for (unsigned i = 0; i < commands->count; i++)
+        command(kit, commands->items[i]);
+    return true;
+}
+
 /* ---- its life ------------------------------------------------------------------------------ */
 
 /* Work and writes that were begun are ended, as the daemon does before it stops a plugin. */
@@ -211,6 +277,17 @@ static void finish(struct kit *kit)
     metrics_tell(kit);
 }
 
+static bool try(struct kit *kit, struct buf *messages)
+{
+    record_plugin(kit);
+    bool good = reload(kit, messages);
+    if (good && kit->order->recipients.count > 0)
+        dialogue_run(kit);
+    good = good && run_commands(kit, messages);
+    finish(kit);
+    return good;
+}
+
 static int live(struct kit *kit)
 {
     struct buf messages;
@@ -220,14 +297,9 @@ static int live(struct kit *kit)
     if (kit->order->message == NULL)
         buf_add(&kit->message, span_cstr(built_in));
     find_header(kit);
-    good = good && load(kit, &messages);
-    if (good) {
-        record_plugin(kit);
-        dialogue_run(kit);
-        finish(kit);
-    } else {
+    good = good && load(kit, &messages) && try(kit, &messages);
+    if (!good)
         record_refusal(kit, buf_span(&messages));
-    }
     buf_fini(&messages);
     kit_phase(kit, "stop");
     if (kit->self != NULL)

@@ -123,7 +123,7 @@ static const struct command {
     {"plugin", "rollback", ctl_plugin_rollback, CONFIG_LOADED, 0, 0, 0, "",
      "the plugins as they were before the latest reload"},
     {"plugin", "test", ctl_plugin_test, CONFIG_GIVEN, CTL_TRIAL | CTL_TO, 1, 1,
-     "FILE.so --to ADDRESS...", "try a plugin without a daemon"},
+     "FILE.so|NAME [--to ADDRESS...]", "try a plugin without a daemon"},
     {"plugin", "new", ctl_plugin_new, CONFIG_NONE, CTL_CXX, 1, 1, "NAME [--cxx]",
      "make a folder with a plugin to begin with"},
     {NULL, "version", run_version, CONFIG_NONE, 0, 0, 0, "", "the version"},
@@ -182,6 +182,8 @@ static const struct option options[] = {
     {"outcome", required_argument, NULL, OPTION_TRIAL + TRIAL_OUTCOME},
     {"race", required_argument, NULL, OPTION_TRIAL + TRIAL_RACE},
     {"timeout", required_argument, NULL, OPTION_TRIAL + TRIAL_TIMEOUT},
+    {"reload", no_argument, NULL, OPTION_TRIAL + TRIAL_RELOAD},
+    {"command", required_argument, NULL, OPTION_TRIAL + TRIAL_COMMAND},
     {"cxx", no_argument, NULL, CTL_CXX},
     {0},
 };
@@ -215,7 +217,8 @@ static enum ctl_exit run_help(struct ctl *ctl)
          "ADDRESS,\n"
          "--message FILE, --client ADDRESS, --helo NAME, --user NAME, --outcome "
          "delivered|deferred|\n"
-         "failed|expired, --race cancel|late|double, --timeout DURATION.\n"
+         "failed|expired, --race cancel|late|double, --reload, --command \"WORD...\", --timeout "
+         "DURATION.\n"
          "Option of `trace`: --for DURATION (30s, 5m, ...).\n"
          "A PATTERN is a host or domain of next hops, .DOMAIN, or * for all; a TIME as in\n"
          "2026-07-01T08:00 (local) or 2026-07-01T06:00Z.\n"

@@ -145,6 +145,26 @@ static void print_metric(const json_t *record)
            (unsigned long long)client_number(record, "count"));
 }
 
+static void print_reload(const json_t *record)
+{
+    (void)record;
+    output_cell(SPAN("reload"), NAME_WIDTH + 2, OUTPUT_BOLD);
+    puts("done");
+}
+
+static void print_command(const json_t *record)
+{
+    struct span line, rest = client_text(record, "output");
+
+    output_cell(SPAN("command"), NAME_WIDTH + 2, OUTPUT_BOLD);
+    output_text(client_text(record, "words"));
+    printf(" (exit code %lld)\n", (long long)json_integer_value(json_object_get(record, "code")));
+    while (rest.len > 0) {
+        line = span_split(rest, '\n', &rest);
+        print_row("", line);
+    }
+}
+
 /* Why it does not start is for stderr, as with all commands that fail. */
 static void print_refusal(const json_t *record)
 {
@@ -160,9 +180,9 @@ static void print_record(struct span line)
         const char *kind;
         void (*print)(const json_t *record);
     } kinds[] = {
-        {"plugin", print_plugin},   {"decision", print_decision}, {"problem", print_problem},
-        {"log", print_log},         {"race", print_race},         {"metric", print_metric},
-        {"refused", print_refusal},
+        {"plugin", print_plugin}, {"decision", print_decision}, {"problem", print_problem},
+        {"log", print_log},       {"race", print_race},         {"metric", print_metric},
+        {"reload", print_reload}, {"command", print_command},   {"refused", print_refusal},
     };
     json_t *record = json_loadb(line.ptr, line.len, 0, NULL);
 
@@ -201,10 +221,6 @@ enum ctl_exit ctl_plugin_test(struct ctl *ctl)
     struct buf messages;
 
     order->recipients = (struct kit_texts){.items = ctl->to.items, .count = ctl->to.count};
-    if (order->recipients.count == 0) {
-        ctl_complain("--to ADDRESS is needed: who is the message for?");
-        return CTL_USAGE;
-    }
     order->file = ctl->operands[0];
     order->conf = ctl->conf;
     order->sender = order->sender != NULL ? order->sender : "sender@example.org";

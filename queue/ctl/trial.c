@@ -101,6 +101,12 @@ bool trial_take(struct kit_order *order, enum trial_term term, const char *value
         return take_outcome(order, value);
     case TRIAL_RACE:
         return take_race(order, value);
+    case TRIAL_RELOAD:
+        order->reload = true;
+        break;
+    case TRIAL_COMMAND:
+        add(&order->commands, value);
+        break;
     case TRIAL_TIMEOUT:
         return take_timeout(order, value);
     }
@@ -111,4 +117,5 @@ void trial_fini(struct kit_order *order)
 {
     free(order->options.items);
     free(order->dns.items);
+    free(order->commands.items);
 }

@@ -17,6 +17,8 @@ enum trial_term {
     TRIAL_OUTCOME,
     TRIAL_RACE,
     TRIAL_TIMEOUT,
+    TRIAL_RELOAD, /* without a value */
+    TRIAL_COMMAND,
 };
 
 /* Keeps the value, which stays the caller's; false, and complained of, where it makes no sense. */

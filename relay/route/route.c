@@ -14,8 +14,14 @@ static void reject(struct routing *r, struct status status)
 
 void routing_refuse_wishes(struct routing *r, const char *by)
 {
+    struct route_wishes all = r->query->wishes;
+
+    if (r->verdict != NULL) {
+        struct route_wishes own = route_wishes_of(r->verdict);
+        route_wishes_add(&all, &own);
+    }
     r->answer->verdict = ROUTE_DEFER;
-    r->answer->status = route_wishes_refuse(by, r->answer->recipient);
+    r->answer->status = route_wishes_refuse(&all, by, r->answer->recipient);
 }
 
 void routing_send(struct routing *r, struct route_next_hop *hop)

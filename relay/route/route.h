@@ -124,7 +124,8 @@ void route_wishes_add(struct route_wishes *into, const struct route_wishes *next
 /* Whether relay.conf has what they name. Limits may be for a section to come. */
 bool route_wishes_are_sound(const struct route_wishes *wishes, const struct conf *conf);
 /* Where they are not: tells so in the log, and returns what is answered. */
-struct status route_wishes_refuse(const char *plugin, struct span recipient);
+struct status route_wishes_refuse(const struct route_wishes *wishes, const char *plugin,
+                                  struct span recipient);
 /* The text form, in which the queue keeps them: "tls=required;auth=NAME;source=NAME;limits=NAME";
  * empty where there are none. Those that are sound fit. */
 enum { ROUTE_WISHES_MAX = 1024 };

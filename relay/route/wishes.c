@@ -61,13 +61,23 @@ bool route_wishes_are_sound(const struct route_wishes *wishes, const struct conf
            (wishes->credentials.len == 0 || conf_credentials_find(conf, wishes->credentials));
 }
 
-struct status route_wishes_refuse(const char *plugin, struct span recipient)
+static void log_given(struct log_line *line, const char *key, struct span value)
+{
+    if (value.len > 0)
+        log_span(line, key, value);
+}
+
+struct status route_wishes_refuse(const struct route_wishes *wishes, const char *plugin,
+                                  struct span recipient)
 {
     struct log_line line;
 
     if (log_begin(&line, LOG_WARN, "plugin-next-hop-refused")) {
-        log_text(&line, "plugin", plugin != NULL ? plugin : "");
-        log_span(&line, "recipient", recipient);
+        log_given(&line, "plugin", span_cstr(plugin != NULL ? plugin : ""));
+        log_given(&line, "recipient", recipient);
+        log_given(&line, "limits", wishes->limits);
+        log_given(&line, "source", wishes->source);
+        log_given(&line, "credentials", wishes->credentials);
         log_text(&line, "text", "limits, a source or credentials that relay.conf does not have");
         log_end(&line);
     }

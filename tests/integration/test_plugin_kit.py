@@ -1,8 +1,12 @@
 """`smarthopctl plugin test`: what it sees of plugins, good and bad."""
+import json
+import re
+
 import pytest
 
+from support.process import BIN
 from support.trial import (BUNDLED, GOOD, LIBRARIES, MISBEHAVED, USAGE, ctl, of_kind, problems,
-                           route, trial)
+                           route, routes, trial)
 
 SANITIZER_EXIT = "ended the process, with "  # it catches the signal itself
 EXAMPLE = BUNDLED / "example.so"
@@ -56,7 +60,6 @@ def test_options_that_do_not_fit(option, text):
 
 
 @pytest.mark.parametrize("arguments, text", [
-    ((), "--to ADDRESS is needed"),
     (("--to", "a@b.test", "--dns", "cname x y"), "the first word is"),
     (("--to", "a@b.test", "--dns", "mx x y"), "an mx is"),
     (("--to", "a@b.test", "--dns", "txt x delay=soon none"), "duration"),
@@ -72,6 +75,55 @@ def test_wrong_usage(arguments, text):
     done = ctl("plugin", "test", EXAMPLE, *arguments)
     assert done.returncode == USAGE
     assert text in done.stderr and done.stdout == ""
+
+
+def test_start_alone(tmp_path):
+    """Without a recipient it is asked nothing; a section of the configuration goes by its name."""
+    config = tmp_path / "relay.conf"
+    table = tmp_path / "table"
+    table.write_text("example.net smtp a.test\n")
+    config.write_text('hostname = "a.test"\nlistener main { address = "127.0.0.1:0" }\n'
+                      f'plugin "mine" {{ file = "{EXAMPLE}" next_hop = "conf.test" }}\n'
+                      f'plugin "table" {{ maps = {{ "{table}" }} }}\n')
+    for name in ("mine", "table"):
+        done = ctl("--json", "-c", config, "plugin", "test", name)
+        assert done.returncode == GOOD, done.stderr
+        records = json.loads(done.stdout)
+        assert of_kind(records, "plugin")[0]["hooks"] == ["route"]
+        assert of_kind(records, "decision") == []
+    table.write_text("example.net nonsense\n")
+    done = ctl("-c", config, "plugin", "test", "table")
+    assert done.returncode == MISBEHAVED and "table:1: " in done.stderr + done.stdout
+
+
+def test_reload_and_commands(tmp_path):
+    table = tmp_path / "table"
+    table.write_text("example.net smtp a.test\n")
+    records = trial(BUNDLED / "table.so", "--option", f"maps={table}", "--reload")
+    assert [record["record"] for record in records][:2] == ["plugin", "reload"]
+    assert route(records)["action"] == "send"
+    refused = trial(WITNESS, "--command", "x", code=MISBEHAVED)
+    assert "has no commands" in of_kind(refused, "refused")[0]["text"]
+    puppet = BIN / "../tests/plugins/puppet.so"
+    records = trial(puppet, "--command", " a  bc ", "--command", "")
+    assert [(one["words"], one["code"], one.get("output")) for one in of_kind(records, "command")] == [
+        (" a  bc ", 0, "a\nbc\n"), ("", 1, None)]
+    text = ctl("plugin", "test", puppet, "--command", "one two").stdout
+    assert re.search(r"command +one two \(exit code 0\)\n +one\n +two\n", text)
+
+
+def test_reload_that_fails(tmp_path):
+    done = trial(RUDE, "--option", "how=reload", "--reload", code=MISBEHAVED)
+    assert "does not take what it was told to read again" in of_kind(done, "refused")[0]["text"]
+
+
+def test_one_that_stays():
+    """A recipient that stands for itself and another one is not asked about again."""
+    puppet = BIN / "../tests/plugins/puppet.so"
+    records = trial(puppet, "--option", "next_hop=a.test", to="split@split.test")
+    assert [one["recipient"] for one in routes(records)] == [
+        "split@split.test", "send+one@split.test", "send+two@split.test"]
+    assert problems(records) == []
 
 
 def test_its_options_go_with_nothing_else():

@@ -292,6 +292,11 @@ static int message(void *state, const struct smarthop_event *event,
     return SMARTHOP_PENDING;
 }
 
+static int reload(void *state)
+{
+    return does(state, "reload") ? -1 : 0;
+}
+
 static const struct smarthop_option options[] = {
     {"how", SMARTHOP_OPTION_TEXT, 0, "pass", 1, 32, "What it does."},
     {"delay", SMARTHOP_OPTION_DURATION, 0, "500ms", 0, 0, "How long it waits."},
@@ -307,5 +312,6 @@ SMARTHOP_EXPORT const struct smarthop_plugin smarthop_plugin = {
     .option_size = sizeof options[0],
     .start = start,
     .stop = stop,
+    .reload = reload,
     .hooks = {[SMARTHOP_ON_ROUTE] = route, [SMARTHOP_ON_MESSAGE] = message},
 };
