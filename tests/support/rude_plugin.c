@@ -209,7 +209,8 @@ static void harm(const struct rude *rude, const struct smarthop_event *event)
 static int answer_badly(struct rude *rude, const struct smarthop_event *event,
                         struct smarthop_verdict *verdict)
 {
-    static const struct smarthop_span loop[] = {SMARTHOP_TEXT_INIT("loop@example.net")};
+    static const struct smarthop_span round[] = {SMARTHOP_TEXT_INIT("loop@example.net"),
+                                                 SMARTHOP_TEXT_INIT("pool@example.net")};
 
     if (does(rude, "action"))
         verdict->action = 77;
@@ -223,7 +224,7 @@ static int answer_badly(struct rude *rude, const struct smarthop_event *event,
         answer(rude, 12345);
     if (does(rude, "rewrite")) {
         verdict->action = SMARTHOP_REWRITE;
-        verdict->recipients = loop;
+        verdict->recipients = &round[smarthop_equal(event->recipient->address, round[0])];
         verdict->recipient_count = 1;
     }
     if (does(rude, "keep") && rude->kept != NULL && rude->kept->hook == SMARTHOP_ON_ROUTE)
