@@ -1,8 +1,10 @@
 /*
  * A message has the same structure however it comes in, its parts lie within it, and its digest
- * can be opened and read. The first bytes of the input are read as a digest, too.
+ * can be opened and read; so can its preview. The first bytes of the input are read as a digest,
+ * too.
  */
-#include "plugins/drop/mime/digest.h"
+#include "plugins/drop/mime/preview.h"
+#include "proto/utf8.h"
 #include "tests/support/fuzz.h"
 
 static struct mime_part *scan(struct span message, uint32_t seed, bool whole, struct arena *arena)
@@ -92,7 +94,21 @@ static void read_digest(struct span bytes)
                 digest_find(&digest, (const uint32_t[]){a, b, 1}, depth, &part, &within);
 }
 
-static void check_digest(const struct mime_part *root, struct buf *out)
+static void check_preview(const struct digest *digest, struct span message)
+{
+    struct digest_part part;
+    struct buf out;
+
+    if (!preview_part(digest, &part))
+        return;
+    buf_init(&out, 0);
+    preview_write(&part, span_head(span_from(message, part.body_at), part.body_len), &out);
+    MUST(utf8_is_valid(buf_span(&out)) && buf_len(&out) <= UTF8_MAX * PREVIEW_CHARACTERS);
+    MUST(span_index(buf_span(&out), '\0') == buf_len(&out));
+    buf_fini(&out);
+}
+
+static void check_digest(const struct mime_part *root, struct span message, struct buf *out)
 {
     struct digest digest;
     struct digest_part part;
@@ -110,6 +126,7 @@ static void check_digest(const struct mime_part *root, struct buf *out)
         last = last->next != NULL ? last->next : last->child;
     MUST(part.header_at <= last->body_at + last->body_len);
     read_digest(buf_span(out));
+    check_preview(&digest, message);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -128,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct mime_part *root = scan(input, seed, true, &arena);
     check_part(root, input);
     MUST(root->header_len + root->body_len == input.len);
-    check_digest(root, &whole);
+    check_digest(root, input, &whole);
     digest_write(scan(input, seed, false, &arena), &pieces);
     MUST(span_equal(buf_span(&whole), buf_span(&pieces)));
     mime_addresses(input, &arena);
