@@ -258,6 +258,67 @@ static const struct dialogue dialogues[] = {
       "=* 2 EXISTS", "=* 2 RECENT", "S:a OK [APPENDUID ", "C:b FETCH 1:* FLAGS",
       "=* 1 FETCH (FLAGS (\\Seen \\Recent))", "=* 2 FETCH (FLAGS (k \\Recent))", "=b OK Fetched",
       BYE}},
+    {"modification sequences",
+     {HELLO,
+      LOGIN,
+      APPEND("INBOX"),
+      APPEND("INBOX"),
+      SELECT("2"),
+      "C:a FETCH 1 (MODSEQ)",
+      "=* OK [HIGHESTMODSEQ 3] Highest",
+      "=* 1 FETCH (MODSEQ (2))",
+      "=a OK Fetched",
+      "C:b STORE 1:2 (UNCHANGEDSINCE 2) +FLAGS.SILENT (\\Seen)",
+      "=* 1 FETCH (MODSEQ (4))",
+      "=b OK [MODIFIED 2] Flags stored",
+      "C:c FETCH 1:* (FLAGS) (CHANGEDSINCE 3)",
+      "=* 1 FETCH (MODSEQ (4) FLAGS (\\Seen \\Flagged \\Recent))",
+      "=c OK Fetched",
+      "C:d SEARCH MODSEQ 4",
+      "=* SEARCH 1 (MODSEQ 4)",
+      "=d OK Searched",
+      "C:e UID FETCH 1 (FLAGS) (CHANGEDSINCE 1 VANISHED)",
+      "S:e BAD ",
+      "C:f SELECT INBOX (QRESYNC (1 1))",
+      "S:f BAD ",
+      BYE}},
+    {"binary",
+     {HELLO, LOGIN,
+      "C:a APPEND INBOX {70+}\r\n"
+      "Content-Transfer-Encoding: base64\r\nMime-Version: 1.0\r\n\r\naABlbGxvCg==\r\n",
+      "S:a OK [APPENDUID ", SELECT("1"), "C:b FETCH 1 (BINARY.SIZE[1] BINARY.PEEK[1]<2.3>)",
+      "S:* 1 FETCH (BINARY.SIZE[1] 7 BINARY[1]<2> ~{3}", "=ell)", "=b OK Fetched", BYE}},
+    {"preview and quota",
+     {HELLO, LOGIN, APPEND("INBOX"), SELECT("1"), "C:a FETCH 1 PREVIEW",
+      "=* 1 FETCH (PREVIEW \"hello\")", "=a OK Fetched", "C:b GETQUOTAROOT INBOX",
+      "=* QUOTAROOT INBOX \"\"", "=* QUOTA \"\" ()", "=b OK Told", "C:c GETQUOTA nope",
+      "S:c NO [NONEXISTENT]", "C:d SETQUOTA \"\" (STORAGE 1)", "S:d NO [NOPERM]", BYE}},
+    {"IMAP4rev2",
+     {HELLO,
+      LOGIN,
+      APPEND("INBOX"),
+      "C:a ENABLE IMAP4rev2",
+      "=* ENABLED IMAP4rev2",
+      "=a OK Enabled",
+      "C:b CREATE \"\xc3\xa9t\xc3\xa9\"",
+      "S:b OK [MAILBOXID",
+      "C:c SELECT INBOX",
+      FLAGS,
+      "=* 1 EXISTS",
+      VALID("2"),
+      "=* LIST () \"/\" INBOX",
+      "S:c OK [READ-WRITE]",
+      "C:d SEARCH ALL",
+      "=* ESEARCH (TAG \"d\") ALL 1",
+      "=d OK Searched",
+      "C:e SELECT \"\xc3\xa9t\xc3\xa9\"",
+      "S:* OK [CLOSED]",
+      FLAGS,
+      "=* 0 EXISTS",
+      VALID("1"),
+      "=* LIST () \"/\" \"\xc3\xa9t\xc3\xa9\"",
+      "S:e OK [READ-WRITE]",
+      BYE}},
     {"idle",
      {HELLO, LOGIN, SELECT_EMPTY, "C:a IDLE", "=+ idling", "C:DONE", "=a OK Idled", "C:b IDLE",
       "=+ idling", "C:NOOP", "S:b BAD ", BYE}},
@@ -344,6 +405,31 @@ static void test_idle_is_told(void **state)
     drop_talk_close(&b);
 }
 
+/* RFC 7162 3.2.5: what a client missed. */
+static void test_resync(void **state)
+{
+    struct drop_talk t;
+    char command[100];
+
+    (void)state;
+    drop_talk_open(&t, &drop_imap);
+    SAY(&t, HELLO, LOGIN, APPEND("INBOX"), APPEND("INBOX"), APPEND("INBOX"), "C:q ENABLE QRESYNC",
+        "=* ENABLED QRESYNC", "=q OK Enabled", SELECT("3"), "C:a STORE 2 +FLAGS.SILENT (\\Deleted)",
+        "=* 2 FETCH (UID 2 MODSEQ (5))", "=a OK Flags stored", "C:b EXPUNGE", "=* VANISHED 2",
+        "=* 2 RECENT", "=b OK [HIGHESTMODSEQ 6] Expunged", "C:c STORE 2 FLAGS (\\Seen)",
+        "=* 2 FETCH (UID 3 FLAGS (\\Seen \\Recent) MODSEQ (7))", "=c OK Flags stored");
+    unsigned validity = rig_box(drop_rig.worker.store, "alice", "INBOX").uid_validity;
+    snprintf(command, sizeof command, "C:d SELECT INBOX (QRESYNC (%u 4 1:2))", validity);
+    SAY(&t, command, "S:* OK [CLOSED]", SELECTED("2", "0"), "S:* OK [UNSEEN 1]", VALID("4"),
+        "=* VANISHED (EARLIER) 2", "=* 2 FETCH (UID 3 FLAGS (\\Seen) MODSEQ (7))",
+        "S:d OK [READ-WRITE]", "C:e UID FETCH 1:* (FLAGS) (CHANGEDSINCE 6 VANISHED)",
+        "=* 2 FETCH (UID 3 MODSEQ (7) FLAGS (\\Seen))", "=e OK Fetched");
+    snprintf(command, sizeof command, "C:f SELECT INBOX (QRESYNC (%u 4))", validity + 1);
+    SAY(&t, command, "S:* OK [CLOSED]", SELECTED("2", "0"), "S:* OK [UNSEEN 1]", VALID("4"),
+        "S:f OK [READ-WRITE]");
+    drop_talk_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_at_once),
         cmocka_unit_test_setup_teardown(test_expunge_is_held_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_idle_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resync, setup, teardown),
     };
 
     log_set_level(LOG_ERROR);

@@ -49,9 +49,13 @@ void imap_write_capabilities(struct imap_session *s, struct buf *out)
         write_mechanisms(s, out);
         return;
     }
-    buf_add(out, SPAN(" NAMESPACE SPECIAL-USE CHILDREN UNSELECT UIDPLUS MOVE ESEARCH SEARCHRES SORT"
-                      " THREAD=ORDEREDSUBJECT THREAD=REFERENCES WITHIN MULTIAPPEND LIST-EXTENDED"
-                      " LIST-STATUS STATUS=SIZE CREATE-SPECIAL-USE SAVEDATE"));
+    buf_add(out, SPAN(" NAMESPACE SPECIAL-USE CHILDREN UNSELECT UIDPLUS MOVE CONDSTORE ESEARCH"
+                      " LIST-EXTENDED LIST-STATUS UTF8=ACCEPT STATUS=SIZE QRESYNC BINARY IMAP4rev2"
+                      " SEARCHRES SORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES WITHIN MULTIAPPEND"
+                      " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE OBJECTID PREVIEW SAVEDATE"
+                      " CREATE-SPECIAL-USE"));
+    buf_addf(out, " APPENDLIMIT=%llu",
+             (unsigned long long)s->drop.worker->settings->message_size_max);
 }
 
 static void do_capability(struct imap_session *s)
@@ -175,6 +179,9 @@ static const struct {
     [IMAP_STATUS] = {imap_do_status, LOGGED_IN},
     [IMAP_APPEND] = {imap_do_append, LOGGED_IN},
     [IMAP_IDLE] = {imap_do_idle, LOGGED_IN},
+    [IMAP_GETQUOTA] = {imap_do_getquota, LOGGED_IN},
+    [IMAP_GETQUOTAROOT] = {imap_do_getquotaroot, LOGGED_IN},
+    [IMAP_SETQUOTA] = {imap_do_setquota, LOGGED_IN},
     [IMAP_CHECK] = {do_noop, SELECTED},
     [IMAP_CLOSE] = {imap_do_close, SELECTED},
     [IMAP_UNSELECT] = {imap_do_unselect, SELECTED},

@@ -18,6 +18,8 @@ static void fetched(struct imap_session *s)
 
     if (job->is_broken)
         imap_say_no(s, "SERVERBUG", "Some messages could not be read");
+    else if (job->is_opaque)
+        imap_say_no(s, "UNKNOWN-CTE", "The encoding of some parts is not known, or broken");
     else if (job->is_missing)
         imap_finish(s, IMAP_OK, "EXPUNGEISSUED", "Some messages are there no longer");
     else
@@ -103,7 +105,8 @@ static void begin_message(struct imap_session *s, struct fetch_message *m)
 
     buf_addf(out, "* %u FETCH (", job->seq);
     size_t before = buf_len(out);
-    if (job->needs_uid)
+    if (job->needs_uid ||
+        (is_changed && imap_has(s, IMAP_ENABLE_QRESYNC) && !has_item(s, IMAP_ITEM_UID)))
         fetch_item(s, m, &extra);
     if (is_changed && !has_item(s, IMAP_ITEM_FLAGS)) {
         extra.item = IMAP_ITEM_FLAGS;
@@ -331,6 +334,10 @@ void imap_do_fetch(struct imap_session *s)
     const struct imap_fetch *fetch = &s->command->fetch;
     struct fetch *job = arena_alloc(&s->arena, sizeof *job);
 
+    if (fetch->vanished && (!imap_has(s, IMAP_ENABLE_QRESYNC) || !s->command->is_uid)) {
+        imap_say_bad(s, "VANISHED is for UID FETCH, with QRESYNC enabled");
+        return;
+    }
     if (!imap_resolve(s, &fetch->set, &job->uids, &job->uid_count))
         return;
     s->job = job;
@@ -340,6 +347,8 @@ void imap_do_fetch(struct imap_session *s)
         imap_use_condstore(s);
         job->needs_modseq = !has_item(s, IMAP_ITEM_MODSEQ);
     }
+    if (fetch->vanished)
+        imap_tell_vanished(s, fetch->changed_since, &fetch->set);
     if (sets_seen(s))
         set_seen(s);
     else

@@ -24,6 +24,7 @@ struct fetch {
     bool needs_modseq; /* likewise */
     bool is_missing;   /* a message was expunged by somebody else */
     bool is_broken;    /* a message could not be read */
+    bool is_opaque;    /* a part's transfer encoding is not known, or broken */
     bool is_over;
 
     struct mailstore_range *unseen; /* to become \Seen; on the heap */
@@ -38,7 +39,8 @@ struct fetch {
     struct mailstore_entry held; /* while it is not told at once */
     char prefix[MAILSTORE_PREFIX_MAX];
     bool is_streaming;
-    struct fetch_range stream; /* what is left of a literal */
+    struct fetch_range stream;   /* what is left of a literal */
+    struct fetch_binary *binary; /* of one that is decoded; in the arena */
 
     /* Bytes that are brought to memory. */
     struct work work;
@@ -74,8 +76,24 @@ bool fetch_digest(struct fetch_message *m);
 /* "BODY[1.HEADER.FIELDS (A B)]<0>" */
 void fetch_write_name(struct buf *out, const struct imap_fetch_item *item);
 
-/* section.c */
+/* section.c. A range of the shared bytes in terms of the whole message. */
+struct fetch_range fetch_range_of(const struct fetch_message *m, uint64_t at, uint64_t len);
+void fetch_cut_partial(const struct imap_fetch_item *item, struct fetch_range *range);
+/* Whether its bytes can be read without waiting; where not they are being brought, up to `ahead`,
+ * and FETCH_DISK is to be returned. */
+bool fetch_is_at_hand(struct imap_session *s, const struct fetch_message *m,
+                      struct fetch_range range, uint64_t ahead);
+/* Appends; false where they cannot be read, with nothing appended. */
+bool fetch_read_range(struct fetch_message *m, struct fetch_range range, struct buf *out);
 enum fetch_result fetch_section(struct imap_session *s, struct fetch_message *m,
                                 const struct imap_fetch_item *item);
+
+/* binary.c: a part's content, or its size. */
+enum fetch_result fetch_binary(struct imap_session *s, struct fetch_message *m,
+                               const struct imap_fetch_item *item, struct fetch_range range,
+                               enum mime_encoding encoding);
+
+/* preview.c */
+enum fetch_result fetch_preview(struct imap_session *s, struct fetch_message *m);
 
 #endif

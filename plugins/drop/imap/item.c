@@ -119,8 +119,7 @@ enum fetch_result fetch_item(struct imap_session *s, struct fetch_message *m,
         imap_write_date(out, entry->save_date, 0);
         break;
     case IMAP_ITEM_PREVIEW:
-        buf_add(out, SPAN("PREVIEW NIL"));
-        break;
+        return fetch_preview(s, m);
     }
     return FETCH_DONE;
 }

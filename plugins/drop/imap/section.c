@@ -13,7 +13,7 @@ enum {
 
 /* ---- where a section lies ----------------------------------------------------------------- */
 
-static struct fetch_range range_of(const struct fetch_message *m, uint64_t at, uint64_t len)
+struct fetch_range fetch_range_of(const struct fetch_message *m, uint64_t at, uint64_t len)
 {
     uint64_t from = m->entry.prefix.len + at;
     struct fetch_range range = {from, from + len};
@@ -33,7 +33,7 @@ static bool find_whole(struct fetch_message *m, enum imap_section section, struc
     }
     if (!fetch_digest(m))
         return false;
-    *out = range_of(m, 0, m->digest.header_len);
+    *out = fetch_range_of(m, 0, m->digest.header_len);
     if (section == IMAP_SECTION_TEXT)
         *out = (struct fetch_range){out->end, m->entry.size};
     else
@@ -43,34 +43,36 @@ static bool find_whole(struct fetch_message *m, enum imap_section section, struc
 
 /* False: there is no such part, or nothing of the kind in it. */
 static bool find_section(struct fetch_message *m, const struct imap_fetch_item *item,
-                         struct fetch_range *out)
+                         struct fetch_range *out, enum mime_encoding *encoding_out)
 {
     struct digest_part part, within = {0};
 
+    *encoding_out = MIME_BINARY;
     if (item->depth == 0)
         return find_whole(m, item->section, out);
     if (!fetch_digest(m) || !digest_find(&m->digest, item->path, item->depth, &part, &within))
         return false;
     switch (item->section) {
     case IMAP_SECTION_ALL:
-        *out = range_of(m, part.body_at, part.body_len);
+        *out = fetch_range_of(m, part.body_at, part.body_len);
+        *encoding_out = part.kind == MIME_LEAF ? part.encoding : MIME_BINARY;
         return true;
     case IMAP_SECTION_MIME:
-        *out = range_of(m, part.header_at, part.header_len);
+        *out = fetch_range_of(m, part.header_at, part.header_len);
         return true;
     case IMAP_SECTION_TEXT:
-        *out = range_of(m, within.body_at, within.body_len);
+        *out = fetch_range_of(m, within.body_at, within.body_len);
         break;
     case IMAP_SECTION_HEADER:
     case IMAP_SECTION_FIELDS:
     case IMAP_SECTION_FIELDS_NOT:
-        *out = range_of(m, within.header_at, within.header_len);
+        *out = fetch_range_of(m, within.header_at, within.header_len);
         break;
     }
     return part.kind == MIME_MESSAGE;
 }
 
-static void cut_partial(const struct imap_fetch_item *item, struct fetch_range *range)
+void fetch_cut_partial(const struct imap_fetch_item *item, struct fetch_range *range)
 {
     uint64_t len = range->end - range->at;
     uint64_t from = item->from < len ? item->from : len;
@@ -90,9 +92,8 @@ static bool on_bytes(void *context, struct span bytes)
     return true;
 }
 
-/* Whether the shared bytes of the range are at hand; where not they are being brought. */
-static bool is_at_hand(struct imap_session *s, const struct fetch_message *m,
-                       struct fetch_range range, uint64_t ahead)
+bool fetch_is_at_hand(struct imap_session *s, const struct fetch_message *m,
+                      struct fetch_range range, uint64_t ahead)
 {
     struct fetch *job = s->job;
     uint64_t prefix = m->entry.prefix.len;
@@ -110,8 +111,7 @@ static bool is_at_hand(struct imap_session *s, const struct fetch_message *m,
     return false;
 }
 
-/* Appends; false where they cannot be read, with nothing appended. */
-static bool read_range(struct fetch_message *m, struct fetch_range range, struct buf *out)
+bool fetch_read_range(struct fetch_message *m, struct fetch_range range, struct buf *out)
 {
     size_t before = buf_len(out);
     uint64_t prefix = m->entry.prefix.len;
@@ -146,9 +146,9 @@ static enum fetch_result go_on(struct imap_session *s, struct fetch_message *m)
         struct fetch_range piece = {job->stream.at, least(job->stream.at + PIECE, job->stream.end)};
         if (conn_is_congested(s->drop.conn))
             return FETCH_ROOM;
-        if (!is_at_hand(s, m, piece, least(piece.at + AHEAD, job->stream.end)))
+        if (!fetch_is_at_hand(s, m, piece, least(piece.at + AHEAD, job->stream.end)))
             return FETCH_DISK;
-        if (!read_range(m, piece, imap_out(s)))
+        if (!fetch_read_range(m, piece, imap_out(s)))
             return FETCH_CUT;
         imap_written(s);
         job->stream.at = piece.end;
@@ -184,14 +184,14 @@ static enum fetch_result write_fields(struct imap_session *s, struct fetch_messa
     struct buf header, fields;
 
     range.end = least(range.end, range.at + FIELDS_MAX);
-    if (!is_at_hand(s, m, range, range.end))
+    if (!fetch_is_at_hand(s, m, range, range.end))
         return FETCH_DISK;
     buf_init(&header, 0);
     buf_init(&fields, 0);
-    bool is_read = read_range(m, range, &header);
+    bool is_read = fetch_read_range(m, range, &header);
     select_fields(item, buf_span(&header), &fields);
     struct fetch_range part = {0, buf_len(&fields)};
-    cut_partial(item, &part);
+    fetch_cut_partial(item, &part);
     struct buf *out = imap_out(s);
     fetch_write_name(out, item);
     buf_addf(out, " {%llu}\r\n", (unsigned long long)(part.end - part.at));
@@ -206,21 +206,25 @@ enum fetch_result fetch_section(struct imap_session *s, struct fetch_message *m,
                                 const struct imap_fetch_item *item)
 {
     struct fetch *job = s->job;
+    bool is_binary = item->form == IMAP_FORM_BINARY || item->form == IMAP_FORM_BINARY_SIZE;
+    enum mime_encoding encoding;
     struct fetch_range range;
     struct buf *out = imap_out(s);
 
-    if (job->is_streaming)
+    if (job->is_streaming && !is_binary)
         return go_on(s, m);
-    if (!find_section(m, item, &range)) {
+    if (!find_section(m, item, &range, &encoding)) {
         fetch_write_name(out, item);
-        buf_add(out, SPAN(" NIL"));
+        buf_add_text(out, item->form == IMAP_FORM_BINARY_SIZE ? " 0" : " NIL");
         return FETCH_DONE;
     }
+    if (is_binary)
+        return fetch_binary(s, m, item, range, encoding);
     if (item->section == IMAP_SECTION_FIELDS || item->section == IMAP_SECTION_FIELDS_NOT)
         return write_fields(s, m, item, range);
-    cut_partial(item, &range);
+    fetch_cut_partial(item, &range);
     struct fetch_range first = {range.at, least(range.at + PIECE, range.end)};
-    if (!is_at_hand(s, m, first, least(range.at + AHEAD, range.end)))
+    if (!fetch_is_at_hand(s, m, first, least(range.at + AHEAD, range.end)))
         return FETCH_DISK;
     fetch_write_name(out, item);
     buf_addf(out, " {%llu}\r\n", (unsigned long long)(range.end - range.at));

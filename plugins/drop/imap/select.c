@@ -67,6 +67,8 @@ static void selected(struct imap_session *s)
     mailstore_read_end(txn);
     if (!is_there)
         return;
+    if (s->command->select.has_qresync)
+        imap_resync(s);
     imap_finish(s, IMAP_OK, s->view.is_read_only ? "READ-ONLY" : "READ-WRITE", "Selected");
 }
 
@@ -150,6 +152,10 @@ void imap_do_select(struct imap_session *s)
     struct select *job = arena_alloc(&s->arena, sizeof *job);
     struct mailstore_box box;
 
+    if (s->command->select.has_qresync && !imap_has(s, IMAP_ENABLE_QRESYNC)) {
+        imap_say_bad(s, "Enable QRESYNC first");
+        return;
+    }
     imap_unselect(s); /* also where this one fails (RFC 9051 6.3.2) */
     struct err e = find(s, &box);
     if (e.kind == ERR_NOT_FOUND) {

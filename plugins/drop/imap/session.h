@@ -235,6 +235,11 @@ void imap_do_unselect(struct imap_session *s);
 /* No mailbox is selected any more; tells CLOSED where the client knows it. */
 void imap_unselect(struct imap_session *s);
 
+/* resync.c: what a client that was away has to be told, behind SELECT with QRESYNC. */
+void imap_resync(struct imap_session *s);
+/* VANISHED (EARLIER): what of the set has gone since. */
+void imap_tell_vanished(struct imap_session *s, uint64_t since, const struct imap_set *set);
+
 void imap_do_list(struct imap_session *s); /* LSUB too */
 void imap_do_status(struct imap_session *s);
 /* "* STATUS name (...)" */
