@@ -170,9 +170,16 @@ static inline void drop_rig_turn(void)
     uv_run(loop_uv(drop_rig.loop), UV_RUN_NOWAIT);
 }
 
-/* Every client has gone. */
+/* Clients that are still there lose their connection. */
 static inline void drop_rig_close(void)
 {
+    struct list *sessions = &drop_rig.worker.sessions;
+
+    for (struct list *l = sessions->next; l != sessions; l = l->next) {
+        struct drop_session *session = container_of(l, struct drop_session, link);
+        if (session->conn != NULL)
+            conn_close(session->conn);
+    }
     while (drop_rig.sessions > 0)
         drop_rig_turn();
     drop_rig_turn();
