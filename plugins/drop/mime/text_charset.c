@@ -142,12 +142,27 @@ static void add_unreadable(const struct text_charset *c, unsigned char byte, str
     buf_add(out, c->mode == CHARSET_GUESS ? span_of(latin, 2) : replacement);
 }
 
+/* How many words of ASCII alone there are, in bytes. */
+static size_t ascii_len(struct span s)
+{
+    const uint64_t high = 0x8080808080808080u;
+    uint64_t word;
+    size_t len = 0;
+
+    for (; len + sizeof word <= s.len; len += sizeof word) {
+        memcpy(&word, s.ptr + len, sizeof word);
+        if ((word & high) != 0)
+            break;
+    }
+    return len;
+}
+
 /* Each returns how much was used; what is left is the begin of a character. */
 static size_t convert_utf8(struct text_charset *c, struct span bytes, bool at_end, struct buf *out)
 {
     size_t at = 0, done = 0;
 
-    while (at < bytes.len) {
+    while ((at += ascii_len(span_from(bytes, at))) < bytes.len) {
         size_t len = utf8_length(span_from(bytes, at));
         if (len == 0 && !at_end && is_cut(span_from(bytes, at)))
             break;

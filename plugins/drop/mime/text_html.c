@@ -163,13 +163,27 @@ static size_t read_entity(struct html_writer *w, struct span text)
 
 /* ---- tags --------------------------------------------------------------------------------- */
 
-static bool is_one_of(struct span name, const char *const *list)
+static const struct span hidden_tags[] = {{"script", 6}, {"style", 5}, {"title", 5}};
+
+/* They part no words. */
+static const struct span inline_tags[] = {
+    {"a", 1},    {"abbr", 4},   {"b", 1},      {"bdi", 3},  {"bdo", 3},  {"big", 3},
+    {"cite", 4}, {"code", 4},   {"del", 3},    {"em", 2},   {"font", 4}, {"i", 1},
+    {"ins", 3},  {"kbd", 3},    {"label", 5},  {"mark", 4}, {"q", 1},    {"s", 1},
+    {"samp", 4}, {"small", 5},  {"span", 4},   {"sub", 3},  {"sup", 3},  {"tt", 2},
+    {"u", 1},    {"strike", 6}, {"strong", 6}, {"var", 3},  {"wbr", 3},
+};
+
+static bool is_one_of(struct span name, const struct span *list, size_t count)
 {
-    for (; *list != NULL; list++)
-        if (span_equal_nocase(name, span_cstr(*list)))
+    for (size_t i = 0; i < count && name.len > 0; i++)
+        if (list[i].len == name.len && list[i].ptr[0] == ascii_lower(name.ptr[0]) &&
+            span_equal_nocase(name, list[i]))
             return true;
     return false;
 }
+
+#define IS_ONE_OF(name, list) is_one_of(name, list, sizeof(list) / sizeof(list)[0])
 
 static struct span tag_name(struct span text)
 {
@@ -219,11 +233,6 @@ static size_t comment_len(struct span text)
 /* Of text that begins with '<'. Returns what was used. */
 static size_t read_tag(struct html_writer *w, struct span text)
 {
-    static const char *const hidden[] = {"script", "style", "title", NULL};
-    static const char *const inlined[] = {
-        "a",    "abbr",   "b",      "bdi", "bdo",   "big",  "cite", "code", "del",  "em",
-        "font", "i",      "ins",    "kbd", "label", "mark", "q",    "s",    "samp", "small",
-        "span", "strike", "strong", "sub", "sup",   "tt",   "u",    "var",  "wbr",  NULL};
     struct span rest = span_from(text, 1);
 
     if (span_starts_nocase(rest, SPAN("!--")))
@@ -235,8 +244,8 @@ static size_t read_tag(struct html_writer *w, struct span text)
         return 1;
     }
     size_t len = tag_len(text);
-    w->is_apart |= !is_one_of(name, inlined);
-    if (!is_end && is_one_of(name, hidden))
+    w->is_apart |= !IS_ONE_OF(name, inline_tags);
+    if (!is_end && IS_ONE_OF(name, hidden_tags))
         len += element_len(span_from(text, len), name);
     return len;
 }

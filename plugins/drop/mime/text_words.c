@@ -97,20 +97,17 @@ static bool is_white(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* What is in no encoded word: without its line ends, and what is not UTF-8 as Latin-1. */
+/* What is in no encoded word: without its folding, and what is not UTF-8 as Latin-1. */
 static void put_plain(struct word_writer *w, struct span text)
 {
-    struct text_charset *charset;
-
     end_words(w);
-    buf_clear(&w->content);
-    for (size_t i = 0; i < text.len; i++) {
-        bool is_end = text.ptr[i] == '\r' && i + 1 < text.len && text.ptr[i + 1] == '\n';
-        if (!is_end && !(text.ptr[i] == '\n' && i > 0 && text.ptr[i - 1] == '\r'))
-            buf_add(&w->content, span_of(text.ptr + i, 1));
+    struct text_charset *charset = text_charset_create(SPAN_NONE);
+    while (text.len > 0) {
+        size_t len = span_index(text, '\r');
+        bool is_fold = len + 1 < text.len && text.ptr[len + 1] == '\n';
+        text_charset_feed(charset, span_head(text, len + !is_fold), w->out);
+        text = span_from(text, len + (is_fold ? 2 : 1));
     }
-    charset = text_charset_create(SPAN_NONE);
-    text_charset_feed(charset, buf_span(&w->content), w->out);
     text_charset_end(charset, w->out);
     text_charset_free(charset);
 }
