@@ -5,14 +5,10 @@
  * acknowledgement is back. In the end no body is left without its message.
  */
 #include "queue/queue_private.h"
+#include "support/kill_rig.h"
 #include "support/queue_rig.h"
 #include "support/scratch.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdarg.h>
-#include <sys/wait.h>
 #include <time.h>
 
 enum {
@@ -23,17 +19,6 @@ enum {
 };
 
 static const char destination[] = "kill.example";
-
-__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-    exit(1);
-}
 
 static void need(bool true_thing, const char *what, uint64_t id)
 {
@@ -234,45 +219,6 @@ static void learn(const struct line *line)
         entry->settled = true;
 }
 
-static pid_t start_self(const char *role, const char *folder, int out_fd)
-{
-    extern char **environ;
-    char *argv[] = {"queue_kill", (char *)(uintptr_t)role, (char *)(uintptr_t)folder, NULL};
-    posix_spawn_file_actions_t actions;
-    pid_t pid;
-
-    posix_spawn_file_actions_init(&actions);
-    if (out_fd >= 0)
-        posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
-    if (posix_spawn(&pid, "/proc/self/exe", &actions, NULL, argv, environ) != 0)
-        die("cannot start the child");
-    posix_spawn_file_actions_destroy(&actions);
-    return pid;
-}
-
-static int wait_for(pid_t pid)
-{
-    int status;
-
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            die("waitpid");
-    return status;
-}
-
-static bool read_line(int fd, struct line *line)
-{
-    size_t have = 0;
-
-    while (have < sizeof *line) {
-        ssize_t n = read(fd, (char *)line + have, sizeof *line - have);
-        if (n <= 0)
-            return false;
-        have += (size_t)n;
-    }
-    return true;
-}
-
 /* Lets the child work until `acks` lines have come, kills it, and reads what it said till then. */
 static void run_round(const char *folder, unsigned acks)
 {
@@ -284,19 +230,17 @@ static void run_round(const char *folder, unsigned acks)
     pid_t child = start_self("work", folder, pipes[1]);
     close(pipes[1]);
     for (unsigned i = 0; i < acks; i++) {
-        if (!read_line(pipes[0], &line))
+        if (!read_line(pipes[0], &line, sizeof line))
             die("the child ended by itself");
         learn(&line);
         if (i == acks / 2 && wait_for(start_self("read", folder, -1)) != 0)
             die("the reader failed");
     }
     kill(child, SIGKILL);
-    while (read_line(pipes[0], &line))
+    while (read_line(pipes[0], &line, sizeof line))
         learn(&line);
     close(pipes[0]);
-    int status = wait_for(child);
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-        die("the child ended by itself");
+    await_killed(child);
 }
 
 static bool visit_found(void *context, struct queue_message *message)

@@ -415,12 +415,68 @@ static void test_resumed_at_open(void **state)
     (void)state;
     for (unsigned i = 0; i < 20; i++)
         put_bytes(span_of(large, LARGE));
+    sweep_stop(store);
     rig_expunge(store, rig_box(store, RIG_USER, "INBOX").id, ALL, true);
-    mailstore_close(store); /* the sweep stops at its next step */
-    struct mailstore_options options = rig_options(folder);
-    store = rig_open(&options);
+    assert_int_equal(rows(TABLE_GARBAGE), 20);
+    assert_int_equal(rig_check(store), 0);
+    reopen();
     wait_until_swept();
     assert_int_equal(rows(TABLE_BODY), 0);
+    assert_int_equal(rig_check(store), 0);
+}
+
+/* One small message leaves nothing to the sweep. */
+static void test_small_ones_go_at_once(void **state)
+{
+    (void)state;
+    sweep_stop(store);
+    put_bytes(span_of(large, 3 * STORE_CHUNK));
+    put_bytes(SPAN(""));
+    rig_expunge(store, rig_box(store, RIG_USER, "INBOX").id, ALL, true);
+    assert_int_equal(rows(TABLE_GARBAGE) + rows(TABLE_BODY) + rows(TABLE_DIGEST), 0);
+    assert_int_equal(rig_check(store), 0);
+}
+
+/* ---- no room ------------------------------------------------------------------------------ */
+
+enum { SMALL_MAP = 16 << 20, LOW_WATER = 4 << 20 };
+
+static enum err_kind append_large(void)
+{
+    struct mailstore_target target = rig_target(RIG_USER, "INBOX");
+
+    return rig_append(store, &target, 1, false, span_of(large, LARGE), NULL);
+}
+
+static void test_full(void **state)
+{
+    (void)state;
+    struct mailstore_options options = rig_options(folder);
+    unsigned count = 0;
+
+    mailstore_close(store);
+    scratch_remove(folder);
+    scratch_make(folder);
+    options.path = folder;
+    options.map_size = SMALL_MAP;
+    options.low_water = LOW_WATER;
+    store = rig_open(&options);
+    while (append_large() == ERR_NONE)
+        assert_true(++count < SMALL_MAP / LARGE);
+    assert_true(count > 4);
+    uint32_t box = rig_box(store, RIG_USER, "INBOX").id;
+    assert_int_equal(rig_box(store, RIG_USER, "INBOX").exists, count);
+    assert_int_equal(append_large(), ERR_NO_SPACE);
+
+    /* What makes room is done, and then there is some. */
+    assert_int_equal(rig_flag(store, box, ALL, MAILSTORE_ADD, MAILSTORE_DELETED).changed, count);
+    assert_int_equal(rig_expunge(store, box, ALL, false).expunged, count);
+    assert_false(err_is(mailstore_tidy(store, UINT64_MAX)));
+    for (unsigned tries = 0; append_large() != ERR_NONE; tries++) {
+        assert_true(tries < 1000); /* its count of free pages is some time old */
+        usleep(10000);
+    }
+    assert_int_equal(rows(TABLE_STAGED), 0);
     assert_int_equal(rig_check(store), 0);
 }
 
@@ -500,6 +556,8 @@ int main(void)
         TEST(test_shared_until_the_last),
         TEST(test_removed_by_itself),
         TEST(test_resumed_at_open),
+        TEST(test_small_ones_go_at_once),
+        TEST(test_full),
         TEST(test_vanished_are_bounded),
         TEST(test_vanished_are_forgotten),
         TEST(test_read_only),

@@ -3,7 +3,11 @@
 
 #include <stdlib.h>
 
-enum { FLAGS_ALL = 0x1f };
+enum {
+    FLAGS_ALL = 0x1f,
+    GONE_AT_ONCE = 64, /* rows of messages that an expunge removes by itself; more are left to the
+                          sweep, which costs a commit */
+};
 
 /* ---- flags -------------------------------------------------------------------------------- */
 
@@ -120,6 +124,7 @@ struct expunging {
     struct box_row row;
     struct removal removal;
     bool is_behind_removed; /* the entry before was removed */
+    unsigned budget;
 };
 
 static struct err expunge_entry(struct expunging *expunging, const struct mailstore_entry *entry,
@@ -131,9 +136,9 @@ static struct err expunge_entry(struct expunging *expunging, const struct mailst
     if (!expunging->is_behind_removed)
         return ERR_OK;
     struct err e = removal_take(&expunging->removal, entry, is_adjacent && was_removed);
-    return err_is(e)
-               ? e
-               : store_drop_reference(expunging->op->op.store, expunging->txn, entry->message);
+    return err_is(e) ? e
+                     : store_drop_reference(expunging->op->op.store, expunging->txn, entry->message,
+                                            &expunging->budget);
 }
 
 static struct err expunge_all(struct expunging *expunging)
@@ -167,7 +172,7 @@ static struct err give_back(struct kv_txn *txn, struct span user, uint64_t bytes
 struct err expunge_apply(struct kv_op *op, struct kv_txn *txn)
 {
     struct mailstore_expunge *it = container_of(op, struct mailstore_expunge, op.kv);
-    struct expunging expunging = {.op = it, .txn = txn};
+    struct expunging expunging = {.op = it, .txn = txn, .budget = GONE_AT_ONCE};
     struct mailstore_box *box = &expunging.row.box;
 
     it->modseq = 0;

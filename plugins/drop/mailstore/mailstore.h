@@ -162,7 +162,8 @@ struct mailstore_range {
     uint32_t last; /* not below first */
 };
 
-/* UIDs that were expunged behind `modseq`, as far as they are kept (vanished_from). */
+/* UIDs that were expunged behind `modseq`, as far as they are kept: all of them where modseq + 1 is
+ * not below vanished_from. A range may take in UIDs between them that had gone before. */
 typedef bool mailstore_visit_vanished(void *context, uint64_t modseq, struct mailstore_range uids);
 struct err mailstore_vanished_walk(struct kv_txn *txn, uint32_t box, uint64_t modseq,
                                    mailstore_visit_vanished *visit, void *context);
@@ -201,7 +202,8 @@ void mailstore_draft_add(struct mailstore_draft *draft, struct span bytes);
 bool mailstore_draft_is_full(const struct mailstore_draft *draft);
 uint64_t mailstore_draft_size(const struct mailstore_draft *draft);
 /* Given up, or after its append has completed. What went to the store already is removed there.
- * `drained` is not called any more. NULL is let be. */
+ * `drained` is not called any more. While some of it is on its way to the store the memory stays
+ * until that has come back to the loop. NULL is let be. */
 void mailstore_draft_free(struct mailstore_draft *draft);
 
 /* ---- operations --------------------------------------------------------------------------- */
@@ -301,7 +303,7 @@ struct mailstore_copy {
 
     uint32_t to;
     uint32_t uid_validity;
-    uint32_t *from_uids; /* on the heap, the caller's to free: `copied` of each, in order */
+    uint32_t *from_uids; /* on the heap or NULL, the caller's to free: `copied` of each, in order */
     uint32_t *to_uids;
     unsigned copied;
     uint64_t modseq; /* of `box`, of a move */
@@ -324,7 +326,7 @@ struct mailstore_store {
 
     uint64_t modseq;    /* of what was changed; 0 = nothing was */
     unsigned changed;   /* entries */
-    uint32_t *modified; /* UIDs that had changed since; on the heap, the caller's to free */
+    uint32_t *modified; /* UIDs that had changed since; on the heap or NULL, the caller's to free */
     unsigned modified_count;
 };
 
@@ -341,7 +343,8 @@ struct mailstore_expunge {
 };
 
 /* Makes a mailbox and those above it that are missing. A name that once was gets another
- * UIDVALIDITY. */
+ * UIDVALIDITY. A user who is not known gets his INBOX, too; asking for just that is fine then, and
+ * otherwise MAILSTORE_INBOX. */
 struct mailstore_create {
     struct mailstore_op op;
     struct span user;
@@ -362,8 +365,9 @@ struct mailstore_delete {
     uint32_t box; /* that it was; 0 = none */
 };
 
-/* Renames a mailbox and all below it. INBOX: its messages move to the new one, INBOX stays, and
- * what is below it stays (RFC 9051 6.3.6). */
+/* Renames a mailbox and all below it (also where only those are there), and makes those above the
+ * new name that are missing. Not to below itself. INBOX: its messages move to the new one, INBOX
+ * stays, and what is below it stays (RFC 9051 6.3.6). */
 struct mailstore_rename {
     struct mailstore_op op;
     struct span user;
@@ -426,7 +430,7 @@ struct mailstore_watch {
     void (*ended)(struct mailstore_watch *watch);
 };
 
-/* On `loop`. */
+/* On `loop`. Comes before the first look at the mailbox, so that nothing is missed between. */
 void mailstore_watch_start(struct mailstore *store, struct mailstore_watch *watch,
                            struct loop *loop, uint32_t box);
 /* On the loop. `changed` is not called any more; `ended` comes later, once, and then the memory is

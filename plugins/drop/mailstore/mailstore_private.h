@@ -79,6 +79,8 @@ struct box_row {
 
 /* ---- rows.c: within a transaction ---------------------------------------------------------- */
 
+struct err store_delete_if_there(struct kv_txn *txn, enum store_table table, const struct key *key);
+
 struct err store_get_meta(struct kv_txn *txn, struct store_meta *out);
 struct err store_put_meta(struct kv_txn *txn, const struct store_meta *meta);
 /* Makes sure that no later process gives this number to another message. */
@@ -103,8 +105,10 @@ struct err store_delete_change(struct kv_txn *txn, uint32_t box, uint64_t modseq
 struct err store_load_message(struct kv_txn *txn, uint64_t id, struct message_row *out);
 struct err store_put_message(struct kv_txn *txn, uint64_t id, const struct message_row *row);
 struct err store_add_reference(struct kv_txn *txn, uint64_t id);
-/* With its last one the message becomes garbage. */
-struct err store_drop_reference(struct mailstore *store, struct kv_txn *txn, uint64_t id);
+/* With its last one the message becomes garbage, or goes at once where it has not more rows than
+ * *budget, which shrinks. */
+struct err store_drop_reference(struct mailstore *store, struct kv_txn *txn, uint64_t id,
+                                unsigned *budget);
 struct err store_put_garbage(struct mailstore *store, struct kv_txn *txn, enum key_garbage kind,
                              uint64_t id);
 

@@ -6,6 +6,13 @@ enum { IDS_AHEAD = 10000 };
 
 #define META_KEY SPAN("mailstore")
 
+struct err store_delete_if_there(struct kv_txn *txn, enum store_table table, const struct key *key)
+{
+    struct err e = kv_delete(txn, table, key_span(key));
+
+    return e.kind == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 /* ---- meta --------------------------------------------------------------------------------- */
 
 struct err store_get_meta(struct kv_txn *txn, struct store_meta *out)
@@ -180,9 +187,8 @@ struct err store_put_entry(struct kv_txn *txn, uint32_t box, const struct mailst
 struct err store_delete_change(struct kv_txn *txn, uint32_t box, uint64_t modseq, uint32_t uid)
 {
     struct key key = key_of_change(box, modseq, uid);
-    struct err e = kv_delete(txn, TABLE_CHANGE, key_span(&key));
 
-    return e.kind == ERR_NOT_FOUND ? ERR_OK : e;
+    return store_delete_if_there(txn, TABLE_CHANGE, &key);
 }
 
 void store_count_flags(struct mailstore_box *box, uint32_t flags, int count)
@@ -236,11 +242,24 @@ struct err store_put_garbage(struct mailstore *store, struct kv_txn *txn, enum k
     return kv_put(txn, TABLE_GARBAGE, key_span(&key), SPAN_NONE);
 }
 
+/* Its bytes at once where there are few of them; true where they are gone. */
+static struct err remove_bytes(struct kv_txn *txn, uint64_t id, uint32_t chunks, bool *gone_out)
+{
+    struct key key = key_of_message(id);
+    bool more;
+    struct err e = kv_delete_range(txn, TABLE_BODY, key_span(&key), key_span(&key), chunks, &more);
+
+    *gone_out = !more;
+    return err_is(e) || more ? e : store_delete_if_there(txn, TABLE_DIGEST, &key);
+}
+
 /* A row that is lost or damaged must not keep its entries from going. */
-struct err store_drop_reference(struct mailstore *store, struct kv_txn *txn, uint64_t id)
+struct err store_drop_reference(struct mailstore *store, struct kv_txn *txn, uint64_t id,
+                                unsigned *budget)
 {
     struct key key = key_of_message(id);
     struct message_row row;
+    bool is_gone = false;
     struct err e = store_load_message(txn, id, &row);
 
     if (e.kind == ERR_NOT_FOUND || e.kind == ERR_CORRUPT)
@@ -252,5 +271,9 @@ struct err store_drop_reference(struct mailstore *store, struct kv_txn *txn, uin
         return store_put_message(txn, id, &row);
     }
     e = kv_delete(txn, TABLE_MESSAGE, key_span(&key));
-    return err_is(e) ? e : store_put_garbage(store, txn, KEY_GARBAGE_MESSAGE, id);
+    if (!err_is(e) && row.chunks < *budget) {
+        *budget -= row.chunks + 1;
+        e = remove_bytes(txn, id, row.chunks, &is_gone);
+    }
+    return err_is(e) || is_gone ? e : store_put_garbage(store, txn, KEY_GARBAGE_MESSAGE, id);
 }

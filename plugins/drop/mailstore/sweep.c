@@ -64,12 +64,13 @@ static struct err remove_entries(struct mailstore *store, struct kv_txn *txn, ui
 {
     struct leaving leaving = {.box = box, .most = *budget};
     struct key prefix = key_of_box(box);
+    unsigned at_once = 0; /* their bytes have steps of their own */
     bool more;
     struct err e = kv_walk(txn, TABLE_ENTRY, key_span(&prefix), visit_leaving, &leaving);
 
     for (unsigned i = 0; i < leaving.count && !err_is(e); i++)
         if (leaving.messages[i] != 0)
-            e = store_drop_reference(store, txn, leaving.messages[i]);
+            e = store_drop_reference(store, txn, leaving.messages[i], &at_once);
     if (!err_is(e) && leaving.count > 0)
         e = kv_delete_range(txn, TABLE_ENTRY, key_span(&prefix), key_span(&prefix), leaving.count,
                             &more);
