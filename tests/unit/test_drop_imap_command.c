@@ -446,6 +446,63 @@ static void understands_sorting_and_threading(void **state)
     CHECK_SAMPLES(samples, false);
 }
 
+/* A command that ends too soon is refused, or means something shorter; what follows is in step. */
+static void check_cut(const char *command, size_t len)
+{
+    struct imap_dialogue dialogue = {.reader = imap_reader_create(), .refuses_from = UINT_MAX};
+    const struct span next = SPAN("z NOOP\n");
+    struct buf input, events;
+
+    buf_init(&input, 0);
+    buf_init(&events, 0);
+    buf_addf(&input, "a %.*s\r\nz NOOP\r\n", (int)len, command);
+    dialogue_feed(&dialogue, buf_span(&input), &events);
+    struct span answers = buf_span(&events);
+    CHECK(command, span_ends_nocase(answers, next));
+    answers.len -= next.len;
+    CHECK(command, span_starts_nocase(answers, SPAN("a ")));
+    CHECK(command, span_index(answers, '\n') + 1 == answers.len);
+    imap_reader_free(dialogue.reader);
+    buf_fini(&input);
+    buf_fini(&events);
+}
+
+static void stays_in_step_with_commands_that_are_cut(void **state)
+{
+    static const char *const commands[] = {
+        "ID (\"name\" \"x\" \"version\" NIL)",
+        "AUTHENTICATE PLAIN AGEAYQ==",
+        "LOGIN \"us\\\"er\" password",
+        "ENABLE CONDSTORE UTF8=ACCEPT",
+        "CREATE Sent (USE (\\Sent))",
+        "SELECT a (QRESYNC (5 7 1:9 (1:3 4,5)) CONDSTORE)",
+        "STATUS a (MESSAGES DELETED-STORAGE)",
+        "RENAME a b",
+        "SETQUOTA \"\" (STORAGE 512 MESSAGE 3)",
+        "COMPRESS DEFLATE",
+        "LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (a* \"%\") RETURN (CHILDREN STATUS (SIZE UNSEEN))",
+        "LSUB \"\" *",
+        "APPEND \"a\" (\\Seen a) \" 1-Feb-1994 21:52:25 -0800\"",
+        "UID EXPUNGE 1:3,5:*",
+        "UID MOVE 1:3,$ a",
+        "UID FETCH 1:*,3 (UID BODY.PEEK[1.2.HEADER.FIELDS (a \"b\")]<0.5> BINARY.SIZE[1] PREVIEW "
+        "(LAZY)) (CHANGEDSINCE 5 VANISHED)",
+        "FETCH 1 FULL (CHANGEDSINCE 5)",
+        "STORE 1 (UNCHANGEDSINCE 7) +FLAGS.SILENT (\\Seen $Junk)",
+        "STORE 1 -FLAGS \\Seen $Junk",
+        "SEARCH RETURN (MIN SAVE) CHARSET KOI8-R OR NOT SEEN (NEW KEYWORD a) HEADER b \"c\" 1:3 "
+        "UID 4 "
+        "BEFORE 1-Feb-1994 ON \"2-Mar-2000\" LARGER 5 OLDER 60 MODSEQ \"/flags/x\" all 7",
+        "SORT (REVERSE DATE SUBJECT) UTF-8 TEXT \"a\"",
+        "UID THREAD REFERENCES US-ASCII SINCE 1-Jan-1970",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        for (size_t len = 0; len <= strlen(commands[i]); len++)
+            check_cut(commands[i], len);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,6 +515,7 @@ int main(void)
         cmocka_unit_test(understands_fetches),
         cmocka_unit_test(understands_searches),
         cmocka_unit_test(understands_sorting_and_threading),
+        cmocka_unit_test(stays_in_step_with_commands_that_are_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,8 +121,10 @@ static void takes_literals(void **state)
     CHECK_CASES(cases, .refuses_from = UINT_MAX);
 }
 
-#define HEAD "a APPEND inbox "
-#define DATE "\" 1-Feb-1994 21:52:25 -0800\""
+#define ARGUMENTS "BAD APPEND takes flags in parentheses, a date and time, and a literal\n"
+#define DATE_TIME "BAD A date and time is written as in \" 1-Feb-1994 21:52:25 -0800\"\n"
+#define HEAD      "a APPEND inbox "
+#define DATE      "\" 1-Feb-1994 21:52:25 -0800\""
 
 static void takes_messages(void **state)
 {
@@ -160,7 +162,25 @@ static void takes_messages(void **state)
         CASE("a bad flag", HEAD "(\\Foo) {3}\r\nb NOOP\r\n",
              "a BAD There is no such system flag\nb NOOP\n"),
         CASE("a bad date, skipped", HEAD "\"x\" {3+}\r\nabc\r\nb NOOP\r\n",
-             "a BAD A date and time is written as in \" 1-Feb-1994 21:52:25 -0800\"\nb NOOP\n"),
+             "a " DATE_TIME "b NOOP\n"),
+        CASE("something else", HEAD "FOO {3}\r\nb NOOP\r\n", "a " ARGUMENTS "b NOOP\n"),
+        CASE("flags behind the date", HEAD DATE " () {3}\r\nb NOOP\r\n", "a " ARGUMENTS "b NOOP\n"),
+        CASE("no space before it", HEAD "()\"x\" {3}\r\nb NOOP\r\n",
+             "a BAD A space was expected\nb NOOP\n"),
+        CASE("a date that is none", HEAD "\"31-Feb-1994 21:52:25 -0800\" {3}\r\n", "a " DATE_TIME),
+        CASE("an hour that is none", HEAD "\"01-Feb-1994 24:52:25 -0800\" {3}\r\n", "a " DATE_TIME),
+        CASE("a zone that is none", HEAD "\"01-Feb-1994 21:52:25 PST\" {3}\r\n", "a " DATE_TIME),
+        CASE("a month that is none", HEAD "\"01-Foo-1994 21:52:25 -0800\" {3}\r\n", "a " DATE_TIME),
+        CASE("no name", "a APPEND (\\Seen) {3}\r\nb NOOP\r\n",
+             "a BAD A string was expected\nb NOOP\n"),
+        CASE("no valid name", "a APPEND a&b {3}\r\nb NOOP\r\n",
+             "a NO [CANNOT] The mailbox name is not modified UTF-7\nb NOOP\n"),
+        CASE("the name is too large", "a APPEND {262145}\r\nb NOOP\r\n",
+             "a NO [LIMIT] A literal is too large\nb NOOP\n"),
+        CASE("no space before the second", HEAD "{1}\r\nx{1}\r\ny",
+             "message 0 of 1 'INBOX' ( ) sync\na BAD More than was expected\n"),
+        CASE("UTF8 without end before the second", HEAD "UTF8 (~{1+}\r\nx {1}\r\nb NOOP\r\n",
+             "message 0 of 1 'INBOX' ( ) utf8\na BAD One space too many\nb NOOP\n"),
         CASE("a bad end", HEAD "{1}\r\nxy\r\nb NOOP\r\n",
              "message 0 of 1 'INBOX' ( ) sync\na BAD More than was expected\nb NOOP\n"),
         CASE("UTF8 without end", HEAD "UTF8 (~{1+}\r\nx\r\n",
