@@ -116,6 +116,12 @@ static struct err follow_files(struct sources *sources, const struct conf *conf,
     return e;
 }
 
+static void set_recall(struct sources *sources, const struct conf *conf)
+{
+    if (sources->auth != NULL)
+        auth_set_recall(sources->auth, conf->auth_recall);
+}
+
 static struct err load(struct sources *sources, const struct conf *conf, struct buf *messages)
 {
     struct auth_options options = {.users_file = conf->users_file};
@@ -125,6 +131,8 @@ static struct err load(struct sources *sources, const struct conf *conf, struct 
         e = auth_create(&options, messages, &sources->auth);
     if (!err_is(e))
         e = follow_files(sources, conf, messages);
+    if (!err_is(e))
+        set_recall(sources, conf);
     return e;
 }
 
@@ -150,8 +158,10 @@ struct err sources_reload(struct sources *sources, const struct conf *conf, stru
 {
     struct err e = follow_files(sources, conf, messages);
 
-    if (!err_is(e))
+    if (!err_is(e)) {
+        set_recall(sources, conf);
         watch(sources, conf, 0);
+    }
     return e;
 }
 

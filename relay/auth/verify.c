@@ -3,6 +3,7 @@
 #include "auth/backoff.h"
 #include "auth/password.h"
 #include "auth/prepare.h"
+#include "auth/recall.h"
 #include "base/clock.h"
 
 #include <netinet/in.h>
@@ -13,6 +14,7 @@
 struct auth {
     struct follow *source;
     struct auth_backoff *backoff;
+    struct auth_recall *recall;
     struct crypto_secret secret;
     unsigned hashing_max;
     unsigned waiting_max;
@@ -36,6 +38,7 @@ struct err auth_create(const struct auth_options *options, struct buf *messages,
     auth->source = source;
     crypto_random(auth->secret.bytes, sizeof auth->secret.bytes);
     auth->backoff = auth_backoff_create(&auth->secret);
+    auth->recall = auth_recall_create();
     auth->hashing_max = options->hashing_max > 0 ? options->hashing_max : AUTH_HASHING_MAX;
     auth->waiting_max = options->waiting_max > 0 ? options->waiting_max : AUTH_WAITING_MAX;
     pthread_mutex_init(&auth->lock, NULL);
@@ -50,9 +53,15 @@ void auth_free(struct auth *auth)
         return;
     follow_free(auth->source);
     auth_backoff_free(auth->backoff);
+    auth_recall_free(auth->recall);
     pthread_mutex_destroy(&auth->lock);
     crypto_cleanse(&auth->secret, sizeof auth->secret);
     free(auth);
+}
+
+void auth_set_recall(struct auth *auth, uint64_t ms)
+{
+    auth_recall_set(auth->recall, ms);
 }
 
 bool auth_poll(struct auth *auth)
@@ -158,6 +167,18 @@ static void run_hash(struct work *work)
     atomic_fetch_add(&verify->auth->hashed, 1);
     bool same = password_matches(span_cstr(verify->password), verify->hash);
     verify->result = same && verify->has_user ? AUTH_GOOD : AUTH_BAD;
+    if (verify->result == AUTH_GOOD)
+        auth_recall_note(verify->auth->recall, span_cstr(verify->name), span_cstr(verify->hash),
+                         span_cstr(verify->password), clock_mono_ms());
+}
+
+static void on_recalled(struct call *call)
+{
+    struct auth_verify *verify = container_of(call, struct auth_verify, turn);
+
+    verify->result = AUTH_GOOD;
+    auth_note(verify->auth, client_of(verify), span_cstr(verify->name), true);
+    finish(verify);
 }
 
 static void on_hashed(struct call *call)
@@ -220,6 +241,13 @@ static void choose_hash(struct auth_verify *verify, struct span user, bool is_va
     verify->hash = verify->has_user ? entry->hash : decoy;
 }
 
+static bool is_recalled(const struct auth_verify *verify)
+{
+    return verify->has_user &&
+           auth_recall_knows(verify->auth->recall, span_cstr(verify->name), span_cstr(verify->hash),
+                             span_cstr(verify->password), clock_mono_ms());
+}
+
 void auth_verify_start(struct auth_verify *verify, struct auth *auth, struct loop *loop,
                        const struct sockaddr *client, struct span user, struct span password)
 {
@@ -235,7 +263,13 @@ void auth_verify_start(struct auth_verify *verify, struct auth *auth, struct loo
     copy_client(verify, client);
     choose_hash(verify, user, is_valid);
     verify->turn.done = on_turn;
-    enum gate_answer answer = is_held_back(verify) ? GATE_FULL : gate_enter(auth, verify);
+    enum gate_answer answer = GATE_GO;
+    if (is_held_back(verify))
+        answer = GATE_FULL;
+    else if (is_recalled(verify))
+        verify->turn.done = on_recalled;
+    else
+        answer = gate_enter(auth, verify);
     if (answer == GATE_FULL)
         verify->turn.done = on_turned_away;
     if (answer != GATE_WAIT)

@@ -32,6 +32,10 @@ struct err auth_create(const struct auth_options *options, struct buf *messages,
 /* No verification may be under way. NULL is let be. */
 void auth_free(struct auth *auth);
 
+/* Any thread. How many ms a password that was right need not be hashed again (auth/recall.h); 0, as
+ * it is at first: each is. */
+void auth_set_recall(struct auth *auth, uint64_t ms);
+
 /* follow_poll of the file; one thread, every second or so. */
 bool auth_poll(struct auth *auth);
 
@@ -74,8 +78,8 @@ struct auth_verify {
 };
 
 /* On `loop`'s thread. Copies what it is given; `user` is a prepared name, `client` may be NULL.
- * Completes on the loop, later; one password is hashed whether there is such a user or not, and
- * the outcome is noted for the back-off. */
+ * Completes on the loop, later; one password is hashed whether there is such a user or not
+ * (unless it is recalled), and the outcome is noted for the back-off. */
 void auth_verify_start(struct auth_verify *verify, struct auth *auth, struct loop *loop,
                        const struct sockaddr *client, struct span user, struct span password);
 /* The owner has lost interest: what is waiting will not be hashed. The completion still comes. */

@@ -288,6 +288,7 @@ struct conf {
     char *control_socket;
     char *users_file; /* NULL = nobody can log in */
     bool auth_without_tls;
+    uint64_t auth_recall;
     bool sender_must_match;
     char *submission_socket;
     char *lmtp_socket; /* NULL = none */

@@ -58,6 +58,11 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, auth_without_tls), .type = CONF_BOOL, .standard = "no", .reloadable = true,
      .help = "Offer AUTH also on connections without TLS. Passwords are then open to whoever "
              "listens on the way."},
+    {FIELD(conf, auth_recall), .type = CONF_DURATION, .standard = "10m", .max = 24 * HOURS,
+     .reloadable = true,
+     .help = "A password that was right is not hashed again for this long, as long as the users "
+             "file has the same hash for it: hashing is made to be slow. Digests of such passwords "
+             "are then in memory. 0: each is hashed."},
     {FIELD(conf, sender_must_match), .type = CONF_BOOL, .standard = "yes", .reloadable = true,
      .help = "A user who has logged in may use as sender only the own address and those that the "
              "users file names."},

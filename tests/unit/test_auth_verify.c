@@ -121,6 +121,30 @@ static void one_hash_whatever_is_asked(void **state)
     }
 }
 
+static void check_once(const char *password, enum auth_result result)
+{
+    struct check check = {.user = "user", .password = password};
+
+    run_checks(&check, 1);
+    assert_int_equal(check.verify.result, result);
+}
+
+static void what_was_right_is_not_hashed_again(void **state)
+{
+    (void)state;
+    open_site(0, 0);
+    auth_set_recall(site.auth, 60000);
+    check_once("pencil", AUTH_GOOD);
+    check_once("pencil", AUTH_GOOD);
+    assert_int_equal(auth_hash_count(site.auth), 1);
+    check_once("pen", AUTH_BAD);
+    check_once("pen", AUTH_BAD);
+    assert_int_equal(auth_hash_count(site.auth), 3);
+    auth_set_recall(site.auth, 0);
+    check_once("pencil", AUTH_GOOD);
+    assert_int_equal(auth_hash_count(site.auth), 4);
+}
+
 static void the_gate_is_bounded(void **state)
 {
     struct check checks[MANY];
@@ -211,9 +235,10 @@ static void a_file_is_needed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        AT_SITE(one_hash_whatever_is_asked), AT_SITE(the_gate_is_bounded),
-        AT_SITE(who_is_gone_costs_nothing),  AT_SITE(failures_hold_back),
-        AT_SITE(a_burst_is_held_back),       cmocka_unit_test(a_file_is_needed),
+        AT_SITE(one_hash_whatever_is_asked),         AT_SITE(the_gate_is_bounded),
+        AT_SITE(who_is_gone_costs_nothing),          AT_SITE(failures_hold_back),
+        AT_SITE(what_was_right_is_not_hashed_again), AT_SITE(a_burst_is_held_back),
+        cmocka_unit_test(a_file_is_needed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -402,16 +402,18 @@ static struct drop_server *make(const struct drop_options *options)
     return server;
 }
 
-static struct err load_users(struct drop_server *server, const char *file, char *problem,
-                             size_t size)
+static struct err load_users(struct drop_server *server, const struct drop_options *asked,
+                             char *problem, size_t size)
 {
-    struct auth_options options = {.users_file = file};
+    struct auth_options options = {.users_file = asked->users_file};
     struct buf messages;
 
-    if (file == NULL)
+    if (asked->users_file == NULL)
         return ERR_OK;
     buf_init(&messages, 0);
     struct err e = auth_create(&options, &messages, &server->auth);
+    if (!err_is(e))
+        auth_set_recall(server->auth, asked->login_recall);
     snprintf(problem, size, "%.*s", SPAN_ARG(span_head(buf_span(&messages), size - 1)));
     buf_fini(&messages);
     return e;
@@ -437,7 +439,7 @@ static struct err start(struct drop_server *server, const struct drop_options *o
     if (!err_is(e))
         e = load_tls(server, problem, size);
     if (!err_is(e))
-        e = load_users(server, options->users_file, problem, size);
+        e = load_users(server, options, problem, size);
     if (!err_is(e))
         e = load_addresses(server, problem, size);
     if (!err_is(e)) {

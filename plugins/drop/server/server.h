@@ -119,6 +119,7 @@ struct drop_options {
     struct drop_settings settings; /* these texts are copied */
     struct mailstore_options store;
     const char *users_file; /* NULL = none */
+    uint64_t login_recall;  /* auth_set_recall */
     const char *certificate;
     const char *key;
     const char *aliases_file; /* NULL = none: address.h */
