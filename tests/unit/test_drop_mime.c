@@ -268,12 +268,38 @@ static void long_header(void **state)
     buf_fini(&message);
 }
 
+/* Nor is what is beyond the limit of all of them. */
+static void long_headers(void **state)
+{
+    struct buf message;
+    struct arena arena;
+    unsigned images = 0;
+
+    (void)state;
+    buf_init(&message, 0);
+    buf_add(&message, SPAN(M("a")));
+    for (int i = 0; i < 10; i++) {
+        buf_add(&message, SPAN("--a\r\nContent-Type: image/png\r\nX: "));
+        for (int j = 0; j < 20000; j++)
+            buf_add(&message, SPAN("0123456789"));
+        buf_add(&message, SPAN("\r\n\r\n"));
+    }
+    arena_init(&arena);
+    struct mime_part *root = mime_rig_scan(buf_span(&message), SPLIT_WHOLE, &arena);
+    for (struct mime_part *part = root->child; part != NULL; part = part->next)
+        images += span_equal(part->type, SPAN("image"));
+    assert_int_equal(images, 6);
+    arena_fini(&arena);
+    buf_fini(&message);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trees),           cmocka_unit_test(many_parts),
         cmocka_unit_test(deep_multiparts), cmocka_unit_test(deep_messages),
         cmocka_unit_test(long_boundaries), cmocka_unit_test(long_header),
+        cmocka_unit_test(long_headers),
     };
     return cmocka_run_group_tests_name("drop_mime", tests, NULL, NULL);
 }

@@ -38,6 +38,7 @@ struct mime_scanner {
     unsigned boundary_count;
     struct open_boundary boundaries[MIME_DEPTH_MAX]; /* of the multiparts around, innermost last */
     struct buf header;                               /* as much of it as is looked at */
+    size_t headers_left;                             /* to be looked at */
     size_t held_len;
     char held[LINE_MAX];
 };
@@ -64,7 +65,8 @@ struct mime_scanner *mime_scanner_create(struct arena *arena)
     s->arena = arena;
     s->budget = (struct mime_budget){MIME_ADDRESSES_MAX, MIME_CHARSETS_MAX};
     s->parts = 1;
-    buf_init(&s->header, MIME_HEADER_MAX);
+    buf_init(&s->header, 0);
+    s->headers_left = MIME_HEADERS_MAX;
     s->root = open_part(s, NULL);
     return s;
 }
@@ -200,7 +202,9 @@ static void take(struct mime_scanner *s, struct span run)
     if (!s->in_header)
         return;
     size_t room = MIME_HEADER_MAX - buf_len(&s->header);
-    (void)!buf_append(&s->header, span_head(run, room));
+    struct span seen = span_head(run, room < s->headers_left ? room : s->headers_left);
+    s->headers_left -= seen.len;
+    buf_add(&s->header, seen);
 }
 
 /* Whether a line that begins so must be looked at. */

@@ -21,6 +21,7 @@ enum {
     MIME_DEPTH_MAX = 100, /* parts within parts */
     MIME_PARTS_MAX = 1000,
     MIME_HEADER_MAX = 256 << 10, /* bytes of the fields of one header that are looked at */
+    MIME_HEADERS_MAX = 1 << 20,  /* and of all headers of one message */
     MIME_PARAMETERS_MAX = 64,    /* of one field */
     MIME_ADDRESSES_MAX = 10000,  /* of one message, in all its fields */
 };
