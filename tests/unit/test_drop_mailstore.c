@@ -152,6 +152,43 @@ static void test_append_whole_or_not(void **state)
     assert_int_equal(rig_entry(store, targets[0].box, targets[0].uid).keywords, UINT64_MAX);
 }
 
+/* Several messages, each to its own target. */
+static void test_append_many_messages(void **state)
+{
+    (void)state;
+    struct mailstore_draft *drafts[3];
+    struct mailstore_target targets[3];
+    struct mailstore_append append = {.op = {.kind = MAILSTORE_APPEND},
+                                      .drafts = drafts,
+                                      .draft_count = 3,
+                                      .targets = targets,
+                                      .target_count = 3,
+                                      .is_whole = true};
+
+    rig_create(store, RIG_USER, "Box");
+    for (unsigned quota = 2; quota <= 3; quota++) {
+        mailstore_set_quota(store, 0, quota);
+        for (unsigned i = 0; i < 3; i++) {
+            targets[i] = rig_target(RIG_USER, "Box");
+            targets[i].flags = 1u << i;
+            drafts[i] = mailstore_draft_create(store, NULL, NULL);
+            mailstore_draft_add(drafts[i], span_of("12345", i + 1));
+            assert_int_equal(mailstore_draft_size(drafts[i]), i + 1);
+        }
+        mailstore_run(store, &append.op);
+        assert_false(err_is(append.op.result));
+        assert_int_equal(append.op.refusal, quota < 3 ? MAILSTORE_OVER_QUOTA : MAILSTORE_FINE);
+        assert_int_equal(rig_box(store, RIG_USER, "Box").exists, quota < 3 ? 0 : 3);
+        for (unsigned i = 0; i < 3; i++)
+            mailstore_draft_free(drafts[i]);
+    }
+    struct mailstore_box box = rig_box(store, RIG_USER, "Box");
+    assert_int_equal(box.highest_modseq, 4);
+    RIG_EXPECT(rig_entries(store, box.id), "1/1 2/2 3/4 ");
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(rig_entry(store, box.id, targets[i].uid).size, i + 1);
+}
+
 static void test_quota(void **state)
 {
     (void)state;
@@ -394,6 +431,47 @@ static void test_copy_to_another_user(void **state)
     }
 }
 
+/* ---- more than is worked on at a time ------------------------------------------------------- */
+
+static void test_many(void **state)
+{
+    (void)state;
+    enum { MANY = 1400 };
+    struct mailstore_target *targets = mem_zalloc(MANY * sizeof *targets);
+    const struct mailstore_range parts[] = {{500, 530}, {532, 532}, {1000, 1100}, {9999, 9999}};
+    struct mailstore_expunge it = {
+        .op = {.kind = MAILSTORE_EXPUNGE}, .uids = parts, .uid_count = 4, .is_any = true};
+
+    for (unsigned i = 0; i < MANY; i++)
+        targets[i] = rig_target(RIG_USER, "INBOX");
+    rig_append(store, targets, MANY, false, SPAN("x"), NULL);
+    free(targets);
+    uint32_t box = it.box = inbox().id;
+    assert_int_equal(inbox().exists, MANY);
+    rig_create(store, RIG_USER, "Box");
+    struct mailstore_copy copy = rig_copy(store, box, ALL, RIG_USER, "Box", false);
+    assert_int_equal(copy.copied, MANY);
+    for (unsigned i = 0; i < MANY; i++)
+        assert_int_equal(copy.from_uids[i], copy.to_uids[i]);
+    free(copy.from_uids);
+    free(copy.to_uids);
+    assert_int_equal(rig_flag(store, box, ALL, MAILSTORE_ADD, MAILSTORE_SEEN).changed, MANY);
+    uint64_t before = inbox().highest_modseq;
+    mailstore_run(store, &it.op);
+    assert_int_equal(it.expunged, 31 + 1 + 101);
+    char expected[100];
+    snprintf(expected, sizeof expected, "%llu:500-530 %llu:532-532 %llu:1000-1100 ",
+             (unsigned long long)it.modseq, (unsigned long long)it.modseq,
+             (unsigned long long)it.modseq);
+    RIG_EXPECT(rig_vanished(store, box, before), expected);
+    assert_int_equal(inbox().exists, MANY - it.expunged);
+
+    /* What goes next is told with what had gone between, in one range. */
+    rig_expunge(store, box, (struct mailstore_range){400, 700}, true);
+    snprintf(expected, sizeof expected, "%llu:400-700 ", (unsigned long long)it.modseq + 1);
+    RIG_EXPECT(rig_vanished(store, box, it.modseq), expected);
+}
+
 /* ---- \Recent ------------------------------------------------------------------------------ */
 
 static void test_recent(void **state)
@@ -409,6 +487,34 @@ static void test_recent(void **state)
     mailstore_run(store, &claim.op);
     assert_int_equal(claim.first, claim.end);
     assert_int_equal(inbox().recent_from, 3);
+}
+
+/* ---- checking ----------------------------------------------------------------------------- */
+
+static void on_progress(void *context, uint64_t done, uint64_t all)
+{
+    assert_true(done <= all);
+    *(uint64_t *)context = done;
+}
+
+static void test_check(void **state)
+{
+    (void)state;
+    struct mailstore_target targets[] = {rig_target("a", "INBOX"), rig_target("b", "INBOX")};
+    struct mailstore_check check;
+    uint64_t done = 0;
+
+    rig_append(store, targets, 2, false, SPAN("four"), NULL);
+    rig_put(store, "INBOX", "seven77");
+    rig_create(store, RIG_USER, "x/y");
+    assert_false(err_is(mailstore_check(store, NULL, on_progress, &done, &check)));
+    assert_int_equal(check.users, 3);
+    assert_int_equal(check.boxes, 5);
+    assert_int_equal(check.entries, 3);
+    assert_int_equal(check.messages, 2);
+    assert_int_equal(check.bytes, 11);
+    assert_int_equal(check.problems, 0);
+    assert_int_equal(done, 2);
 }
 
 /* ---- what stays --------------------------------------------------------------------------- */
@@ -439,6 +545,7 @@ int main(void)
         TEST(test_digest),
         TEST(test_append_to_several),
         TEST(test_append_whole_or_not),
+        TEST(test_append_many_messages),
         TEST(test_quota),
         TEST(test_flags),
         TEST(test_unchanged_since),
@@ -446,7 +553,9 @@ int main(void)
         TEST(test_expunge),
         TEST(test_copy),
         TEST(test_copy_to_another_user),
+        TEST(test_many),
         TEST(test_recent),
+        TEST(test_check),
         TEST(test_reopen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
