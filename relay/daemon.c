@@ -645,9 +645,9 @@ static void dispose(struct daemon *d)
     plugin_chain_unref(d->former_plugins);
     for (unsigned i = 0; d->workers != NULL && i < d->worker_count; i++)
         worker_fini(&d->workers[i]);
-    plugin_home_free(d->shared.plugins);
     control_close(d->control);
-    loop_free(d->loop);
+    loop_free(d->loop); /* what operators have asked of plugins comes to its end */
+    plugin_home_free(d->shared.plugins);
     sources_close(&d->sources);
     tls_server_unref(d->tls);
     tls_client_unref(d->shared.tls_client);

@@ -75,7 +75,8 @@ TABLE = (
     Row(
         "plugins/process",
         (BASE, CONF, "plugins/smarthop_plugin.h", "plugins/host"),
-        (("linux/audit.h", "filter.c"), ("linux/filter.h", "filter.c"), ("linux/seccomp.h", "filter.c")),
+        (("linux/audit.h", "filter.c"), ("linux/filter.h", "filter.c"), ("linux/seccomp.h", "filter.c"),
+         ("linux/landlock.h", "writes.c")),
     ),
     # The test kit is a host too: it loads plugins, and judges their answers, as the daemon does.
     Row(

@@ -136,6 +136,7 @@ static bool is_blank(const struct smarthop_verdict *verdict)
 static void refuse(struct plugin_run *run, struct smarthop_self *self, const char *problem)
 {
     tally(&tally_of(run, self)->invalid);
+    run->problem = arena_dup(run->arena, span_cstr(problem)).ptr;
     tell(run, self, "plugin-invalid", problem);
     fall_back(run, self);
 }
@@ -285,6 +286,7 @@ void run_begin(struct plugin_run *run)
         verdict_keep(&run->verdict, run->said);
     run->by = NULL;
     run->steps = NULL;
+    run->problem = NULL;
     run->event.size = sizeof run->event;
     run->event.hook = run->hook;
     run->event.target_stride = sizeof(struct smarthop_target);
@@ -325,14 +327,19 @@ void run_answer(struct plugin_run *run, const struct smarthop_verdict *verdict, 
     go_on(run);
 }
 
-void plugin_cancel(struct plugin_run *run)
+void run_cancel(struct plugin_run *run, enum slot_end why)
 {
     run->is_cancelled = true;
     if (!run->is_pending)
         return;
     run->is_pending = false;
     timer_stop(run->worker->loop, &run->deadline);
-    token_end(run, SLOT_CANCELLED);
+    token_end(run, why);
     tell_cancelled(run, link_of(run)->self);
     finish(run);
+}
+
+void plugin_cancel(struct plugin_run *run)
+{
+    run_cancel(run, SLOT_CANCELLED);
 }

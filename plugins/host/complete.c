@@ -14,43 +14,65 @@ struct completion {
     const char *problem;
 };
 
-static void tell(const struct completion *c, const char *text)
+/* ---- answers that nobody waits for -------------------------------------------------------- */
+
+static void tell_stray(const struct smarthop_self *self, uint64_t token, enum stray kind)
 {
+    static const char *const texts[STRAYS] = {
+        [STRAY_LATE] = "nobody waits for it",
+        [STRAY_TWICE] = "it has been answered already",
+        [STRAY_NEVER] = "there was never such a token",
+        [STRAY_NOWHERE] = "there is no such token",
+    };
     struct log_line line;
 
     if (!log_begin(&line, LOG_WARN, "plugin-completion"))
         return;
-    log_text(&line, "plugin", c->self->name);
-    log_u64(&line, "token", c->token);
-    log_text(&line, "text", text);
+    log_text(&line, "plugin", self->name);
+    log_u64(&line, "token", token);
+    log_text(&line, "text", texts[kind]);
     log_end(&line);
 }
 
-/* Nobody waits for it. */
-static void count_stray(const struct completion *c, const struct slot *slot)
+bool stray_is(struct plugin_worker *worker, uint64_t token, enum stray *out)
 {
-    struct tally *counts = &c->self->tallies[c->worker->index];
-    bool is_known = slot != NULL && slot->is_over && slot->generation == token_generation(c->token);
+    const struct slot *slot = token_slot(worker, token);
+    bool is_known = slot != NULL && slot->is_over && slot->generation == token_generation(token);
 
-    if (is_known && slot->end == SLOT_CANCELLED)
-        return; /* it cannot have known */
-    if (is_known && slot->end == SLOT_ANSWERED) {
-        tally(&counts->twice);
-        tell(c, "it has been answered already");
-    } else {
-        tally(&counts->late);
-        tell(c, slot == NULL ? "there was never such a token" : "nobody waits for it");
-    }
+    if (is_known && slot->end == SLOT_ANSWERED)
+        *out = STRAY_TWICE;
+    else
+        *out = slot == NULL ? STRAY_NEVER : STRAY_LATE;
+    return !is_known || slot->end != SLOT_CANCELLED;
 }
+
+void stray_note(struct smarthop_self *self, struct plugin_worker *worker, uint64_t token,
+                enum stray kind)
+{
+    struct plugin_home *home = self->home;
+
+    if (home->on_stray != NULL) {
+        home->on_stray(self, token, kind);
+        return;
+    }
+    if (kind == STRAY_TWICE)
+        tally(&self->tallies[worker->index].twice);
+    else if (kind != STRAY_NOWHERE)
+        tally(&self->tallies[worker->index].late);
+    tell_stray(self, token, kind);
+}
+
+/* ---- answers ------------------------------------------------------------------------------ */
 
 static void hand_over(struct completion *c)
 {
     struct slot *slot = token_living(c->worker, c->token);
+    enum stray stray;
 
     if (slot != NULL && run_awaits(slot->run, c->self))
         run_answer(slot->run, &c->verdict, c->problem);
-    else
-        count_stray(c, token_slot(c->worker, c->token));
+    else if (stray_is(c->worker, c->token, &stray))
+        stray_note(c->self, c->worker, c->token, stray);
 }
 
 static void on_completion(struct call *call)
@@ -68,14 +90,9 @@ void service_complete(struct smarthop_self *self, uint64_t token,
                       const struct smarthop_verdict *verdict)
 {
     struct plugin_worker *worker = token != 0 ? token_worker(self->home, token) : NULL;
-    struct log_line line;
 
     if (worker == NULL) {
-        if (log_begin(&line, LOG_WARN, "plugin-completion")) {
-            log_text(&line, "plugin", self->name);
-            log_text(&line, "text", "there is no such token");
-            log_end(&line);
-        }
+        stray_note(self, NULL, token, STRAY_NOWHERE);
         return;
     }
     struct completion *c = mem_zalloc(sizeof *c);

@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 enum {
-    OUT_MOST = 16 << 20, /* what waits to be sent; more is not asked */
     IN_MOST = 2 * WIRE_MOST,
     READ_PIECE = 65536,
-    READS_MOST = 16,     /* in a row */
-    LOOKUPS_MOST = 1000, /* at a time */
+    READS_MOST = 16,         /* in a row */
+    ANSWERS_MOST = 16 << 20, /* to what it asks for, beside what it is asked */
+    PROBLEM_MOST = 200,
 };
 
 static struct courier *courier_of(struct proxy *proxy, uint64_t token)
@@ -47,7 +47,8 @@ static void watch_for(struct courier *courier, int events)
         loop_watch_stop(&courier->watch);
     courier->watched = events;
     courier->watch.ready = on_ready;
-    if (err_is(loop_watch_start(courier->worker->loop, &courier->watch, courier->fd, events))) {
+    if (events != 0 &&
+        err_is(loop_watch_start(courier->worker->loop, &courier->watch, courier->fd, events))) {
         courier->watched = 0;
         give_up(courier, "its connection cannot be watched");
     }
@@ -64,7 +65,8 @@ static void send_out(struct courier *courier)
             break; /* full; or broken, as reading will tell */
         buf_consume(&courier->out, (size_t)sent);
     }
-    watch_for(courier, LOOP_READABLE | (buf_len(&courier->out) > 0 ? LOOP_WRITABLE : 0));
+    watch_for(courier, (courier->is_full ? 0 : LOOP_READABLE) |
+                           (buf_len(&courier->out) > 0 ? LOOP_WRITABLE : 0));
 }
 
 static void on_flush(struct call *call)
@@ -82,12 +84,28 @@ static void send_soon(struct courier *courier)
         loop_defer(courier->worker->loop, &courier->flush);
 }
 
+void courier_flush(struct courier *courier)
+{
+    if (buf_len(&courier->out) > courier->proxy->queue_max + ANSWERS_MOST)
+        give_up(courier, "it does not read what it asks for");
+    else
+        send_soon(courier);
+}
+
+void courier_send(struct courier *courier, enum wire_kind kind, uint64_t token, wire_writer *write,
+                  const void *object)
+{
+    if (!courier->is_broken && wire_add(&courier->out, kind, token, write, object))
+        courier_flush(courier);
+}
+
 int courier_ask(void *state, const struct smarthop_event *event, struct smarthop_verdict *verdict)
 {
     struct courier *courier = courier_of(state, event->token);
 
     (void)verdict;
     if (courier->is_broken || (courier->fd < 0 && !courier->is_soon) ||
+        buf_len(&courier->out) > courier->proxy->queue_max ||
         !wire_add(&courier->out, WIRE_ASK, event->token, wire_write_event, event))
         return SMARTHOP_BROKEN;
     send_soon(courier);
@@ -103,9 +121,11 @@ static void on_pulse(struct timer *timer)
 void courier_cancel(void *state, uint64_t token)
 {
     struct courier *courier = courier_of(state, token);
+    const struct slot *slot = token_slot(courier->worker, token);
+    struct wire_parcel told = {.number = slot != NULL && slot->end == SLOT_TIMED_OUT};
 
     if (courier->is_broken || courier->worker->home->is_over ||
-        !wire_add(&courier->out, WIRE_CANCEL, token, NULL, NULL))
+        !wire_add(&courier->out, WIRE_CANCEL, token, wire_write_parcel, &told))
         return;
     send_soon(courier);
     if (courier->fd >= 0 && !timer_is_active(&courier->pulse))
@@ -113,75 +133,36 @@ void courier_cancel(void *state, uint64_t token)
                     on_pulse);
 }
 
-/* ---- look-ups ----------------------------------------------------------------------------- */
-
-struct lookup {
-    struct list among;
-    struct courier *courier;
-    uint64_t process; /* the one that asked */
-    uint64_t id;
-};
-
-static void tell_found(struct courier *courier, uint64_t id,
-                       const struct smarthop_dns_answer *answer)
-{
-    if (wire_add(&courier->out, WIRE_FOUND, id, wire_write_found, answer))
-        send_soon(courier);
-}
-
-static void on_found(void *context, const struct smarthop_dns_answer *answer)
-{
-    struct lookup *lookup = context;
-    struct courier *courier = lookup->courier;
-
-    if (courier->fd >= 0 && lookup->process == courier->process)
-        tell_found(courier, lookup->id, answer);
-    list_remove(&lookup->among);
-    courier->lookup_count--;
-    free(lookup);
-}
-
-/* On the thread on which look-ups of no event are answered. */
-static bool look_up(struct courier *courier, const struct wire_frame *frame)
-{
-    static const struct smarthop_dns_answer later = {.size = sizeof later,
-                                                     .result = SMARTHOP_DNS_RETRY};
-    struct wire_lookup asked;
-
-    if (courier->worker->index != 0 || !wire_read_lookup(frame->body, &asked))
-        return false;
-    if (courier->lookup_count == LOOKUPS_MOST) {
-        tell_found(courier, frame->token, &later);
-        return true;
-    }
-    struct lookup *lookup = mem_zalloc(sizeof *lookup);
-    lookup->courier = courier;
-    lookup->process = courier->process;
-    lookup->id = frame->token;
-    list_init(&lookup->among);
-    list_append(&courier->lookups, &lookup->among);
-    courier->lookup_count++;
-    service_dns(courier->proxy->self, 0, (enum smarthop_record)asked.record, asked.name, on_found,
-                lookup);
-    return true;
-}
-
 /* ---- hearing ------------------------------------------------------------------------------ */
 
-/* What nobody waits for any more has crossed its own end. */
+static void answer(struct arena *arena, struct plugin_run *run, const struct wire_answer *said)
+{
+    struct span problem = plugin_span(said->problem);
+    const char *text = NULL;
+
+    if (said->verdict == NULL && problem.len > 0)
+        text = arena_dup(arena, span_head(problem,
+                                          problem.len < PROBLEM_MOST ? problem.len : PROBLEM_MOST))
+                   .ptr;
+    run_answer(run, said->verdict, text);
+}
+
+/* What nobody waits for any more may have crossed its own end. */
 static bool take_answer(struct courier *courier, const struct wire_frame *frame)
 {
-    struct smarthop_verdict verdict;
+    struct plugin_worker *worker = courier->worker;
+    struct wire_answer said;
     struct arena arena;
-    bool is_broken;
+    enum stray stray;
 
     arena_init(&arena);
-    bool good = wire_read_verdict(&arena, frame->body, &verdict, &is_broken);
-    struct slot *slot = good && token_worker(courier->worker->home, frame->token) == courier->worker
-                            ? token_living(courier->worker, frame->token)
-                            : NULL;
+    bool good = wire_read_answer(&arena, frame->body, &said) &&
+                token_worker(worker->home, frame->token) == worker;
+    struct slot *slot = good ? token_living(worker, frame->token) : NULL;
     if (slot != NULL && run_awaits(slot->run, courier->proxy->self))
-        run_answer(slot->run, is_broken ? NULL : &verdict, NULL);
+        answer(&arena, slot->run, &said);
+    else if (good && slot == NULL && stray_is(worker, frame->token, &stray))
+        stray_note(courier->proxy->self, worker, frame->token, stray);
     arena_fini(&arena);
     return good;
 }
@@ -193,10 +174,8 @@ static bool take(struct courier *courier, const struct wire_frame *frame)
         return take_answer(courier, frame);
     case WIRE_CANCELLED:
         return true;
-    case WIRE_LOOKUP:
-        return look_up(courier, frame);
     default:
-        return proxy_take_service(courier->proxy, frame);
+        return errand_take(courier, frame);
     }
 }
 
@@ -206,7 +185,7 @@ static void take_all(struct courier *courier)
     struct wire_frame frame;
     size_t used;
 
-    while (!courier->is_broken &&
+    while (!courier->is_broken && !courier->is_full &&
            (result = wire_next(buf_span(&courier->in), &frame, &used)) == WIRE_DONE) {
         timer_stop(courier->worker->loop, &courier->pulse);
         if (!take(courier, &frame))
@@ -221,11 +200,11 @@ static void take_all(struct courier *courier)
 
 static void hear(struct courier *courier)
 {
-    for (unsigned i = 0; i < READS_MOST && !courier->is_broken; i++) {
+    for (unsigned i = 0; i < READS_MOST && !courier->is_broken && !courier->is_full; i++) {
         char *room = buf_reserve(&courier->in, READ_PIECE);
         ssize_t len = room != NULL ? recv(courier->fd, room, READ_PIECE, MSG_DONTWAIT) : -1;
         if (len < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
+            break;
         if (len <= 0) {
             give_up(courier, "it has closed its connection");
             return;
@@ -233,8 +212,18 @@ static void hear(struct courier *courier)
         buf_commit(&courier->in, (size_t)len);
         take_all(courier);
         if (len < READ_PIECE)
-            return;
+            break;
     }
+    if (courier->is_full)
+        send_out(courier); /* and watches no more for what comes */
+}
+
+void courier_resume(struct courier *courier)
+{
+    courier->is_full = false;
+    take_all(courier);
+    if (!courier->is_broken)
+        send_out(courier);
 }
 
 static void on_ready(struct loop_watch *watch, int events)
@@ -251,9 +240,9 @@ static void on_ready(struct loop_watch *watch, int events)
 
 void courier_init(struct courier *courier, struct proxy *proxy, struct plugin_worker *worker)
 {
-    *courier = (struct courier){.proxy = proxy, .worker = worker, .fd = -1};
+    *courier = (struct courier){.proxy = proxy, .worker = worker, .fd = -1, .is_soon = true};
     buf_init(&courier->in, IN_MOST);
-    buf_init(&courier->out, OUT_MOST);
+    buf_init(&courier->out, 0);
     list_init(&courier->flush.link);
     courier->flush.done = on_flush;
     list_init(&courier->close.link);
@@ -265,7 +254,7 @@ void courier_open(struct courier *courier, int fd, uint64_t process)
 {
     courier->fd = fd;
     courier->process = process;
-    courier->is_soon = courier->is_broken = false;
+    courier->is_soon = courier->is_broken = courier->is_full = false;
     send_out(courier);
 }
 
@@ -318,7 +307,8 @@ void courier_close(struct courier *courier, bool is_soon)
     let_go(courier);
     if (is_lost) {
         buf_clear(&courier->out);
-        break_runs(courier);
+        if (!courier->is_desk)
+            break_runs(courier);
     }
     courier->is_broken = false;
     courier->is_soon = is_soon;
@@ -328,6 +318,27 @@ void courier_fini(struct courier *courier)
 {
     let_go(courier);
     buf_fini(&courier->out);
-    while (!list_is_empty(&courier->lookups))
-        free(container_of(list_pop(&courier->lookups), struct lookup, among));
+    errands_drop(courier);
+}
+
+/* What it has put before it gave its last answer is there; nothing else counts any more. */
+void courier_drain(struct courier *courier)
+{
+    enum wire_result result;
+    struct wire_frame frame;
+    size_t used;
+    ssize_t len;
+
+    while (courier->fd >= 0) {
+        while ((result = wire_next(buf_span(&courier->in), &frame, &used)) == WIRE_DONE) {
+            if (frame.kind == WIRE_PUT)
+                errand_take(courier, &frame);
+            buf_consume(&courier->in, used);
+        }
+        char *room = result == WIRE_MORE ? buf_reserve(&courier->in, READ_PIECE) : NULL;
+        len = room != NULL ? recv(courier->fd, room, READ_PIECE, MSG_DONTWAIT) : 0;
+        if (len <= 0)
+            return;
+        buf_commit(&courier->in, (size_t)len);
+    }
 }

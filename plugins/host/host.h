@@ -151,8 +151,9 @@ struct plugin_run {
     unsigned slot;
     const struct plugin_link *links; /* whom to ask */
     unsigned link_count;
-    bool is_shadow; /* nobody acts on the answer */
-    bool is_broken; /* a shadow that could not answer */
+    bool is_shadow;      /* nobody acts on the answer */
+    bool is_broken;      /* a shadow that could not answer */
+    const char *problem; /* what was wrong with the last answer; NULL = nothing. In arena. */
     bool is_pending;
     bool is_slow;   /* the hook was over its budget */
     bool has_chain; /* a reference to it */

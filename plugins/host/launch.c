@@ -21,7 +21,18 @@ static void close_all(int *fds, unsigned count)
             close(fds[i]);
 }
 
-/* Its ends lie where no number that it is to have is. */
+/* To where no number that it is to have is. */
+static int lift(int fd, unsigned count)
+{
+    int least = FIRST + (int)count;
+
+    if (fd < 0 || fd >= least)
+        return fd;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, least);
+    close(fd);
+    return high;
+}
+
 static bool make_sockets(unsigned count, int *ours, int *theirs)
 {
     int ends[2];
@@ -32,8 +43,7 @@ static bool make_sockets(unsigned count, int *ours, int *theirs)
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
             return false;
         ours[i] = ends[0];
-        theirs[i] = fcntl(ends[1], F_DUPFD_CLOEXEC, FIRST + (int)count);
-        close(ends[1]);
+        theirs[i] = lift(ends[1], count);
         if (theirs[i] < 0)
             return false;
     }
@@ -70,10 +80,8 @@ static bool make_output(unsigned count, int ends[2])
 {
     if (pipe2(ends, O_CLOEXEC) != 0)
         return false;
-    int high = fcntl(ends[1], F_DUPFD_CLOEXEC, FIRST + (int)count);
-    close(ends[1]);
-    ends[1] = high;
-    return high >= 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
+    ends[1] = lift(ends[1], count);
+    return ends[1] >= 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
 }
 
 struct err process_launch(const char *program, unsigned channels, struct process *out)

@@ -24,6 +24,7 @@ static bool open_store(struct smarthop_self *self, const struct conf *conf,
                        const struct conf_plugin *section, struct buf *messages)
 {
     return !(self->plugin.flags & SMARTHOP_STORES) || self->home->process != NULL ||
+           self->store != NULL ||
            store_join(self, conf->plugin_store_path, section->store_max, messages);
 }
 
@@ -43,7 +44,7 @@ static struct smarthop_self *self_load(struct plugin_home *home, const struct co
     if (self->tallies == NULL)
         abort();
     memset(self->tallies, 0, home->worker_count * sizeof(struct tally));
-    bool good = (section->process ? proxy_open(self, section, messages)
+    bool good = (section->process ? proxy_open(self, conf, section, messages)
                                   : self_open(self, section, messages)) &&
                 open_store(self, conf, section, messages);
     if (good) {
@@ -52,7 +53,8 @@ static struct smarthop_self *self_load(struct plugin_home *home, const struct co
         if (!good)
             self_retire(self);
     } else {
-        metrics_free(self); /* a process tells of them before it is begun */
+        metrics_free(self); /* a process tells of them before it is begun, */
+        store_leave(self);  /* and asks for its store */
     }
     if (good)
         return self;

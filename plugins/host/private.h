@@ -60,6 +60,15 @@ struct plugin_chain {
     bool reads; /* headers or messages */
 };
 
+/* Answers that nobody waits for. */
+enum stray {
+    STRAY_LATE,
+    STRAY_TWICE,
+    STRAY_NEVER,   /* there never was such a token */
+    STRAY_NOWHERE, /* there cannot be */
+    STRAYS
+};
+
 struct plugin_home {
     struct inbox inbox; /* of the main loop, where plugins are stopped */
     struct loop *main;
@@ -67,7 +76,8 @@ struct plugin_home {
     const struct smarthop_host *services; /* that plugins are given */
     void *process; /* where this is such a process: its own; plugins then keep their stores in the
                       server */
-    bool is_over;  /* the loops have ended */
+    void (*on_stray)(struct smarthop_self *self, uint64_t token, enum stray kind); /* likewise */
+    bool is_over; /* the loops have ended */
     struct plugin_worker *workers;
     unsigned worker_count;
     pthread_mutex_t lock; /* of chains, news and the workers' contents */
@@ -176,6 +186,12 @@ struct slot *token_living(struct plugin_worker *worker, uint64_t token);
 /* complete.c */
 void service_complete(struct smarthop_self *self, uint64_t token,
                       const struct smarthop_verdict *verdict);
+/* On the worker's thread: whether an answer to this token, which is not living, is one to tell of:
+ * what was cancelled the plugin cannot have known. */
+bool stray_is(struct plugin_worker *worker, uint64_t token, enum stray *out);
+/* Counts it and tells of it; on the worker's thread, but for STRAY_NOWHERE. */
+void stray_note(struct smarthop_self *self, struct plugin_worker *worker, uint64_t token,
+                enum stray kind);
 
 /* shadow.c, on the worker's thread */
 /* The asking is at its end: the shadows are asked likewise, in a moment. */
@@ -193,11 +209,13 @@ bool run_awaits(const struct plugin_run *run, const struct smarthop_self *self);
 /* It has come; NULL = it could not find out. `problem`: it cannot be used. */
 void run_answer(struct plugin_run *run, const struct smarthop_verdict *verdict,
                 const char *problem);
+/* As plugin_cancel, for this reason. */
+void run_cancel(struct plugin_run *run, enum slot_end why);
 
 /* proxy_load.c, in place of self_open: starts a process that has the plugin. Blocks until it
  * serves. */
-bool proxy_open(struct smarthop_self *self, const struct conf_plugin *section,
-                struct buf *messages);
+bool proxy_open(struct smarthop_self *self, const struct conf *conf,
+                const struct conf_plugin *section, struct buf *messages);
 /* On the worker's thread, or after its loop has ended: nothing is asked any more. */
 void proxy_sweep(struct smarthop_self *self, const struct plugin_worker *worker);
 
@@ -262,6 +280,9 @@ void service_dns(struct smarthop_self *self, uint64_t token, enum smarthop_recor
 /* services_work.c */
 void service_work(struct smarthop_self *self, uint64_t token, void (*run)(void *context),
                   void (*done)(void *context), void *context);
+/* Likewise. False: it is being stopped, and neither will be called. */
+bool work_start(struct smarthop_self *self, uint64_t token, void (*run)(void *context),
+                void (*done)(void *context), void *context);
 /* After the loop has ended: completes what has run. */
 void jobs_settle(struct plugin_worker *worker);
 
@@ -277,6 +298,9 @@ int64_t service_kv_get(struct smarthop_self *self, struct smarthop_span key, voi
 void service_kv_put(struct smarthop_self *self, uint64_t token, struct smarthop_span key,
                     struct smarthop_span value, void (*done)(void *context, int error),
                     void *context);
+/* Likewise. False: it is being stopped, so nothing is put of which somebody is to be told. */
+bool store_put(struct smarthop_self *self, uint64_t token, struct smarthop_span key,
+               struct smarthop_span value, void (*done)(void *context, int error), void *context);
 
 /* services_metric.c */
 void metrics_free(struct smarthop_self *self);

@@ -15,9 +15,7 @@
 #include <unistd.h>
 
 enum {
-    REST_LEAST_MS = 100,
-    REST_MOST_MS = 30000, /* also how long it has to serve for the next rest to be short again */
-    SOON_MS = 1000,       /* a rest for which what is asked can wait */
+    SOON_MS = 1000, /* a rest for which what is asked can wait */
     READ_PIECE = 4096,
     LINE_MOST = 1024, /* of output */
     LINES_MOST = 100, /* of one reading; more are let go of */
@@ -126,6 +124,8 @@ static void take_descriptor(struct proxy *proxy, const struct wire_ready *ready)
     plugin->summary = arena_dup(&proxy->arena, span_of(ready->summary.ptr, ready->summary.len)).ptr;
     if (!ready->has_reload)
         plugin->reload = NULL;
+    if (ready->has_command)
+        plugin->command = proxy_command;
     for (unsigned hook = 0; hook < SMARTHOP_HOOKS; hook++)
         if (ready->hooks & 1u << hook)
             plugin->hooks[hook] = courier_ask;
@@ -183,9 +183,49 @@ static bool take_refusal(struct proxy *proxy, struct span text)
     return true;
 }
 
+/* Before it serves, and behind that, it asks for its store here. */
+static bool take_of_store(struct proxy *proxy, const struct wire_frame *frame)
+{
+    struct smarthop_self *self = proxy->self;
+    struct wire_parcel asked;
+    struct buf messages;
+
+    if (!wire_read_parcel(frame->body, &asked))
+        return false;
+    buf_init(&messages, 0);
+    proxy_open_store(proxy, &messages); /* where that cannot be, it is told when it serves */
+    buf_fini(&messages);
+    if (frame->kind == WIRE_PUT) {
+        store_put(self, 0, asked.key, asked.bytes, NULL, NULL);
+        return true;
+    }
+    errand_get(self, &proxy->out, &asked);
+    proxy_flush(proxy);
+    return true;
+}
+
+static bool take_of_order(struct proxy *proxy, const struct wire_frame *frame)
+{
+    struct wire_parcel said;
+
+    if (!wire_read_parcel(frame->body, &said))
+        return false;
+    if (frame->kind == WIRE_OUTPUT)
+        proxy_take_output(proxy, frame->token, &said);
+    else
+        proxy_take_exit(proxy, frame->token, &said);
+    return true;
+}
+
 static bool take(struct proxy *proxy, const struct wire_frame *frame)
 {
     switch (frame->kind) {
+    case WIRE_GET:
+    case WIRE_PUT:
+        return take_of_store(proxy, frame);
+    case WIRE_OUTPUT:
+    case WIRE_EXIT:
+        return take_of_order(proxy, frame);
     case WIRE_READY:
         return take_ready(proxy, frame->body);
     case WIRE_REFUSED:
@@ -224,6 +264,39 @@ bool proxy_hear(struct proxy *proxy)
         buf_clear(&proxy->in);
     }
     return result != WIRE_BAD;
+}
+
+/* ---- to the process ----------------------------------------------------------------------- */
+
+static struct err watch_control(struct proxy *proxy, int events);
+
+/* Where it is not watched whoever waits for it sends the rest. */
+void proxy_flush(struct proxy *proxy)
+{
+    while (buf_len(&proxy->out) > 0) {
+        struct span out = buf_span(&proxy->out);
+        ssize_t sent = send(proxy->process.control, out.ptr, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            break; /* full; or broken, as reading will tell */
+        buf_consume(&proxy->out, (size_t)sent);
+    }
+    if (proxy->watched == 0)
+        return;
+    struct err e =
+        watch_control(proxy, LOOP_READABLE | (buf_len(&proxy->out) > 0 ? LOOP_WRITABLE : 0));
+    if (err_is(e))
+        log_failure(LOG_ERROR, "plugin-process", e, "plugin", proxy->self->name);
+}
+
+bool proxy_send(struct proxy *proxy, enum wire_kind kind, uint64_t token, wire_writer *write,
+                const void *object)
+{
+    if (!wire_add(&proxy->out, kind, token, write, object))
+        return false;
+    proxy_flush(proxy);
+    return true;
 }
 
 /* ---- to the workers ----------------------------------------------------------------------- */
@@ -275,25 +348,24 @@ static void post_turn(struct courier *courier, int fd, bool is_soon)
     inbox_post(&courier->worker->inbox, &turn->call);
 }
 
-/* Before the plugin is in a chain no thread has its couriers yet. */
-static void serve(struct proxy *proxy)
+/* To the workers, each its own. */
+void proxy_hand_out(struct proxy *proxy)
 {
-    bool is_first = proxy->messages != NULL;
-
-    proxy->state = PROXY_SERVING;
-    proxy->served_since = clock_mono_ms();
-    for (unsigned i = 0; i < proxy->courier_count; i++) {
+    for (unsigned i = 0; i <= proxy->courier_count; i++) {
         int fd = proxy->process.sockets[i];
         proxy->process.sockets[i] = -1;
-        if (!is_first) {
-            post_turn(&proxy->couriers[i], fd, false);
-            continue;
-        }
-        proxy->couriers[i].fd = fd;
-        proxy->couriers[i].process = proxy->count;
+        post_turn(&proxy->couriers[i], fd, false);
     }
-    if (is_first)
+}
+
+/* The first one is handed out once the plugin is begun. */
+static void serve(struct proxy *proxy)
+{
+    proxy->state = PROXY_SERVING;
+    proxy->served_since = clock_mono_ms();
+    if (proxy->messages != NULL)
         return;
+    proxy_hand_out(proxy);
     timer_stop(proxy->loop, &proxy->timer);
     breaker_note(proxy->self, true, clock_mono_ms());
     proxy_tell(proxy, LOG_INFO, "plugin-process-started", NULL);
@@ -317,6 +389,7 @@ void proxy_unwatch(struct proxy *proxy)
     loop_watch_stop(&proxy->death_watch);
     loop_watch_stop(&proxy->control_watch);
     loop_watch_stop(&proxy->output_watch);
+    proxy->watched = 0;
     timer_stop(proxy->loop, &proxy->timer);
 }
 
@@ -336,6 +409,8 @@ void proxy_reap(struct proxy *proxy, char *room, size_t size)
     proxy->state = PROXY_DOWN;
     proxy->why = NULL;
     buf_clear(&proxy->in);
+    buf_clear(&proxy->out);
+    proxy_fail_orders(proxy, "its process has ended");
 }
 
 static void start_again(struct timer *timer);
@@ -344,13 +419,13 @@ static void start_again(struct timer *timer);
 static void rest(struct proxy *proxy)
 {
     bool has_served =
-        proxy->served_since != 0 && clock_mono_ms() - proxy->served_since > REST_MOST_MS;
+        proxy->served_since != 0 && clock_mono_ms() - proxy->served_since > proxy->rest_max;
 
-    proxy->rest = proxy->rest == 0 || has_served ? REST_LEAST_MS : 2 * proxy->rest;
-    if (proxy->rest > REST_MOST_MS)
-        proxy->rest = REST_MOST_MS;
+    proxy->rest = proxy->rest == 0 || has_served ? proxy->rest_min : 2 * proxy->rest;
+    if (proxy->rest > proxy->rest_max)
+        proxy->rest = proxy->rest_max;
     proxy->served_since = 0;
-    for (unsigned i = 0; i < proxy->courier_count; i++)
+    for (unsigned i = 0; i <= proxy->courier_count; i++)
         post_turn(&proxy->couriers[i], -1, proxy->rest <= SOON_MS);
     timer_start(proxy->loop, &proxy->timer, proxy->rest, start_again);
 }
@@ -389,7 +464,8 @@ static void on_complaint(struct call *call)
     struct proxy *proxy = complaint->proxy;
 
     if (complaint->process == proxy->count && proxy->state != PROXY_DOWN) {
-        proxy->why = complaint->why;
+        if (proxy->why == NULL)
+            proxy->why = complaint->why;
         kill(proxy->process.pid, SIGKILL);
     }
     self_release(proxy->self);
@@ -427,7 +503,8 @@ static bool send_setup(struct proxy *proxy)
 
 struct err proxy_launch(struct proxy *proxy)
 {
-    struct err e = process_launch(proxy->self->home->helper, proxy->courier_count, &proxy->process);
+    struct err e =
+        process_launch(proxy->self->home->helper, proxy->courier_count + 1, &proxy->process);
 
     if (err_is(e))
         return e;
@@ -443,12 +520,14 @@ static void on_control(struct loop_watch *watch, int events)
     struct proxy *proxy = container_of(watch, struct proxy, control_watch);
     char byte;
 
-    (void)events;
+    if ((events & LOOP_WRITABLE) != 0)
+        proxy_flush(proxy);
     while (proxy_hear(proxy))
         continue;
     if (recv(proxy->process.control, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
         return;
     loop_watch_stop(watch);
+    proxy->watched = 0;
     if (proxy->why == NULL)
         proxy->why = "it has closed its connection";
     kill(proxy->process.pid, SIGKILL);
@@ -461,17 +540,27 @@ static void on_output(struct loop_watch *watch, int events)
         loop_watch_stop(watch);
 }
 
+static struct err watch_control(struct proxy *proxy, int events)
+{
+    if (proxy->watched == events)
+        return ERR_OK;
+    if (proxy->watched != 0)
+        loop_watch_stop(&proxy->control_watch);
+    proxy->watched = events;
+    proxy->control_watch.ready = on_control;
+    return loop_watch_start(proxy->loop, &proxy->control_watch, proxy->process.control, events);
+}
+
 void proxy_watch(struct proxy *proxy)
 {
     const struct process *process = &proxy->process;
 
     proxy->death_watch.ready = on_death;
-    proxy->control_watch.ready = on_control;
     proxy->output_watch.ready = on_output;
     struct err e =
         loop_watch_start(proxy->loop, &proxy->death_watch, process->death, LOOP_READABLE);
     if (!err_is(e))
-        e = loop_watch_start(proxy->loop, &proxy->control_watch, process->control, LOOP_READABLE);
+        e = watch_control(proxy, LOOP_READABLE);
     if (!err_is(e))
         e = loop_watch_start(proxy->loop, &proxy->output_watch, process->output, LOOP_READABLE);
     if (err_is(e))
@@ -497,5 +586,5 @@ static void start_again(struct timer *timer)
         return;
     }
     proxy_watch(proxy);
-    timer_start(proxy->loop, &proxy->timer, PROXY_START_MOST_MS, on_slow_start);
+    timer_start(proxy->loop, &proxy->timer, proxy->start_max, on_slow_start);
 }

@@ -13,7 +13,7 @@
 
 struct proxy;
 
-/* ---- a worker's connection: courier.c ----------------------------------------------------- */
+/* ---- a worker's connection: courier.c, errand.c ------------------------------------------- */
 
 struct courier {
     struct proxy *proxy;
@@ -22,6 +22,8 @@ struct courier {
     uint64_t process; /* which one it is, or was */
     bool is_soon;     /* then: there will be one in a moment, so what is asked waits for it */
     bool is_broken;   /* it is about to be closed */
+    bool is_desk;     /* not a worker's own: where the process asks for what it waits for */
+    bool is_full;     /* what it has put waits for the store; no more is read */
     struct loop_watch watch;
     int watched; /* enum loop_watched */
     struct buf in;
@@ -31,6 +33,8 @@ struct courier {
     struct timer pulse; /* until the process has to show that it lives */
     struct list lookups;
     unsigned lookup_count;
+    unsigned fetch_count;
+    size_t put_bytes;
 };
 
 void courier_init(struct courier *courier, struct proxy *proxy, struct plugin_worker *worker);
@@ -43,6 +47,21 @@ void courier_cancel(void *state, uint64_t token);
 void courier_close(struct courier *courier, bool is_soon);
 /* On the worker's thread. The descriptor is the courier's from now on. */
 void courier_open(struct courier *courier, int fd, uint64_t process);
+/* Before courier_fini, where it is the desk. */
+void courier_drain(struct courier *courier);
+/* The rest on the worker's thread. What the process has asked for: */
+void courier_send(struct courier *courier, enum wire_kind kind, uint64_t token, wire_writer *write,
+                  const void *object);
+/* Sends what has been added to `out`. */
+void courier_flush(struct courier *courier);
+/* Is not full any more. */
+void courier_resume(struct courier *courier);
+
+/* errand.c. False: it makes no sense. */
+bool errand_take(struct courier *courier, const struct wire_frame *frame);
+void errands_drop(struct courier *courier);
+/* Any thread: the answer to a WIRE_GET. `out` is not bounded. */
+void errand_get(struct smarthop_self *self, struct buf *out, const struct wire_parcel *asked);
 
 /* ---- the process: proxy.c ----------------------------------------------------------------- */
 
@@ -70,6 +89,8 @@ struct proxy {
     uint64_t count; /* of processes so far */
     struct buf setup;
     struct buf in;
+    struct buf out;
+    int watched;          /* of control: enum loop_watched */
     struct buf text;      /* output, up to a line end */
     struct buf *messages; /* while it is loaded: where it says why it cannot be */
     bool is_refused;
@@ -80,23 +101,52 @@ struct proxy {
     struct loop_watch death_watch;
     struct loop_watch control_watch;
     struct loop_watch output_watch;
-    struct timer timer;    /* until it has to serve, or is started again */
-    uint64_t rest;         /* milliseconds until it is started again */
-    uint64_t served_since; /* monotonic ms */
-    const char *why;       /* it was killed; static */
-    unsigned courier_count;
+    struct timer timer; /* until it has to serve, or is started again */
+    uint64_t rest;      /* milliseconds until it is started again */
+    uint64_t rest_min, rest_max, start_max, stop_max, command_max;
+    uint64_t queue_max; /* bytes */
+    char *store_path;   /* the folder of stores */
+    uint64_t store_max;
+    uint64_t served_since;  /* monotonic ms */
+    const char *why;        /* it was killed; static */
+    unsigned courier_count; /* of the workers; the desk is behind them */
     struct courier *couriers;
+    pthread_mutex_t lock; /* of these */
+    struct list orders;
+    uint64_t next_order;
 };
+
+static inline struct courier *proxy_desk(struct proxy *proxy)
+{
+    return &proxy->couriers[proxy->courier_count];
+}
 
 /* Any thread: this process is of no use any more. */
 void proxy_complain(struct proxy *proxy, uint64_t count, const char *why);
 /* A frame that may come over each connection. False = it does not belong there, or is not sound. */
 bool proxy_take_service(struct proxy *proxy, const struct wire_frame *frame);
 
-/* The rest: main thread. */
-enum { PROXY_START_MOST_MS = 60000 /* until it serves */ };
+/* proxy_command.c */
+/* As `command` of the descriptor. */
+int proxy_command(void *state, const struct smarthop_span *words, uint32_t count,
+                  smarthop_write write, void *context);
+/* The rest: main thread. What the process says of one. */
+void proxy_take_output(struct proxy *proxy, uint64_t id, const struct wire_parcel *said);
+void proxy_take_exit(struct proxy *proxy, uint64_t id, const struct wire_parcel *said);
+/* Any thread: nothing more will come of those that there are. */
+void proxy_fail_orders(struct proxy *proxy, const char *why);
+
 struct err proxy_launch(struct proxy *proxy);
+/* Adds a frame, and sends what can be sent. False: it is too long. */
+bool proxy_send(struct proxy *proxy, enum wire_kind kind, uint64_t token, wire_writer *write,
+                const void *object);
+/* Sends what waits, as far as that goes without waiting. */
+void proxy_flush(struct proxy *proxy);
+/* The plugin's store, where it is not open yet. False: told in `messages`. */
+bool proxy_open_store(struct proxy *proxy, struct buf *messages);
 void proxy_watch(struct proxy *proxy);
+/* The couriers get their connections. */
+void proxy_hand_out(struct proxy *proxy);
 void proxy_unwatch(struct proxy *proxy);
 /* Reads what it says. False: there is no more for now, or at all. */
 bool proxy_hear(struct proxy *proxy);

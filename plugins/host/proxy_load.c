@@ -9,10 +9,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-enum {
-    STOP_MOST_MS = 5000, /* until it has ended by itself */
-    CONTROL_MOST = 2 * WIRE_MOST,
-};
+enum { CONTROL_MOST = 2 * WIRE_MOST };
 
 /* ---- as a plugin -------------------------------------------------------------------------- */
 
@@ -22,6 +19,7 @@ static int proxy_begin(const struct smarthop_host *host, struct smarthop_self *s
     (void)host;
     self->proxy->messages = NULL;
     proxy_watch(self->proxy);
+    proxy_hand_out(self->proxy);
     *state_out = self->proxy;
     return 0;
 }
@@ -30,16 +28,10 @@ static int proxy_begin(const struct smarthop_host *host, struct smarthop_self *s
 static int proxy_reload(void *state)
 {
     struct proxy *proxy = state;
-    struct buf frame;
 
-    if (proxy->state != PROXY_SERVING)
-        return 0; /* the next one reads them */
-    buf_init(&frame, 0);
-    bool good = wire_add(&frame, WIRE_RELOAD, 0, NULL, NULL) &&
-                send(proxy->process.control, buf_span(&frame).ptr, buf_len(&frame),
-                     MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)buf_len(&frame);
-    buf_fini(&frame);
-    return good ? 0 : -1;
+    if (proxy->state == PROXY_SERVING)
+        proxy_send(proxy, WIRE_RELOAD, 0, NULL, NULL);
+    return 0; /* one that is started later reads them then */
 }
 
 /* Whether something came, or it has ended, before the time was over. */
@@ -52,10 +44,14 @@ static bool await(struct proxy *proxy, uint64_t until, bool *ended_out)
 
     if (now >= until)
         return false;
+    if (buf_len(&proxy->out) > 0)
+        fds[1].events |= POLLOUT;
     int count = poll(fds, 3, (int)(until - now));
     if (count > 0 && fds[2].revents != 0)
         proxy_hear_output(proxy);
-    if (count > 0 && fds[1].revents != 0)
+    if (count > 0 && (fds[1].revents & POLLOUT) != 0)
+        proxy_flush(proxy);
+    if (count > 0 && (fds[1].revents & ~POLLOUT) != 0)
         proxy_hear(proxy);
     *ended_out = count > 0 && fds[0].revents != 0;
     if (count > 0 && !*ended_out && ((fds[1].revents | fds[2].revents) & POLLHUP) != 0)
@@ -63,16 +59,15 @@ static bool await(struct proxy *proxy, uint64_t until, bool *ended_out)
     return true;
 }
 
-/* Its connections end; that is its sign. */
 static void end_process(struct proxy *proxy)
 {
-    uint64_t until = clock_mono_ms() + STOP_MOST_MS;
+    uint64_t until = clock_mono_ms() + proxy->stop_max;
     bool ended = false;
     char how[256];
 
     if (proxy->process.pid < 0)
         return;
-    shutdown(proxy->process.control, SHUT_WR);
+    proxy_send(proxy, WIRE_STOP, 0, NULL, NULL);
     while (!ended && await(proxy, until, &ended))
         continue;
     if (!ended) {
@@ -95,7 +90,21 @@ static void proxy_stop(void *state)
 
 /* ---- loading ------------------------------------------------------------------------------ */
 
-static struct proxy *proxy_create(struct smarthop_self *self, const struct conf_plugin *section)
+static void proxy_configure(struct proxy *proxy, const struct conf *conf,
+                            const struct conf_plugin *section)
+{
+    proxy->queue_max = section->process_queue_max;
+    proxy->start_max = section->process_start_max;
+    proxy->stop_max = section->process_stop_max;
+    proxy->rest_min = section->process_rest_min;
+    proxy->rest_max = section->process_rest_max;
+    proxy->command_max = section->process_command_max;
+    proxy->store_max = section->store_max;
+    proxy->store_path = mem_strdup(conf->plugin_store_path);
+}
+
+static struct proxy *proxy_create(struct smarthop_self *self, const struct conf *conf,
+                                  const struct conf_plugin *section)
 {
     struct proxy *proxy = mem_zalloc(sizeof *proxy);
     struct plugin_home *home = self->home;
@@ -104,7 +113,7 @@ static struct proxy *proxy_create(struct smarthop_self *self, const struct conf_
         .file = smarthop_span_of(self->file, strlen(self->file)),
         .conf_file = smarthop_span_of(self->conf_file, strlen(self->conf_file)),
         .section = section,
-        .channels = home->worker_count,
+        .channels = home->worker_count + 1,
     };
 
     proxy->self = self;
@@ -112,12 +121,18 @@ static struct proxy *proxy_create(struct smarthop_self *self, const struct conf_
     proxy->process = (struct process){.pid = -1, .death = -1, .control = -1, .output = -1};
     buf_init(&proxy->setup, 0);
     buf_init(&proxy->in, CONTROL_MOST);
+    buf_init(&proxy->out, 0);
     buf_init(&proxy->text, 0);
+    pthread_mutex_init(&proxy->lock, NULL);
+    list_init(&proxy->orders);
+    proxy_configure(proxy, conf, section);
     arena_init(&proxy->arena);
     proxy->courier_count = home->worker_count;
-    proxy->couriers = mem_zalloc(home->worker_count * sizeof *proxy->couriers);
+    proxy->couriers = mem_zalloc((home->worker_count + 1) * sizeof *proxy->couriers);
     for (unsigned i = 0; i < home->worker_count; i++)
         courier_init(&proxy->couriers[i], proxy, &home->workers[i]);
+    courier_init(proxy_desk(proxy), proxy, &home->workers[0]);
+    proxy_desk(proxy)->is_desk = true;
     if (!wire_add(&proxy->setup, WIRE_SETUP, 0, wire_write_setup, &setup))
         abort(); /* relay.conf is smaller */
     return proxy;
@@ -126,11 +141,14 @@ static struct proxy *proxy_create(struct smarthop_self *self, const struct conf_
 static void proxy_free(struct proxy *proxy)
 {
     end_process(proxy);
-    for (unsigned i = 0; i < proxy->courier_count; i++)
+    for (unsigned i = 0; i <= proxy->courier_count; i++)
         courier_fini(&proxy->couriers[i]);
     free(proxy->couriers);
+    free(proxy->store_path);
+    pthread_mutex_destroy(&proxy->lock);
     buf_fini(&proxy->setup);
     buf_fini(&proxy->in);
+    buf_fini(&proxy->out);
     buf_fini(&proxy->text);
     arena_fini(&proxy->arena);
     free(proxy);
@@ -138,13 +156,19 @@ static void proxy_free(struct proxy *proxy)
 
 void proxy_sweep(struct smarthop_self *self, const struct plugin_worker *worker)
 {
-    if (self->proxy != NULL)
-        courier_fini(&self->proxy->couriers[worker->index]);
+    if (self->proxy == NULL)
+        return;
+    courier_fini(&self->proxy->couriers[worker->index]);
+    if (worker->index != 0)
+        return;
+    courier_drain(proxy_desk(self->proxy));
+    courier_fini(proxy_desk(self->proxy));
+    proxy_fail_orders(self->proxy, "it is being stopped");
 }
 
 static bool wait_until_it_serves(struct proxy *proxy)
 {
-    uint64_t until = clock_mono_ms() + PROXY_START_MOST_MS;
+    uint64_t until = clock_mono_ms() + proxy->start_max;
     bool ended = false;
     char how[256] = "it did not start in time";
 
@@ -161,9 +185,16 @@ static bool wait_until_it_serves(struct proxy *proxy)
     return false;
 }
 
-bool proxy_open(struct smarthop_self *self, const struct conf_plugin *section, struct buf *messages)
+bool proxy_open_store(struct proxy *proxy, struct buf *messages)
 {
-    struct proxy *proxy = self->proxy = proxy_create(self, section);
+    return proxy->self->store != NULL ||
+           store_join(proxy->self, proxy->store_path, proxy->store_max, messages);
+}
+
+bool proxy_open(struct smarthop_self *self, const struct conf *conf,
+                const struct conf_plugin *section, struct buf *messages)
+{
+    struct proxy *proxy = self->proxy = proxy_create(self, conf, section);
     char text[ERR_TEXT_MAX];
 
     self->free_proxy = proxy_free;
@@ -178,11 +209,8 @@ bool proxy_open(struct smarthop_self *self, const struct conf_plugin *section, s
     }
     if (!wait_until_it_serves(proxy))
         return false;
-    if (self->plugin.flags & SMARTHOP_STORES) {
-        buf_addf(messages, "%s: plugin \"%s\" keeps a store, so it cannot run in its own process\n",
-                 self->file, self->name);
+    if ((self->plugin.flags & SMARTHOP_STORES) && !proxy_open_store(proxy, messages))
         return false;
-    }
     self_configure(self, section);
     return true;
 }

@@ -177,15 +177,14 @@ static int problem_of(const struct smarthop_self *self, struct smarthop_span key
 }
 
 /* One of which nobody is told needs nothing of the plugin; so `stop` itself may still write. */
-void service_kv_put(struct smarthop_self *self, uint64_t token, struct smarthop_span key,
-                    struct smarthop_span value, void (*done)(void *context, int error),
-                    void *context)
+bool store_put(struct smarthop_self *self, uint64_t token, struct smarthop_span key,
+               struct smarthop_span value, void (*done)(void *context, int error), void *context)
 {
     struct plugin_worker *worker = token_worker(self->home, token);
     int problem = problem_of(self, key, value);
 
     if (worker == NULL || (done != NULL && !self_hold(self)))
-        return;
+        return false;
     size_t room = problem == 0 ? key.len + value.len : 0;
     struct put *put = mem_zalloc(sizeof *put + room);
     put->self = self;
@@ -194,7 +193,7 @@ void service_kv_put(struct smarthop_self *self, uint64_t token, struct smarthop_
     put->context = context;
     if (problem != 0) {
         tell(put, problem);
-        return;
+        return true;
     }
     put->key_len = key.len;
     put->value_len = value.len;
@@ -206,4 +205,12 @@ void service_kv_put(struct smarthop_self *self, uint64_t token, struct smarthop_
     put->op.kind = value.len > 0 ? KV_GROW : KV_SHRINK;
     put->op.apply = apply;
     kv_submit(self->store->kv, &put->op);
+    return true;
+}
+
+void service_kv_put(struct smarthop_self *self, uint64_t token, struct smarthop_span key,
+                    struct smarthop_span value, void (*done)(void *context, int error),
+                    void *context)
+{
+    store_put(self, token, key, value, done, context);
 }

@@ -83,13 +83,13 @@ static void on_arrive(struct call *call)
     free(job);
 }
 
-void service_work(struct smarthop_self *self, uint64_t token, void (*run_it)(void *context),
-                  void (*done)(void *context), void *context)
+bool work_start(struct smarthop_self *self, uint64_t token, void (*run_it)(void *context),
+                void (*done)(void *context), void *context)
 {
     struct plugin_worker *worker = token_worker(self->home, token);
 
     if (worker == NULL || !self_hold(self))
-        return;
+        return false;
     struct job *job = mem_zalloc(sizeof *job);
     list_init(&job->link);
     list_init(&job->call.link);
@@ -102,4 +102,11 @@ void service_work(struct smarthop_self *self, uint64_t token, void (*run_it)(voi
     job->done = done;
     job->context = context;
     inbox_post(&worker->inbox, &job->call);
+    return true;
+}
+
+void service_work(struct smarthop_self *self, uint64_t token, void (*run_it)(void *context),
+                  void (*done)(void *context), void *context)
+{
+    work_start(self, token, run_it, done, context);
 }

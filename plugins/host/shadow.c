@@ -49,6 +49,7 @@ static void copy_message(struct arena *arena, struct smarthop_event *event)
     own(arena, &m->envid);
     own(arena, &m->tenant);
     own(arena, &m->header);
+    own(arena, &m->tags);
     event->message = m;
 }
 

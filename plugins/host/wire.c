@@ -118,6 +118,7 @@ void wire_write_setup(struct record_writer *w, const void *object)
     record_put32(w, setup->channels);
     put_text(w, section->name);
     put_text(w, section->user);
+    put_text(w, section->process_writes);
     record_put8(w, section->network);
     record_put64(w, section->memory_max);
     record_put32(w, section->option_count);
@@ -136,6 +137,7 @@ bool wire_read_setup(struct arena *arena, struct span body, struct wire_setup *o
     out->channels = record_get32(&r);
     section->name = get_text(arena, &r);
     section->user = get_text(arena, &r);
+    section->process_writes = get_text(arena, &r);
     section->network = record_get_at_most(&r, 1);
     section->memory_max = record_get64(&r);
     section->option_count = get_count(&r, 8);
@@ -154,6 +156,7 @@ void wire_write_ready(struct record_writer *w, const void *object)
     record_put32(w, ready->fail_mode);
     record_put32(w, ready->hooks);
     record_put8(w, ready->has_reload);
+    record_put8(w, ready->has_command);
     wire_put_span(w, ready->name);
     wire_put_span(w, ready->version);
     wire_put_span(w, ready->summary);
@@ -174,6 +177,7 @@ bool wire_read_ready(struct arena *arena, struct span body, struct wire_ready *o
     out->fail_mode = record_get32(&r);
     out->hooks = record_get32(&r);
     out->has_reload = record_get_at_most(&r, 1);
+    out->has_command = record_get_at_most(&r, 1);
     out->name = wire_get_span(&r);
     out->version = wire_get_span(&r);
     out->summary = wire_get_span(&r);
@@ -280,4 +284,45 @@ bool wire_read_found(struct arena *arena, struct span body, struct smarthop_dns_
     out->records = records;
     out->preferences = has_preferences ? preferences : NULL;
     return wire_close(&r) && out->result <= SMARTHOP_DNS_RETRY;
+}
+
+/* ---- contents, stores, commands ----------------------------------------------------------- */
+
+void wire_write_parcel(struct record_writer *w, const void *object)
+{
+    const struct wire_parcel *parcel = object;
+
+    record_put64(w, parcel->id);
+    record_put64(w, (uint64_t)parcel->number);
+    record_put32(w, parcel->len);
+    wire_put_span(w, parcel->key);
+    wire_put_span(w, parcel->bytes);
+}
+
+bool wire_read_parcel(struct span body, struct wire_parcel *out)
+{
+    struct record_reader r = wire_open(body);
+
+    out->id = record_get64(&r);
+    out->number = (int64_t)record_get64(&r);
+    out->len = record_get32(&r);
+    out->key = wire_get_span(&r);
+    out->bytes = wire_get_span(&r);
+    return wire_close(&r);
+}
+
+void wire_write_order(struct record_writer *w, const void *object)
+{
+    const struct wire_order *order = object;
+
+    wire_put_spans(w, order->words, order->count);
+}
+
+bool wire_read_order(struct arena *arena, struct span body, struct wire_order *out)
+{
+    struct span copy = arena_dup(arena, body);
+    struct record_reader r = wire_open(copy);
+
+    out->words = wire_get_spans(arena, &r, WIRE_WORDS_MOST, &out->count);
+    return wire_close(&r);
 }

@@ -19,18 +19,30 @@ enum wire_kind {
     /* to the process */
     WIRE_SETUP,  /* struct wire_setup: the first */
     WIRE_ASK,    /* an event; the token is the daemon's */
-    WIRE_CANCEL, /* its answer is not wanted any more; is acknowledged */
+    WIRE_CANCEL, /* its answer is not wanted any more: number 1 where it took too long */
     WIRE_RELOAD, /* look at your files again */
     WIRE_FOUND,  /* struct smarthop_dns_answer to the look-up that the token names */
+    WIRE_PIECE,  /* to READ or WRITE of this id: number as body_read or body_write returns, bytes */
+    WIRE_VALUE,  /* to GET: number as kv_get returns, bytes */
+    WIRE_STORED, /* to PUT of this id: number is its error */
+    WIRE_ORDER,  /* struct wire_order: a command of this token */
+    WIRE_STOP,   /* end by yourself */
     /* to the daemon */
     WIRE_READY,     /* struct wire_ready: it serves */
     WIRE_REFUSED,   /* text: why it does not, and ends */
-    WIRE_ANSWER,    /* a verdict, or that it could not find out */
+    WIRE_ANSWER,    /* struct wire_answer */
     WIRE_CANCELLED, /* the acknowledgement */
     WIRE_RELOADED,  /* token 0 = it has, 1 = it goes on with what it had */
     WIRE_LOG,       /* struct wire_log */
     WIRE_COUNT,     /* struct wire_count */
     WIRE_LOOKUP,    /* struct wire_lookup; the token names it */
+    WIRE_READ,      /* of the asking's message: id, from number on, at most len bytes */
+    WIRE_WRITE,     /* to the asking's message: id, bytes */
+    WIRE_GET,       /* of its store: the value of key, at most len bytes */
+    WIRE_PUT,       /* to its store: id, key, bytes; id 0 = need not be told */
+    WIRE_OUTPUT,    /* bytes of the command of this token */
+    WIRE_EXIT,      /* the exit code of that, as number */
+    WIRE_STRAY,     /* an answer that nobody waits for: number is an enum stray */
     WIRE_KINDS
 };
 
@@ -38,6 +50,9 @@ enum {
     WIRE_HEAD = 13,
     WIRE_MOST = 8 << 20, /* of a body */
     WIRE_METRICS_MOST = 64,
+    WIRE_PIECE_MOST = 128 << 10,        /* of READ, WRITE and OUTPUT */
+    WIRE_VALUE_MOST = WIRE_MOST - 4096, /* of a store */
+    WIRE_WORDS_MOST = 1000,             /* of a command */
 };
 
 struct wire_frame {
@@ -65,6 +80,9 @@ struct smarthop_span wire_get_span(struct record_reader *r);
 void wire_put_target(struct record_writer *w, const struct smarthop_target *target);
 const struct smarthop_target *wire_get_targets(struct arena *arena, struct record_reader *r,
                                                uint32_t *count_out);
+void wire_put_spans(struct record_writer *w, const struct smarthop_span *spans, uint32_t count);
+const struct smarthop_span *wire_get_spans(struct arena *arena, struct record_reader *r,
+                                           uint32_t most, uint32_t *count_out);
 static inline struct record_reader wire_open(struct span body)
 {
     return (struct record_reader){.rest = body};
@@ -100,6 +118,7 @@ struct wire_ready {
     uint32_t fail_mode;
     uint32_t hooks; /* bits 1 << enum smarthop_hook */
     uint32_t has_reload;
+    uint32_t has_command;
     struct smarthop_span name;
     struct smarthop_span version;
     struct smarthop_span summary;
@@ -113,11 +132,31 @@ void wire_write_event(struct record_writer *w, const void *event);
 /* `size`s are set, the token is not. */
 bool wire_read_event(struct arena *arena, struct span body, struct smarthop_event *out);
 
-/* NULL = it could not find out. */
-void wire_write_verdict(struct record_writer *w, const void *verdict);
-/* *is_broken_out: it could not find out. */
-bool wire_read_verdict(struct arena *arena, struct span body, struct smarthop_verdict *out,
-                       bool *is_broken_out);
+struct wire_answer {
+    const struct smarthop_verdict *verdict; /* NULL = none that can be used */
+    struct smarthop_span problem;           /* then: why not; empty = it could not find out */
+};
+void wire_write_answer(struct record_writer *w, const void *answer);
+bool wire_read_answer(struct arena *arena, struct span body, struct wire_answer *out);
+
+/* What is said of messages' contents, of stores and of commands; what does not belong to the kind
+ * is zero. */
+struct wire_parcel {
+    uint64_t id;
+    int64_t number;
+    uint32_t len;
+    struct smarthop_span key;
+    struct smarthop_span bytes;
+};
+void wire_write_parcel(struct record_writer *w, const void *parcel);
+bool wire_read_parcel(struct span body, struct wire_parcel *out);
+
+struct wire_order {
+    const struct smarthop_span *words;
+    uint32_t count;
+};
+void wire_write_order(struct record_writer *w, const void *order);
+bool wire_read_order(struct arena *arena, struct span body, struct wire_order *out);
 
 struct wire_log {
     uint32_t level;

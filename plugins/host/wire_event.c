@@ -48,6 +48,7 @@ static void put_message(struct record_writer *w, const struct smarthop_message *
     record_put64(w, m->arrival);
     record_put32(w, (uint32_t)m->priority);
     record_put32(w, m->recipients);
+    wire_put_span(w, m->tags);
 }
 
 static const struct smarthop_message *get_message(struct arena *arena, struct record_reader *r)
@@ -65,6 +66,7 @@ static const struct smarthop_message *get_message(struct arena *arena, struct re
     m->arrival = record_get64(r);
     m->priority = (int32_t)record_get32(r);
     m->recipients = record_get32(r);
+    m->tags = wire_get_span(r);
     return m;
 }
 

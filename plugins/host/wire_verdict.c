@@ -2,7 +2,7 @@
  * an answer may be is verdict_copy's to say. */
 #include "plugins/host/wire.h"
 
-static void put_spans(struct record_writer *w, const struct smarthop_span *spans, uint32_t count)
+void wire_put_spans(struct record_writer *w, const struct smarthop_span *spans, uint32_t count)
 {
     record_put32(w, count);
     for (uint32_t i = 0; i < count; i++)
@@ -23,8 +23,8 @@ static void *get_room(struct arena *arena, struct record_reader *r, uint32_t mos
     return count > 0 ? arena_alloc(arena, count * size) : NULL;
 }
 
-static const struct smarthop_span *get_spans(struct arena *arena, struct record_reader *r,
-                                             uint32_t most, uint32_t *count_out)
+const struct smarthop_span *wire_get_spans(struct arena *arena, struct record_reader *r,
+                                           uint32_t most, uint32_t *count_out)
 {
     struct smarthop_span *spans = get_room(arena, r, most, sizeof *spans, count_out);
 
@@ -83,13 +83,8 @@ static void get_edits(struct arena *arena, struct record_reader *r, struct smart
     v->edits = edits;
 }
 
-void wire_write_verdict(struct record_writer *w, const void *object)
+static void put_verdict(struct record_writer *w, const struct smarthop_verdict *v)
 {
-    const struct smarthop_verdict *v = object;
-
-    record_put8(w, v == NULL);
-    if (v == NULL)
-        return;
     record_put32(w, v->action);
     record_put16(w, v->code);
     record_put_bytes(w, v->enhanced, sizeof v->enhanced);
@@ -106,8 +101,8 @@ void wire_write_verdict(struct record_writer *w, const void *object)
     wire_put_span(w, v->source);
     wire_put_span(w, v->credentials);
     put_hops(w, v);
-    put_spans(w, v->recipients, v->recipient_count);
-    put_spans(w, v->tags, v->tag_count);
+    wire_put_spans(w, v->recipients, v->recipient_count);
+    wire_put_spans(w, v->tags, v->tag_count);
     put_edits(w, v);
     record_put32(w, v->target_count);
     for (uint32_t i = 0; i < v->target_count; i++)
@@ -133,20 +128,35 @@ static void get_verdict(struct arena *arena, struct record_reader *r, struct sma
     v->source = wire_get_span(r);
     v->credentials = wire_get_span(r);
     get_hops(arena, r, v);
-    v->recipients = get_spans(arena, r, SMARTHOP_REWRITES_MAX, &v->recipient_count);
-    v->tags = get_spans(arena, r, SMARTHOP_TAGS_MAX, &v->tag_count);
+    v->recipients = wire_get_spans(arena, r, SMARTHOP_REWRITES_MAX, &v->recipient_count);
+    v->tags = wire_get_spans(arena, r, SMARTHOP_TAGS_MAX, &v->tag_count);
     get_edits(arena, r, v);
     v->targets = wire_get_targets(arena, r, &v->target_count);
 }
 
-bool wire_read_verdict(struct arena *arena, struct span body, struct smarthop_verdict *out,
-                       bool *is_broken_out)
+void wire_write_answer(struct record_writer *w, const void *object)
+{
+    const struct wire_answer *answer = object;
+
+    record_put8(w, answer->verdict != NULL);
+    if (answer->verdict != NULL)
+        put_verdict(w, answer->verdict);
+    else
+        wire_put_span(w, answer->problem);
+}
+
+bool wire_read_answer(struct arena *arena, struct span body, struct wire_answer *out)
 {
     struct record_reader r = wire_open(body);
+    struct smarthop_verdict *verdict = arena_alloc(arena, sizeof *verdict);
 
-    *out = (struct smarthop_verdict){.size = sizeof *out};
-    *is_broken_out = record_get_at_most(&r, 1);
-    if (!*is_broken_out)
-        get_verdict(arena, &r, out);
+    *verdict = (struct smarthop_verdict){.size = sizeof *verdict};
+    *out = (struct wire_answer){.verdict = NULL};
+    if (record_get_at_most(&r, 1)) {
+        get_verdict(arena, &r, verdict);
+        out->verdict = verdict;
+    } else {
+        out->problem = wire_get_span(&r);
+    }
     return wire_close(&r);
 }

@@ -60,5 +60,5 @@ struct err confine_before(const struct conf_plugin *section)
     /* Behind the change of user, which would undo the first. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return err_system(errno, "prctl");
-    return ERR_OK;
+    return section->process_writes[0] != '\0' ? confine_writes(section->process_writes) : ERR_OK;
 }

@@ -3,9 +3,9 @@
  * what is not known is not allowed; what is forbidden ends the process, and its last words name the
  * call.
  *
- * Files: it may open what its user may read. For writing it may open them only as a user of its
- * own, whose permissions were given for that; as the server's user it would have the server's
- * files.
+ * Files: it may open what its user may read. For writing it may open them only in its folder, which
+ * writes.c sees to, or as a user of its own, whose permissions were given for that; as the server's
+ * user it would have the server's files.
  */
 #include "plugins/process/process.h"
 
@@ -179,13 +179,20 @@ static const int allowed[] = {
 #endif
 };
 
-/* Changes of files and folders, for a user of its own. */
+/* Changes of folders. */
 static const int writing[] = {
-    SYS_mkdirat, SYS_unlinkat, SYS_renameat2, SYS_linkat, SYS_fchmod, SYS_utimensat, SYS_truncate,
+    SYS_mkdirat, SYS_unlinkat, SYS_renameat2, SYS_linkat,
 #ifdef __x86_64__
     SYS_mkdir,   SYS_rmdir,    SYS_unlink,    SYS_rename, SYS_link,
 #endif
 };
+
+/* Changes of files that Landlock does not see everywhere: for a user of its own, without a folder.
+ */
+static const int changing[] = {SYS_fchmod, SYS_utimensat, SYS_truncate};
+
+/* Where it may write. */
+enum writes { WRITES_NOWHERE, WRITES_FOLDER, WRITES_AS_USER };
 
 static const int networking[] = {
     SYS_socket, SYS_socketpair, SYS_connect,  SYS_bind,     SYS_listen,
@@ -296,18 +303,44 @@ static void decide_by_process(struct program *p, int call)
     end_with(p, ALLOW_UNKNOWN ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | EPERM);
 }
 
-static void decide_files(struct program *p, bool may_write)
+/* Older kernels let who opens a file for reading empty it. */
+static void decide_emptying(struct program *p, int call, unsigned index)
+{
+    unless_equal(p, (uint32_t)call, 5);
+    load(p, argument(index));
+    add(p, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, O_ACCMODE | O_TRUNC));
+    unless_equal(p, O_RDONLY | O_TRUNC, 1);
+    end_with(p, SECCOMP_RET_ERRNO | EACCES);
+    end_with(p, SECCOMP_RET_ALLOW);
+}
+
+static void decide_opening(struct program *p, int call, unsigned index, enum writes writes)
 {
     const uint32_t changes = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
-    uint32_t verdict = may_write ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | EACCES;
 
-    decide_by_bits(p, SYS_openat, 2, changes, verdict, SECCOMP_RET_ALLOW);
+    if (writes == WRITES_FOLDER)
+        decide_emptying(p, call, index);
+    else
+        decide_by_bits(p, call, index, changes,
+                       writes == WRITES_AS_USER ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | EACCES,
+                       SECCOMP_RET_ALLOW);
+}
+
+static void decide_all(struct program *p, const int *calls, size_t count, bool may)
+{
+    for (size_t i = 0; i < count; i++)
+        decide(p, calls[i], may ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | EACCES);
+}
+
+static void decide_files(struct program *p, enum writes writes)
+{
+    decide_opening(p, SYS_openat, 2, writes);
 #ifdef SYS_open
-    decide_by_bits(p, SYS_open, 1, changes, verdict, SECCOMP_RET_ALLOW);
+    decide_opening(p, SYS_open, 1, writes);
 #endif
     decide(p, SYS_openat2, SECCOMP_RET_ERRNO | ENOSYS); /* its flags cannot be seen */
-    for (size_t i = 0; i < sizeof writing / sizeof writing[0]; i++)
-        decide(p, writing[i], verdict);
+    decide_all(p, writing, sizeof writing / sizeof writing[0], writes != WRITES_NOWHERE);
+    decide_all(p, changing, sizeof changing / sizeof changing[0], writes == WRITES_AS_USER);
 }
 
 /* Threads, but no processes. */
@@ -333,13 +366,20 @@ static void decide_processor(struct program *p)
     load(p, offsetof(struct seccomp_data, nr));
 }
 
+static enum writes writes_of(const struct conf_plugin *section)
+{
+    if (section->process_writes[0] != '\0')
+        return WRITES_FOLDER;
+    return section->user[0] != '\0' ? WRITES_AS_USER : WRITES_NOWHERE;
+}
+
 static void write_program(struct program *p, const struct conf_plugin *section)
 {
     decide_processor(p);
     allow_all(p, allowed, sizeof allowed / sizeof allowed[0]);
     if (section->network)
         allow_all(p, networking, sizeof networking / sizeof networking[0]);
-    decide_files(p, section->user[0] != '\0');
+    decide_files(p, writes_of(section));
     decide_threads(p);
     decide_by_process(p, SYS_kill);
     decide_by_process(p, SYS_tgkill);

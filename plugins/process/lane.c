@@ -25,7 +25,7 @@ static void send_out(struct lane *lane)
     }
 }
 
-static void flush(struct lane *lane)
+void lane_flush(struct lane *lane)
 {
     pthread_mutex_lock(&lane->lock);
     send_out(lane);
@@ -34,7 +34,7 @@ static void flush(struct lane *lane)
 
 static void on_flush(struct call *call)
 {
-    flush(container_of(call, struct lane, flush));
+    lane_flush(container_of(call, struct lane, flush));
 }
 
 bool lane_send(struct lane *lane, enum wire_kind kind, uint64_t token, wire_writer *write,
@@ -45,12 +45,54 @@ bool lane_send(struct lane *lane, enum wire_kind kind, uint64_t token, wire_writ
     pthread_mutex_lock(&lane->lock);
     bool good = wire_add(&lane->out, kind, token, write, object);
     pthread_mutex_unlock(&lane->lock);
+    if (lane == &child->lanes[child->lane_count - 1] && !child->is_running && !child->is_over)
+        return good; /* the server does not hear it yet; services_begin sends it */
     /* What one round has to say goes at once. */
     if (!child->is_running || !pthread_equal(child->thread, pthread_self()))
-        flush(lane);
+        lane_flush(lane);
     else if (!list_is_linked(&lane->flush.link))
         loop_defer(child->loop, &lane->flush);
     return good;
+}
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+static bool hear_more(struct lane *lane)
+{
+    struct pollfd more = {.fd = lane->fd, .events = POLLIN};
+
+    for (;;) {
+        ssize_t len = recv(lane->fd, buf_reserve(&lane->in, READ_PIECE), READ_PIECE, 0);
+        if (len > 0) {
+            buf_commit(&lane->in, (size_t)len);
+            return true;
+        }
+        if (len == 0 || (errno != EINTR && errno != EAGAIN))
+            return false;
+        if (errno == EAGAIN)
+            poll(&more, 1, -1);
+    }
+}
+
+/* The frame lies in `in` until the next time. */
+bool lane_ask(struct lane *lane, enum wire_kind kind, const struct wire_parcel *asked,
+              enum wire_kind other, struct wire_frame *out)
+{
+    enum wire_result result;
+
+    buf_consume(&lane->in, lane->used);
+    lane->used = 0;
+    if (!lane_send(lane, kind, 0, wire_write_parcel, asked))
+        return false;
+    lane_flush(lane);
+    do {
+        buf_consume(&lane->in, lane->used);
+        lane->used = 0;
+        while ((result = wire_next(buf_span(&lane->in), out, &lane->used)) == WIRE_MORE)
+            if (!hear_more(lane))
+                return false;
+    } while (result == WIRE_DONE && out->kind != other);
+    return result == WIRE_DONE;
 }
 
 /* ---- hearing ------------------------------------------------------------------------------ */
@@ -82,6 +124,7 @@ static void on_ready(struct loop_watch *watch, int events)
     if (len > 0 && take_all(lane))
         return;
     loop_watch_stop(&lane->watch); /* the server has gone, or lets go of the plugin */
+    content_close_lane(lane);
     if (lane == lane->child->lanes)
         loop_stop(lane->child->loop);
 }
@@ -108,7 +151,7 @@ struct err lane_open(struct lane *lane)
 void lane_fini(struct lane *lane)
 {
     loop_watch_stop(&lane->watch);
-    flush(lane);
+    lane_flush(lane);
     buf_fini(&lane->in);
     buf_fini(&lane->out);
     pthread_mutex_destroy(&lane->lock);

@@ -10,7 +10,7 @@ enum { CONTROL = 3, READ_PIECE = 65536, LANES_MOST = 1024, FOREVER_MS = 86400000
 
 static bool is_of_this_build(const struct wire_setup *setup)
 {
-    return smarthop_equal(setup->version, SMARTHOP_TEXT(SMARTHOP_VERSION)) &&
+    return smarthop_equal(setup->version, SMARTHOP_TEXT(SMARTHOP_VERSION)) && setup->channels > 1 &&
            setup->channels < LANES_MOST;
 }
 
@@ -75,6 +75,7 @@ static void tell_ready(struct child *child)
     ready->flags = plugin->flags;
     ready->fail_mode = plugin->fail_mode;
     ready->has_reload = plugin->reload != NULL;
+    ready->has_command = plugin->command != NULL;
     ready->name = text_of(plugin->name);
     ready->version = text_of(plugin->version);
     ready->summary = text_of(plugin->summary);
@@ -119,13 +120,16 @@ static void serve(struct child *child)
     plugin_worker_configure(child->worker, child->chain);
     plugin_chain_unref(child->chain);
     tell_ready(child);
-    for (unsigned i = 0; i < child->lane_count; i++)
+    for (unsigned i = 0; i < child->lane_count - 1; i++)
         if (err_is(lane_open(&child->lanes[i])))
             return;
     child->thread = pthread_self();
     child->is_running = true;
+    services_begin(child);
     loop_run(child->loop);
     child->is_running = false;
+    for (unsigned i = 0; i < child->lane_count; i++)
+        content_close_lane(&child->lanes[i]);
 }
 
 static bool make_host(struct child *child, unsigned channels)
@@ -134,6 +138,10 @@ static bool make_host(struct child *child, unsigned channels)
         return false;
     for (unsigned i = 0; i < ASKING_LISTS; i++)
         list_init(&child->askings[i]);
+    list_init(&child->puts);
+    pthread_mutex_init(&child->lock, NULL);
+    pthread_cond_init(&child->news, NULL);
+    pthread_mutex_init(&child->desk_turn, NULL);
     child->lane_count = channels + 1;
     child->lanes = mem_zalloc(child->lane_count * sizeof *child->lanes);
     for (unsigned i = 0; i < child->lane_count; i++)
@@ -142,6 +150,7 @@ static bool make_host(struct child *child, unsigned channels)
     child->home = plugin_home_create(child->loop, 1);
     child->home->services = &child->services;
     child->home->process = child;
+    child->home->on_stray = services_note_stray;
     child->worker = plugin_worker_create(child->home, 0, child->loop, &child->backend);
     return true;
 }
@@ -151,7 +160,7 @@ int main(void)
     struct child child = {.loop = NULL};
     struct wire_setup setup;
 
-    log_set_level(LOG_WARN);
+    log_set_level(LOG_ERROR); /* what else there is to tell the server tells */
     arena_init(&child.arena);
     if (!read_setup(&child, &setup) || !make_host(&child, setup.channels)) {
         fprintf(stderr, "smarthop-plugin: smarthopd of the same build starts this program\n");
@@ -161,6 +170,7 @@ int main(void)
     if (good)
         serve(&child);
     serve_drop(&child);
+    keep_drop(&child);
     plugin_home_stop(child.home);
     plugin_worker_free(child.worker);
     for (unsigned i = 0; i < child.lane_count; i++)
@@ -169,6 +179,9 @@ int main(void)
     plugin_home_free(child.home);
     log_flush();
     free(child.lanes);
+    pthread_mutex_destroy(&child.desk_turn);
+    pthread_cond_destroy(&child.news);
+    pthread_mutex_destroy(&child.lock);
     arena_fini(&child.arena);
     return good ? 0 : 1;
 }

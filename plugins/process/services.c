@@ -2,6 +2,8 @@
  * itself. */
 #include "plugins/process/process.h"
 
+enum { METRICS_MS = 1000 }; /* between looks at what a plugin counts by itself */
+
 static struct child *child_of(struct smarthop_self *self)
 {
     return self->home->process;
@@ -61,13 +63,33 @@ static void metric_add_there(struct smarthop_self *self, uint32_t metric, uint64
     lane_send(child_of(self)->lanes, WIRE_COUNT, 0, wire_write_count, &count);
 }
 
-/* ---- stores ------------------------------------------------------------------------------- */
-
-static int64_t no_kv_get(struct smarthop_self *self, struct smarthop_span key, void *bytes,
-                         size_t len)
+static void on_metrics(struct timer *timer)
 {
-    (void)self, (void)key, (void)bytes, (void)len;
-    return -1;
+    struct child *child = container_of(timer, struct child, metrics);
+    struct smarthop_self *self = child->chain->plugins[0];
+
+    self_enter(self);
+    self->plugin.metrics(self->state);
+    self_exit(self);
+    timer_start(child->loop, timer, METRICS_MS, on_metrics);
+}
+
+/* The server shows what it has last heard. */
+void services_begin(struct child *child)
+{
+    lane_flush(&child->lanes[child->lane_count - 1]);
+    if (child->chain->plugins[0]->plugin.metrics != NULL)
+        timer_start(child->loop, &child->metrics, METRICS_MS, on_metrics);
+}
+
+/* ---- answers that nobody waits for -------------------------------------------------------- */
+
+/* The server counts them; the token is this process's own. */
+void services_note_stray(struct smarthop_self *self, uint64_t token, enum stray kind)
+{
+    struct wire_parcel told = {.number = kind};
+
+    lane_send(&child_of(self)->lanes[1], WIRE_STRAY, token, wire_write_parcel, &told);
 }
 
 /* ---- look-ups ----------------------------------------------------------------------------- */
@@ -140,5 +162,6 @@ void services_init(struct child *child)
     child->services.log = log_there;
     child->services.metric = metric_there;
     child->services.metric_add = metric_add_there;
-    child->services.kv_get = no_kv_get;
+    keep_init(child);
+    content_init(child);
 }

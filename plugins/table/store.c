@@ -2,6 +2,7 @@
 #include "store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -108,6 +109,16 @@ static int open_env(struct store_writer *w, const char *path, uint64_t bytes, ui
     return error != 0 ? error : mdb_dbi_open(w->txn, NULL, MDB_INTEGERKEY, &w->dbi);
 }
 
+/* By opening it: a process that is kept to a folder may not do so by its name. */
+static bool empty(const char *path)
+{
+    int file = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+    if (file >= 0)
+        close(file);
+    return file >= 0;
+}
+
 struct store_writer *store_writer_open(const char *path, uint64_t bytes, uint64_t entries,
                                        int *error)
 {
@@ -120,7 +131,7 @@ struct store_writer *store_writer_open(const char *path, uint64_t bytes, uint64_
     w->last = KEYS_RESERVED - 1;
     w->filter = calloc(w->words, sizeof(uint64_t));
     if (w->filter != NULL)
-        *error = truncate(path, 0) == 0 ? open_env(w, path, bytes, entries) : errno;
+        *error = empty(path) ? open_env(w, path, bytes, entries) : errno;
     if (*error == 0)
         return w;
     store_writer_close(w, NULL);

@@ -259,13 +259,20 @@ struct conf_plugin {
     char *user;   /* of that process; NULL = as the daemon */
     bool shadow;  /* asked, but without effect */
     enum conf_plugin_fail fail;
-    uint64_t timeout;    /* milliseconds, of a pending answer */
-    uint64_t budget;     /* milliseconds, of one call on a thread that serves mail */
-    unsigned strikes;    /* answers over either in a row, until it is bypassed */
-    uint64_t rest;       /* milliseconds for which it is bypassed then */
-    uint64_t store_max;  /* bytes */
-    uint64_t memory_max; /* bytes, of its own process */
-    bool network;        /* that process may open sockets */
+    uint64_t timeout;           /* milliseconds, of a pending answer */
+    uint64_t budget;            /* milliseconds, of one call on a thread that serves mail */
+    unsigned strikes;           /* answers over either in a row, until it is bypassed */
+    uint64_t rest;              /* milliseconds for which it is bypassed then */
+    uint64_t store_max;         /* bytes */
+    uint64_t memory_max;        /* bytes, of its own process */
+    bool network;               /* that process may open sockets */
+    char *process_writes;       /* the folder in which it may write; NULL = none */
+    uint64_t process_queue_max; /* bytes, for each worker */
+    uint64_t process_start_max; /* milliseconds, as all that follow */
+    uint64_t process_stop_max;
+    uint64_t process_rest_min;
+    uint64_t process_rest_max;
+    uint64_t process_command_max;
     struct conf_option *options;
     unsigned option_count;
 };

@@ -270,6 +270,33 @@ static const struct conf_key plugin_keys[] = {
      .help = "The most memory that process may have; files that it maps are not counted."},
     {FIELD(conf_plugin, network), .type = CONF_BOOL, .standard = "no", .reloadable = true,
      .help = "Whether that process may open sockets. It never may run programs."},
+    {FIELD(conf_plugin, process_writes), .type = CONF_PATH, .standard = "", .example = "cache",
+     .max = PATH_LENGTH_MAX, .reloadable = true,
+     .help = "A folder in which that process may change files, and nowhere else, such as the one "
+             "where a plugin keeps what it has compiled. Empty: none, or with a user of its own "
+             "what that user may."},
+    {FIELD(conf_plugin, process_queue_max), .type = CONF_SIZE, .standard = "16MiB", .min = 1 * MIB,
+     .max = GIB, .reloadable = true,
+     .help = "How much of what it is asked may wait for that process to read it, for each worker. "
+             "What is more is answered by its fail mode."},
+    {FIELD(conf_plugin, process_start_max), .type = CONF_DURATION, .standard = "1m",
+     .min = 100 * MS, .max = 1 * HOURS, .reloadable = true,
+     .help = "How long that process may take to start, with all that the plugin loads. smarthopd "
+             "waits for it when it starts and at a reload."},
+    {FIELD(conf_plugin, process_stop_max), .type = CONF_DURATION, .standard = "5s", .min = 10 * MS,
+     .max = 5 * MINUTES, .reloadable = true,
+     .help = "How long that process may take to stop before it is killed."},
+    {FIELD(conf_plugin, process_rest_min), .type = CONF_DURATION, .standard = "100ms",
+     .min = 1 * MS, .max = 1 * HOURS, .reloadable = true,
+     .help = "How long after its end that process is started again; each time that does not help "
+             "twice as long."},
+    {FIELD(conf_plugin, process_rest_max), .type = CONF_DURATION, .standard = "30s", .min = 1 * MS,
+     .max = 1 * DAYS, .reloadable = true,
+     .help = "The longest such rest, and how long a process has to serve for the next rest to be "
+             "short again."},
+    {FIELD(conf_plugin, process_command_max), .type = CONF_DURATION, .standard = "1m",
+     .min = 100 * MS, .max = 1 * HOURS, .reloadable = true,
+     .help = "How long \"smarthopctl plugin command\" waits for that process."},
     {FIELD(conf_plugin, shadow), .type = CONF_BOOL, .standard = "no", .reloadable = true,
      .help = "Ask it, but do without it: the log tells where it would have decided differently."},
     {FIELD(conf_plugin, fail), .type = CONF_ENUM, .standard = "default", .words = plugin_fail,

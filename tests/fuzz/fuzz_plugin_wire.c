@@ -35,16 +35,27 @@ static void try_start(struct arena *arena, const struct wire_frame *frame)
 static void try_asking(struct arena *arena, const struct wire_frame *frame)
 {
     struct smarthop_event event;
-    struct smarthop_verdict verdict, copy;
-    bool is_broken;
+    struct smarthop_verdict copy;
+    struct wire_answer answer;
 
     if (frame->kind == WIRE_ASK && wire_read_event(arena, frame->body, &event))
         need_same(frame, wire_write_event, &event);
-    if (frame->kind != WIRE_ANSWER || !wire_read_verdict(arena, frame->body, &verdict, &is_broken))
+    if (frame->kind != WIRE_ANSWER || !wire_read_answer(arena, frame->body, &answer))
         return;
-    need_same(frame, wire_write_verdict, is_broken ? NULL : &verdict);
-    if (!is_broken)
-        verdict_copy(arena, &verdict, &copy);
+    need_same(frame, wire_write_answer, &answer);
+    if (answer.verdict != NULL)
+        verdict_copy(arena, answer.verdict, &copy);
+}
+
+static void try_parcels(struct arena *arena, const struct wire_frame *frame)
+{
+    struct wire_parcel parcel;
+    struct wire_order order;
+
+    if (frame->kind >= WIRE_READ && wire_read_parcel(frame->body, &parcel))
+        need_same(frame, wire_write_parcel, &parcel);
+    if (frame->kind == WIRE_ORDER && wire_read_order(arena, frame->body, &order))
+        need_same(frame, wire_write_order, &order);
 }
 
 static void try_services(struct arena *arena, const struct wire_frame *frame)
@@ -77,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_start(&arena, &frame);
         try_asking(&arena, &frame);
         try_services(&arena, &frame);
+        try_parcels(&arena, &frame);
         rest = span_from(rest, used);
     }
     arena_fini(&arena);

@@ -28,10 +28,13 @@ def asking(task, size=100, fields=b""):
     return b"X-Do: " + task.encode() + b"\r\n" + fields + content.large(size)
 
 
-@pytest.fixture
-def start(start_relay, sink):
+@pytest.fixture(params=["server", "process"])
+def start(request, start_relay, sink):
+    """With plugins in the server, and each in a process of its own."""
     def make(plugins=None, **keys):
-        return start_relay(**{"plugins": plugins or scribe(), "routes": {"*": to(sink)},
+        plugins = {name: {**section, "process": request.param == "process"}
+                   for name, section in (plugins or scribe()).items()}
+        return start_relay(**{"plugins": plugins, "routes": {"*": to(sink)},
                               "store_map_size": "1GiB", **keys})
     return make
 

@@ -1,9 +1,11 @@
 """Plugins in processes of their own, and in the server's, that break the rules: no mail is lost, the
 server's answer is as declared, and other mail flows."""
+import json
 import os
 import signal
 import smtplib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,35 @@ def test_files(start, tmp_path):
     relay.stop()
 
 
+def test_writes(start, tmp_path):
+    """In the one folder, and nowhere else, whatever the user may; reading is as before."""
+    for place in ("in", "out"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "file").write_text("x")
+    relay = start(process_writes=str(tmp_path / "in"), file_to_read=str(tmp_path / "out/file"))
+    assert rcpt(relay, "read")[0] == 250
+    for how in ("write", "empty", "truncate", "move", "make"):
+        assert rcpt(relay, how) == DEFERRED
+    assert (tmp_path / "out/file").read_text() == "x"
+    relay.sections["plugin"]["outlaw"]["file_to_read"] = str(tmp_path / "in/file")
+    relay.write_conf()
+    assert relay.reload()["event"] == "reloaded"
+    for how in ("read", "write", "make", "move"):
+        assert rcpt(relay, how)[0] == 250
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["file~", "file~~"]
+    relay.stop()
+
+
+def test_no_folder_to_write(start, tmp_path):
+    """A reload to one that is not there is refused."""
+    relay = start()
+    relay.sections["plugin"]["outlaw"]["process_writes"] = str(tmp_path / "nowhere")
+    relay.write_conf()
+    refused = relay.reload()
+    assert refused["event"] == "reload-refused" and "process_writes" in refused["text"]
+    relay.stop()
+
+
 @pytest.mark.skipif(SANITIZED, reason="memory is not bounded there")
 def test_leak(start):
     relay = start(memory_max="64MiB")
@@ -167,6 +198,82 @@ def test_log(start):
     assert [line["text"] for line in lines] == ["one line", "and another one"]
     relay.stop()
     assert relay.log("plugin", what="stopped")
+
+
+def counts(relay):
+    """Of the plugin, as smarthopctl tells them."""
+    [plugin] = json.loads(relay.ctl("plugin", "list", "--json").stdout)["plugins"]
+    return plugin["counts"]
+
+
+def test_counts(start):
+    """What the process does with its promises is counted as if it were in the server."""
+    relay = start()
+    for how, code in (("action", 451), ("twice", 250), ("both", 250)):
+        assert rcpt(relay, how)[0] == code
+    wait_until(lambda: counts(relay)["twice"] == 2, "both to be counted")
+    told = counts(relay)
+    assert (told["invalid"], told["timed_out"], told["broken"]) == (1, 0, 0)
+    [invalid] = relay.wait_log("plugin-invalid", hook="route")
+    assert invalid["text"] == "an action that this hook does not have"
+    lines = relay.wait_log("plugin-completion", count=2)
+    assert {line["text"] for line in lines} == {"it has been answered already"}
+    relay.stop()
+
+
+def test_late(start):
+    relay = start(timeout="100ms")
+    assert rcpt(relay, "tardy") == DEFERRED
+    wait_until(lambda: counts(relay)["late"] == 1, "the late one to be counted")
+    assert counts(relay)["timed_out"] == 1
+    [told] = relay.wait_log("plugin-completion")
+    assert told["text"] == "nobody waits for it"
+    relay.stop()
+
+
+def test_command(start):
+    relay = start()
+    assert relay.ctl("plugin", "command", "outlaw", "2", "a b", "c").stdout == b"a bca bc"
+    assert relay.ctl("plugin", "command", "outlaw", check=False).returncode == 1
+    refused = relay.ctl("plugin", "command", "outlaw", "crash", check=False)
+    assert refused.returncode == 1 and b"its process has ended" in refused.stdout
+    relay.wait_log("plugin-process-started")
+    assert relay.ctl("plugin", "command", "outlaw", "1", "x").stdout == b"x"
+    relay.stop()
+
+
+def test_stop_while_a_command_is_carried_out(start):
+    """The operator is told; the server waits no longer than it is told to."""
+    relay = start(process_stop_max="200ms")
+    with ThreadPoolExecutor() as pool:
+        refused = pool.submit(relay.ctl, "plugin", "command", "outlaw", "sleep", check=False)
+        relay.wait_log("plugin", what="command")
+        relay.stop()
+        assert refused.result().returncode != 0
+
+
+def test_store(start_relay, sink):
+    """Kept over processes, reloads and restarts of the server."""
+    plugin = {"file": str(PLUGINS / "hoarder.so"), "process": True, "next_hop": sink.host,
+              "port": sink.port}
+    relay = start_relay(plugins={"hoarder": plugin}, routes=REFUSE, plugin_store_path="stores")
+    assert rcpt(relay, "restarted") == DEFERRED
+    assert rcpt(relay, "has-key") == DEFERRED
+    assert rcpt(relay, "put")[0] == 250
+    os.kill(pid_of(relay), signal.SIGKILL)
+    relay.wait_log("plugin-process-started")
+    assert rcpt(relay, "has-key")[0] == 250
+    assert rcpt(relay, "restarted")[0] == 250
+    relay.sections["plugin"]["hoarder"]["strikes"] = 5
+    relay.write_conf()
+    assert relay.reload()["event"] == "reloaded"
+    assert rcpt(relay, "has-key")[0] == 250
+    relay.stop()
+    relay.start()
+    assert rcpt(relay, "has-key")[0] == 250
+    assert rcpt(relay, "has-stopped")[0] == 250
+    relay.stop()
+    assert not SANITIZER_REPORT.search(relay.log_text()), relay.log_text()
 
 
 def test_killed_under_load(start, sink):

@@ -207,6 +207,23 @@ def test_restart(start, sink, tmp_path):
     relay.stop()
 
 
+def test_in_a_process(start, sink, tmp_path):
+    """It compiles into its folder, and serves what changes."""
+    (tmp_path / "cache").mkdir()
+    relay = start({"maps": f"a.test {hop(sink)}"}, process=True, check_interval="20ms",
+                  cache=str(tmp_path / "cache"), process_writes=str(tmp_path / "cache"))
+    told(relay, "table-loaded", "1 rules, compiled in")
+    write(tmp_path / "maps", f"b.test {hop(sink)}\n")
+    wait_until(lambda: say(relay, "u@b.test")["u@b.test"] == 250, "the new route")
+    assert say(relay, "u@a.test")["u@a.test"] == "550 5.7.1 no route"
+    write(tmp_path / "maps", "c.test nonsense\n")
+    told(relay, "table-refused", "maps:1: \"nonsense\": behind the key comes smtp")
+    write(tmp_path / "maps", f"d.test {hop(sink)}\n")
+    wait_until(lambda: say(relay, "u@d.test")["u@d.test"] == 250, "the new route")
+    assert relay.log("plugin-process-ended") == []
+    relay.stop()
+
+
 def test_why(start, sink):
     relay = start({"maps": f"# one\nh.test hold\na.test {hop(sink)}"})
     said = relay.ctl("route", "u@a.test").stdout

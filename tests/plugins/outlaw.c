@@ -16,7 +16,15 @@
 #define OUTLAW_FLAGS 0
 #endif
 
-enum { SOCKETS_FROM = 3, SOCKETS_MOST = 64, LEAK_PIECE = 1 << 20, LEAK_MOST = 512 };
+enum {
+    SOCKETS_FROM = 3,
+    SOCKETS_MOST = 64,
+    LEAK_PIECE = 1 << 20,
+    LEAK_MOST = 512,
+    LARGE_VALUE = 1 << 20,
+    SHORTLY = 20, /* ms */
+    TARDY = 500,
+};
 
 struct outlaw {
     const struct smarthop_host *host;
@@ -24,6 +32,8 @@ struct outlaw {
     struct smarthop_next_hop next_hop;
     const char *file;
     uint32_t asked;
+    uint32_t looked;
+    char starts; /* how often it has started, 'a' = once */
 };
 
 /* A promise that is kept later. */
@@ -32,6 +42,18 @@ struct promise {
     uint64_t token;
     unsigned times;
 };
+
+/* Where it keeps a store: counts its starts there. */
+static void count_start(struct outlaw *outlaw)
+{
+    const struct smarthop_host *host = outlaw->host;
+
+    outlaw->starts = 'a' - 1;
+    host->kv_get(outlaw->self, SMARTHOP_TEXT("starts"), &outlaw->starts, 1);
+    outlaw->starts++;
+    host->kv_put(outlaw->self, 0, SMARTHOP_TEXT("starts"), smarthop_span_of(&outlaw->starts, 1),
+                 NULL, NULL);
+}
 
 static int start(const struct smarthop_host *host, struct smarthop_self *self, void **state_out)
 {
@@ -47,6 +69,8 @@ static int start(const struct smarthop_host *host, struct smarthop_self *self, v
     outlaw->next_hop.port = (uint16_t)host->option_number(self, "port", 0);
     outlaw->file = host->option_text(self, "file_to_read", 0);
     outlaw->asked = host->metric(self, SMARTHOP_COUNTER, "asked", "how often it was asked");
+    outlaw->looked = host->metric(self, SMARTHOP_COUNTER, "looked", "how often it has counted");
+    count_start(outlaw);
     *state_out = outlaw;
     if (strcmp(at_start, "crash") == 0)
         abort();
@@ -63,6 +87,8 @@ static void stop(void *state)
     struct outlaw *outlaw = state;
 
     outlaw->host->log(outlaw->self, 0, SMARTHOP_INFO, "stopped", "as it should");
+    outlaw->host->kv_put(outlaw->self, 0, SMARTHOP_TEXT("stopped"), SMARTHOP_TEXT("yes"), NULL,
+                         NULL);
     free(outlaw);
 }
 
@@ -91,14 +117,14 @@ static void *keep_promise_there(void *context)
     return NULL;
 }
 
-static int promise(struct outlaw *outlaw, uint64_t token, unsigned times)
+static int promise(struct outlaw *outlaw, uint64_t token, uint64_t delay, unsigned times)
 {
     struct promise *promise = calloc(1, sizeof *promise);
 
     promise->outlaw = outlaw;
     promise->token = token;
     promise->times = times;
-    outlaw->host->timer_start(outlaw->self, 0, 20, keep_promise, promise);
+    outlaw->host->timer_start(outlaw->self, 0, delay, keep_promise, promise);
     return SMARTHOP_PENDING;
 }
 
@@ -139,6 +165,43 @@ static int look_up(struct outlaw *outlaw, const struct smarthop_event *event)
     return SMARTHOP_PENDING;
 }
 
+static void on_stored(void *context, int error)
+{
+    struct promise *promise = context;
+    struct outlaw *outlaw = promise->outlaw;
+    struct smarthop_verdict verdict = {.size = sizeof verdict};
+    static char room[LARGE_VALUE];
+
+    int64_t len = outlaw->host->kv_get(outlaw->self, SMARTHOP_TEXT("key"), room, sizeof room);
+    if (error == 0 && len == LARGE_VALUE && room[0] == 'x' && room[LARGE_VALUE - 1] == 'x')
+        send_to(outlaw, &verdict);
+    else
+        verdict.action = SMARTHOP_DEFER;
+    outlaw->host->complete(outlaw->self, promise->token, &verdict);
+    free(promise);
+}
+
+/* Puts a large value, and reads it when it is there. */
+static int put(struct outlaw *outlaw, uint64_t token)
+{
+    struct promise *promise = calloc(1, sizeof *promise);
+    static char value[LARGE_VALUE];
+
+    promise->outlaw = outlaw;
+    promise->token = token;
+    memset(value, 'x', sizeof value);
+    outlaw->host->kv_put(outlaw->self, token, SMARTHOP_TEXT("key"),
+                         smarthop_span_of(value, sizeof value), on_stored, promise);
+    return SMARTHOP_PENDING;
+}
+
+static bool has(struct outlaw *outlaw, const char *key)
+{
+    char value;
+
+    return outlaw->host->kv_get(outlaw->self, smarthop_span_of(key, strlen(key)), &value, 1) > 0;
+}
+
 /* Never says why; the host finds out. */
 static int leak(void)
 {
@@ -165,6 +228,24 @@ static void harm_sockets(bool is_garbage)
     }
 }
 
+/* False: errno. */
+static bool may_change(const char *file, const char *how)
+{
+    char beside[4096], other[4096];
+
+    snprintf(beside, sizeof beside, "%s~", file);
+    snprintf(other, sizeof other, "%s~~", file);
+    if (strcmp(how, "write") == 0)
+        return open(file, O_WRONLY | O_APPEND) >= 0;
+    if (strcmp(how, "empty") == 0)
+        return open(file, O_RDONLY | O_TRUNC) >= 0;
+    if (strcmp(how, "truncate") == 0)
+        return truncate(file, 0) == 0;
+    if (strcmp(how, "make") == 0)
+        return open(other, O_WRONLY | O_CREAT, 0600) >= 0;
+    return strcmp(how, "move") != 0 || rename(file, beside) == 0;
+}
+
 static int answer(struct outlaw *outlaw, const struct smarthop_event *event,
                   struct smarthop_verdict *verdict, const char *how)
 {
@@ -186,7 +267,7 @@ static int answer(struct outlaw *outlaw, const struct smarthop_event *event,
         return SMARTHOP_BROKEN;
     if (strcmp(how, "fork") == 0 && fork() == 0)
         _exit(0);
-    if (strcmp(how, "write") == 0 && open(outlaw->file, O_WRONLY | O_APPEND) < 0)
+    if (!may_change(outlaw->file, how))
         return errno == EACCES ? SMARTHOP_BROKEN : SMARTHOP_DONE;
     if (strcmp(how, "read") == 0 && open(outlaw->file, O_RDONLY) < 0)
         return SMARTHOP_BROKEN;
@@ -201,11 +282,19 @@ static int answer(struct outlaw *outlaw, const struct smarthop_event *event,
     if (strcmp(how, "broken") == 0)
         return SMARTHOP_BROKEN;
     if (strcmp(how, "late") == 0 || strcmp(how, "twice") == 0)
-        return promise(outlaw, event->token, strcmp(how, "late") == 0 ? 1 : 2);
+        return promise(outlaw, event->token, SHORTLY, strcmp(how, "late") == 0 ? 1 : 2);
+    if (strcmp(how, "tardy") == 0)
+        return promise(outlaw, event->token, TARDY, 1);
     if (strcmp(how, "thread") == 0)
         return promise_there(outlaw, event->token);
     if (strcmp(how, "dns") == 0)
         return look_up(outlaw, event);
+    if (strcmp(how, "put") == 0)
+        return put(outlaw, event->token);
+    if (strcmp(how, "restarted") == 0 && outlaw->starts < 'b')
+        return SMARTHOP_BROKEN;
+    if (strncmp(how, "has-", 4) == 0 && !has(outlaw, how + 4))
+        return SMARTHOP_BROKEN;
     if (strcmp(how, "both") == 0)
         outlaw->host->complete(outlaw->self, event->token, verdict);
     send_to(outlaw, verdict);
@@ -220,6 +309,32 @@ static int route(void *state, const struct smarthop_event *event, struct smartho
 
     snprintf(how, sizeof how, "%.*s", (int)local.len, local.ptr);
     return answer(state, event, verdict, how);
+}
+
+/* Says its words again, so often as the first one says. */
+static int command(void *state, const struct smarthop_span *words, uint32_t count,
+                   smarthop_write write, void *context)
+{
+    struct outlaw *outlaw = state;
+
+    if (count == 0)
+        return 3;
+    outlaw->host->log(outlaw->self, 0, SMARTHOP_INFO, "command", "asked");
+    if (smarthop_equal(words[0], SMARTHOP_TEXT("crash")))
+        abort();
+    if (smarthop_equal(words[0], SMARTHOP_TEXT("sleep")))
+        sleep(600);
+    for (long times = strtol(words[0].ptr, NULL, 10); times > 0; times--)
+        for (uint32_t i = 1; i < count; i++)
+            write(context, words[i].ptr, words[i].len);
+    return 0;
+}
+
+static void metrics(void *state)
+{
+    struct outlaw *outlaw = state;
+
+    outlaw->host->metric_add(outlaw->self, outlaw->looked, 1);
 }
 
 static const struct smarthop_option options[] = {
@@ -240,5 +355,7 @@ SMARTHOP_EXPORT const struct smarthop_plugin smarthop_plugin = {
     .option_size = sizeof options[0],
     .start = start,
     .stop = stop,
+    .command = command,
+    .metrics = metrics,
     .hooks = {[SMARTHOP_ON_ROUTE] = route},
 };

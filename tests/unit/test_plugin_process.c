@@ -1,5 +1,6 @@
 /* plugins/host and plugins/process: a plugin in a process of its own, good and bad. */
 #include "support/plugin_rig.h"
+#include "support/scratch.h"
 
 /* What is asked about one recipient of example.net. */
 struct question {
@@ -258,23 +259,6 @@ static void test_no_helper(void **state)
     plugin_rig_stop(&rig);
 }
 
-static void test_no_store(void **state)
-{
-    struct plugin_rig rig;
-    char section[SECTION_ROOM];
-
-    (void)state;
-    plugin_rig_start(&rig);
-    plugin_home_use(rig.home, HELPER);
-    snprintf(section, sizeof section, "plugin \"a\" { file = \"%s/hoarder.so\" process = yes }\n",
-             PLUGIN_FOLDER);
-    assert_false(plugin_rig_load(&rig, section));
-    char *text = span_to_text(buf_span(&rig.messages));
-    assert_non_null(strstr(text, "keeps a store"));
-    free(text);
-    plugin_rig_stop(&rig);
-}
-
 /* A new section is a new process beside the old one, which goes on with what it holds. */
 static void test_reload(void **state)
 {
@@ -343,18 +327,25 @@ static void test_dns(void **state)
     plugin_rig_stop(&rig);
 }
 
-static void count_asked(void *context, const struct plugin_metric *metric)
+struct wanted {
+    const char *name;
+    uint64_t value;
+};
+
+static void look_at(void *context, const struct plugin_metric *metric)
 {
-    if (strcmp(metric->name, "asked") == 0)
-        *(uint64_t *)context = metric->value;
+    struct wanted *wanted = context;
+
+    if (strcmp(metric->name, wanted->name) == 0)
+        wanted->value = metric->value;
 }
 
-static uint64_t times_asked(struct plugin_rig *rig)
+static uint64_t value_of(struct plugin_rig *rig, const char *name)
 {
-    uint64_t times = 0;
+    struct wanted wanted = {.name = name};
 
-    plugin_chain_metrics(rig->chain, count_asked, &times);
-    return times;
+    plugin_chain_metrics(rig->chain, look_at, &wanted);
+    return wanted.value;
 }
 
 static void test_metrics(void **state)
@@ -365,10 +356,172 @@ static void test_metrics(void **state)
     start(&rig, "");
     once(&rig, "send");
     once(&rig, "send");
-    TURN_UNTIL(rig.loop, times_asked(&rig) == 2);
+    TURN_UNTIL(rig.loop, value_of(&rig, "asked") == 2);
     once(&rig, "crash");
     once(&rig, "send"); /* by a new process, to the same counter */
-    TURN_UNTIL(rig.loop, times_asked(&rig) >= 3);
+    TURN_UNTIL(rig.loop, value_of(&rig, "asked") >= 3);
+    plugin_rig_stop(&rig);
+}
+
+static void start_hoarder(struct plugin_rig *rig, const char *folder)
+{
+    char section[SECTION_ROOM];
+
+    plugin_rig_start(rig);
+    plugin_home_use(rig->home, HELPER);
+    snprintf(section, sizeof section,
+             "plugin_store_path = \"%s\" plugin \"a\" { file = \"%s/hoarder.so\" process = yes }\n",
+             folder, PLUGIN_FOLDER);
+    if (!plugin_rig_load(rig, section))
+        fail_msg("%.*s", SPAN_ARG(buf_span(&rig->messages)));
+}
+
+/* The store is the server's: read in hooks and in `start`, written also by `stop`, and kept over
+ * processes and servers. */
+static void test_store(void **state)
+{
+    struct plugin_rig rig;
+    char folder[SCRATCH_PATH];
+
+    (void)state;
+    scratch_make(folder);
+    start_hoarder(&rig, folder);
+    assert_int_equal(once(&rig, "restarted"), SMARTHOP_DEFER);
+    assert_int_equal(once(&rig, "has-key"), SMARTHOP_DEFER);
+    assert_int_equal(once(&rig, "put"), SMARTHOP_SEND);
+    assert_int_equal(once(&rig, "has-key"), SMARTHOP_SEND);
+    assert_int_equal(once(&rig, "has-stopped"), SMARTHOP_DEFER);
+    assert_int_equal(once(&rig, "crash"), SMARTHOP_DEFER);
+    assert_int_equal(once(&rig, "restarted"), SMARTHOP_SEND);
+    assert_int_equal(once(&rig, "has-key"), SMARTHOP_SEND);
+    plugin_rig_stop(&rig);
+    start_hoarder(&rig, folder);
+    assert_int_equal(once(&rig, "has-stopped"), SMARTHOP_SEND);
+    plugin_rig_stop(&rig);
+    scratch_remove(folder);
+}
+
+/* It says in its descriptor that it keeps none. */
+static void test_without_store(void **state)
+{
+    struct plugin_rig rig;
+
+    (void)state;
+    start(&rig, "");
+    assert_int_equal(once(&rig, "put"), SMARTHOP_DEFER);
+    assert_int_equal(once(&rig, "has-key"), SMARTHOP_DEFER);
+    plugin_rig_stop(&rig);
+}
+
+/* ---- counts ------------------------------------------------------------------------------- */
+
+static void test_counts(void **state)
+{
+    struct plugin_rig rig;
+
+    (void)state;
+    start(&rig, "");
+    assert_int_equal(once(&rig, "action"), SMARTHOP_DEFER);
+    assert_int_equal(VIEW(&rig, 0)->invalid, 1);
+    assert_int_equal(once(&rig, "twice"), SMARTHOP_SEND);
+    TURN_UNTIL(rig.loop, VIEW(&rig, 0)->twice == 1);
+    assert_int_equal(once(&rig, "both"), SMARTHOP_SEND);
+    TURN_UNTIL(rig.loop, VIEW(&rig, 0)->twice == 2);
+    assert_int_equal(VIEW(&rig, 0)->broken, 0);
+    plugin_rig_stop(&rig);
+    start(&rig, "timeout = 100ms");
+    assert_int_equal(once(&rig, "tardy"), SMARTHOP_DEFER);
+    TURN_UNTIL(rig.loop, VIEW(&rig, 0)->late == 1);
+    assert_int_equal(VIEW(&rig, 0)->timed_out, 1);
+    plugin_rig_stop(&rig);
+}
+
+static void test_own_metrics(void **state)
+{
+    struct plugin_rig rig;
+
+    (void)state;
+    start(&rig, "");
+    TURN_UNTIL(rig.loop, value_of(&rig, "looked") > 0);
+    plugin_rig_stop(&rig);
+}
+
+/* ---- commands ----------------------------------------------------------------------------- */
+
+struct order {
+    struct work work;
+    struct plugin_rig *rig;
+    const char *words[3];
+    struct buf output;
+    int code;
+    bool is_done;
+};
+
+static void run_order(struct work *work)
+{
+    struct order *order = container_of(work, struct order, work);
+    struct smarthop_span words[3];
+    unsigned count = 0;
+
+    for (; count < 3 && order->words[count] != NULL; count++)
+        words[count] = smarthop_span_of(order->words[count], strlen(order->words[count]));
+    order->code = plugin_chain_command(order->rig->chain, "outlaw", words, count, &order->output);
+}
+
+static void on_ordered(struct call *call)
+{
+    container_of(call, struct order, work.call)->is_done = true;
+}
+
+static void begin_order(struct plugin_rig *rig, struct order *order)
+{
+    order->rig = rig;
+    order->work.run = run_order;
+    order->work.call.done = on_ordered;
+    list_init(&order->work.call.link);
+    buf_init(&order->output, 0);
+    loop_work(rig->loop, &order->work);
+}
+
+/* Its exit code, and what it has written. */
+static int carry_out(struct plugin_rig *rig, const char *first, const char *second, char **out)
+{
+    struct order order = {.words = {first, second, NULL}};
+
+    begin_order(rig, &order);
+    TURN_UNTIL(rig->loop, order.is_done);
+    *out = span_to_text(buf_span(&order.output));
+    buf_fini(&order.output);
+    return order.code;
+}
+
+static void need_order(struct plugin_rig *rig, const char *first, const char *second, int code,
+                       const char *text)
+{
+    char *out;
+
+    assert_int_equal(carry_out(rig, first, second, &out), code);
+    if (strstr(out, text) == NULL)
+        fail_msg("%s: %s", first, out);
+    free(out);
+}
+
+static void test_command(void **state)
+{
+    struct plugin_rig rig;
+    char *out;
+
+    (void)state;
+    start(&rig, "process_command_max = 2s process_rest_min = 1h process_rest_max = 1h");
+    need_order(&rig, "2", "again ", 0, "again again ");
+    need_order(&rig, NULL, NULL, 3, "");
+    assert_int_equal(carry_out(&rig, "300000", "12345678", &out), 0);
+    assert_int_equal(strlen(out), PLUGIN_OUTPUT_MAX);
+    free(out);
+    need_order(&rig, "sleep", NULL, 1, "it takes too long");
+    assert_int_equal(once(&rig, "send"), SMARTHOP_SEND);
+    need_order(&rig, "crash", NULL, 1, "its process has ended");
+    need_order(&rig, "1", "x", 1, "its process is being started again");
     plugin_rig_stop(&rig);
 }
 
@@ -380,9 +533,11 @@ int main(void)
         cmocka_unit_test(test_never),     cmocka_unit_test(test_hangs),
         cmocka_unit_test(test_leak),      cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_stop),      cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_no_helper), cmocka_unit_test(test_no_store),
+        cmocka_unit_test(test_no_helper), cmocka_unit_test(test_store),
         cmocka_unit_test(test_reload),    cmocka_unit_test(test_dns),
-        cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_metrics),   cmocka_unit_test(test_without_store),
+        cmocka_unit_test(test_counts),    cmocka_unit_test(test_own_metrics),
+        cmocka_unit_test(test_command),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,6 +42,7 @@ static struct smarthop_event whole_event(void)
         .bytes = 1ull << 40,
         .priority = -9,
         .recipients = 3,
+        .tags = SMARTHOP_TEXT_INIT("bulk,eu"),
     };
     static const struct smarthop_recipient recipient = {
         .size = sizeof recipient,
@@ -95,6 +96,7 @@ static void test_event(void **state)
     EQUAL(out.message->header, in.message->header);
     assert_int_equal(out.message->priority, -9);
     assert_true(out.message->bytes == 1ull << 40);
+    EQUAL(out.message->tags, in.message->tags);
     EQUAL(out.recipient->domain, in.recipient->domain);
     assert_int_equal(out.recipient->tries, 2);
     assert_int_equal(out.attempt->code, 550);
@@ -157,38 +159,88 @@ static struct smarthop_verdict whole_verdict(void)
                                      .replace_body = 1};
 }
 
-static void test_verdict(void **state)
+static void test_answer(void **state)
 {
-    struct smarthop_verdict in = whole_verdict(), out;
+    struct smarthop_verdict in = whole_verdict();
+    struct wire_answer answer = {.verdict = &in}, out;
     struct arena arena;
     struct buf bytes;
-    bool is_broken;
 
     (void)state;
     arena_init(&arena);
     buf_init(&bytes, 0);
-    assert_true(wire_add(&bytes, WIRE_ANSWER, 5, wire_write_verdict, &in));
-    assert_true(wire_read_verdict(&arena, body_of(&bytes, WIRE_ANSWER, 5), &out, &is_broken));
-    assert_false(is_broken);
-    assert_int_equal(out.action, SMARTHOP_SEND);
-    assert_int_equal(out.transport, SMARTHOP_LMTP);
-    assert_int_equal(out.tls, SMARTHOP_TLS_REQUIRED);
-    assert_true(out.delay == 1ull << 33);
-    EQUAL(out.why, in.why);
-    EQUAL(out.mx, in.mx);
-    EQUAL(out.next_hops[0].host, in.next_hops[0].host);
-    assert_int_equal(out.next_hops[0].weight, 2);
-    assert_int_equal(out.recipient_count, 2);
-    EQUAL(out.recipients[1], in.recipients[1]);
-    assert_int_equal(out.tag_count, 1);
-    EQUAL(out.edits[0].value, in.edits[0].value);
-    assert_int_equal(out.edits[0].nth, 2);
-    EQUAL(out.targets[0].address, in.targets[0].address);
-    assert_int_equal(out.replace_body, 1);
+    assert_true(wire_add(&bytes, WIRE_ANSWER, 5, wire_write_answer, &answer));
+    assert_true(wire_read_answer(&arena, body_of(&bytes, WIRE_ANSWER, 5), &out));
+    const struct smarthop_verdict *v = out.verdict;
+    assert_non_null(v);
+    assert_int_equal(v->action, SMARTHOP_SEND);
+    assert_int_equal(v->transport, SMARTHOP_LMTP);
+    assert_int_equal(v->tls, SMARTHOP_TLS_REQUIRED);
+    assert_true(v->delay == 1ull << 33);
+    EQUAL(v->why, in.why);
+    EQUAL(v->mx, in.mx);
+    EQUAL(v->next_hops[0].host, in.next_hops[0].host);
+    assert_int_equal(v->next_hops[0].weight, 2);
+    assert_int_equal(v->recipient_count, 2);
+    EQUAL(v->recipients[1], in.recipients[1]);
+    assert_int_equal(v->tag_count, 1);
+    EQUAL(v->edits[0].value, in.edits[0].value);
+    assert_int_equal(v->edits[0].nth, 2);
+    EQUAL(v->targets[0].address, in.targets[0].address);
+    assert_int_equal(v->replace_body, 1);
     buf_clear(&bytes);
-    assert_true(wire_add(&bytes, WIRE_ANSWER, 5, wire_write_verdict, NULL));
-    assert_true(wire_read_verdict(&arena, body_of(&bytes, WIRE_ANSWER, 5), &out, &is_broken));
-    assert_true(is_broken);
+    answer = (struct wire_answer){.problem = SMARTHOP_TEXT("no")};
+    assert_true(wire_add(&bytes, WIRE_ANSWER, 5, wire_write_answer, &answer));
+    assert_true(wire_read_answer(&arena, body_of(&bytes, WIRE_ANSWER, 5), &out));
+    assert_null(out.verdict);
+    EQUAL(out.problem, SMARTHOP_TEXT("no"));
+    buf_fini(&bytes);
+    arena_fini(&arena);
+}
+
+static void test_parcel(void **state)
+{
+    struct wire_parcel in = {UINT64_MAX, -1, 4096, SMARTHOP_TEXT("key"), SMARTHOP_TEXT("a\0b")};
+    struct wire_parcel out;
+    struct buf bytes;
+
+    (void)state;
+    buf_init(&bytes, 0);
+    assert_true(wire_add(&bytes, WIRE_PUT, 6, wire_write_parcel, &in));
+    struct span body = body_of(&bytes, WIRE_PUT, 6);
+    assert_true(wire_read_parcel(body, &out));
+    assert_true(out.id == UINT64_MAX && out.number == -1 && out.len == 4096);
+    EQUAL(out.key, in.key);
+    EQUAL(out.bytes, in.bytes);
+    for (size_t len = 0; len < body.len; len++)
+        assert_false(wire_read_parcel(span_head(body, len), &out));
+    buf_fini(&bytes);
+}
+
+static void test_order(void **state)
+{
+    static const struct smarthop_span words[] = {SMARTHOP_TEXT_INIT("look"),
+                                                 SMARTHOP_TEXT_INIT("a b")};
+    struct wire_order in = {words, 2}, out;
+    struct arena arena;
+    struct buf bytes;
+
+    (void)state;
+    arena_init(&arena);
+    buf_init(&bytes, 0);
+    assert_true(wire_add(&bytes, WIRE_ORDER, 6, wire_write_order, &in));
+    struct span body = body_of(&bytes, WIRE_ORDER, 6);
+    for (size_t len = 0; len < body.len; len++)
+        assert_false(wire_read_order(&arena, span_head(body, len), &out));
+    assert_true(wire_read_order(&arena, body, &out));
+    buf_fini(&bytes); /* what was read does not need it */
+    assert_int_equal(out.count, 2);
+    EQUAL(out.words[1], words[1]);
+    in.count = 0;
+    buf_init(&bytes, 0);
+    assert_true(wire_add(&bytes, WIRE_ORDER, 6, wire_write_order, &in));
+    assert_true(wire_read_order(&arena, body_of(&bytes, WIRE_ORDER, 6), &out));
+    assert_int_equal(out.count, 0);
     buf_fini(&bytes);
     arena_fini(&arena);
 }
@@ -197,10 +249,10 @@ static void test_verdict(void **state)
 static void test_cut_bodies(void **state)
 {
     struct smarthop_event event = whole_event(), event_out;
-    struct smarthop_verdict verdict = whole_verdict(), verdict_out;
+    struct smarthop_verdict verdict = whole_verdict();
+    struct wire_answer answer = {.verdict = &verdict}, answer_out;
     struct arena arena;
     struct buf bytes;
-    bool is_broken;
 
     (void)state;
     arena_init(&arena);
@@ -210,15 +262,14 @@ static void test_cut_bodies(void **state)
     for (size_t len = 0; len < body.len; len++)
         assert_false(wire_read_event(&arena, span_head(body, len), &event_out));
     buf_clear(&bytes);
-    assert_true(wire_add(&bytes, WIRE_ANSWER, 1, wire_write_verdict, &verdict));
+    assert_true(wire_add(&bytes, WIRE_ANSWER, 1, wire_write_answer, &answer));
     body = body_of(&bytes, WIRE_ANSWER, 1);
     for (size_t len = 0; len < body.len; len++)
-        assert_false(wire_read_verdict(&arena, span_head(body, len), &verdict_out, &is_broken));
+        assert_false(wire_read_answer(&arena, span_head(body, len), &answer_out));
     char *longer = malloc(body.len + 1);
     memcpy(longer, body.ptr, body.len);
     longer[body.len] = 0;
-    assert_false(
-        wire_read_verdict(&arena, span_of(longer, body.len + 1), &verdict_out, &is_broken));
+    assert_false(wire_read_answer(&arena, span_of(longer, body.len + 1), &answer_out));
     free(longer);
     buf_fini(&bytes);
     arena_fini(&arena);
@@ -288,9 +339,10 @@ static void test_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_event),   cmocka_unit_test(test_bare_event),
-        cmocka_unit_test(test_verdict), cmocka_unit_test(test_cut_bodies),
-        cmocka_unit_test(test_splits),  cmocka_unit_test(test_bad_frames),
+        cmocka_unit_test(test_event),  cmocka_unit_test(test_bare_event),
+        cmocka_unit_test(test_answer), cmocka_unit_test(test_parcel),
+        cmocka_unit_test(test_order),  cmocka_unit_test(test_cut_bodies),
+        cmocka_unit_test(test_splits), cmocka_unit_test(test_bad_frames),
         cmocka_unit_test(test_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
