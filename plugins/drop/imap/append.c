@@ -5,22 +5,10 @@
  * What is refused is still read to its end where the client does not wait, and answered when its
  * command is whole.
  */
-#include "plugins/drop/imap/session.h"
+#include "plugins/drop/imap/append.h"
 #include "plugins/drop/imap/write.h"
 
 #include <stdlib.h>
-
-struct imap_append {
-    struct mailstore_draft **drafts;
-    struct mailstore_target *targets;
-    unsigned count;
-    unsigned cap;
-    uint64_t left; /* bytes of the literal */
-    bool is_utf8;
-    bool had_cr;         /* as the last byte */
-    const char *problem; /* it is refused; static */
-    const char *code;
-};
 
 static void refuse(struct imap_append *append, const char *code, const char *problem)
 {
@@ -105,13 +93,15 @@ static void add_draft(struct imap_session *s, const struct imap_append_literal *
         mailstore_draft_create(s->drop.worker->store, s->drop.worker->loop, &handler);
 }
 
-void imap_append_begin(struct imap_session *s, const struct imap_append_literal *literal)
+static void begin(struct imap_session *s)
 {
+    const struct imap_append_literal *literal = s->literal;
+
+    s->literal = NULL;
     if (s->append == NULL)
         s->append = arena_alloc(&s->arena, sizeof *s->append);
     struct imap_append *append = s->append;
     append->left = literal->size;
-    append->is_utf8 = literal->is_utf8;
     append->had_cr = false;
     check(s, literal);
     if (append->problem != NULL && literal->is_synchronizing) {
@@ -125,6 +115,14 @@ void imap_append_begin(struct imap_session *s, const struct imap_append_literal 
         imap_written(s);
     }
     imap_enter(s, IMAP_SESSION_APPEND);
+}
+
+/* A client that waits for "+" is told of what came before first. */
+void imap_append_begin(struct imap_session *s, const struct imap_append_literal *literal)
+{
+    s->literal = literal;
+    if (!literal->is_synchronizing || !imap_pipeline_holds(s, begin))
+        begin(s);
 }
 
 /* ---- the bytes ---------------------------------------------------------------------------- */
@@ -185,57 +183,72 @@ bool imap_append_take(struct imap_session *s)
 
 /* ---- the command -------------------------------------------------------------------------- */
 
+void append_free(struct imap_append *append)
+{
+    for (unsigned i = 0; i < append->count; i++)
+        mailstore_draft_free(append->drafts[i]);
+    free(append->drafts);
+    free(append->targets);
+}
+
 void imap_append_abandon(struct imap_session *s)
 {
-    if (s->append == NULL)
-        return;
-    for (unsigned i = 0; i < s->append->count; i++)
-        mailstore_draft_free(s->append->drafts[i]);
-    free(s->append->drafts);
-    free(s->append->targets);
+    if (s->append != NULL)
+        append_free(s->append);
     s->append = NULL;
 }
 
-/* UIDs of messages that came in one command follow one another. */
-static const char *appenduid(struct imap_session *s)
+void append_prepare(struct imap_append *append, struct mailstore_append *op)
 {
-    const struct mailstore_target *targets = s->append->targets;
+    op->op.kind = MAILSTORE_APPEND;
+    op->drafts = append->drafts;
+    op->draft_count = append->count;
+    op->targets = append->targets;
+    op->target_count = append->count;
+    op->is_whole = true;
+}
+
+const char *append_uids(const struct imap_append *append, struct arena *arena)
+{
     struct imap_set_writer set = {0};
     struct buf text;
 
     buf_init(&text, 0);
-    buf_addf(&text, "APPENDUID %u ", targets[0].uid_validity);
-    for (unsigned i = 0; i < s->append->count; i++)
-        imap_set_add(&set, &text, targets[i].uid, targets[i].uid);
+    buf_addf(&text, "APPENDUID %u ", append->targets[0].uid_validity);
+    for (unsigned i = 0; i < append->count; i++)
+        imap_set_add(&set, &text, append->targets[i].uid, append->targets[i].uid);
     imap_set_end(&set, &text);
-    const char *code = arena_dup(&s->arena, buf_span(&text)).ptr;
+    const char *code = arena_dup(arena, buf_span(&text)).ptr;
     buf_fini(&text);
     return code;
 }
 
+/* Those that were sent before it are answered first. */
 static void appended(struct imap_session *s)
 {
-    bool is_done = imap_is_done(s, &s->operation->op, "TRYCREATE");
-
-    if (is_done)
-        imap_finish(s, IMAP_OK, appenduid(s), "Appended");
+    if (!imap_pipeline_holds(s, appended) && imap_is_done(s, &s->operation->op, "TRYCREATE"))
+        imap_finish(s, IMAP_OK, append_uids(s->append, &s->arena), "Appended");
 }
 
+bool imap_append_is_ready(const struct imap_session *s)
+{
+    return s->append != NULL && s->append->count > 0 && s->append->problem == NULL;
+}
+
+/* With nothing behind it what is new in the selected mailbox is told together with its answer. */
 void imap_do_append(struct imap_session *s)
 {
-    struct imap_append *append = s->append;
+    const struct imap_append *append = s->append;
 
-    if (append == NULL || append->count == 0 || append->problem != NULL) {
-        const char *problem = append != NULL ? append->problem : NULL;
-        imap_say_no(s, problem != NULL ? append->code : NULL,
-                    problem != NULL ? problem : "There was no message");
-        return;
+    if (!imap_append_is_ready(s)) {
+        bool has_problem = append != NULL && append->problem != NULL;
+        imap_say_no(s, has_problem ? append->code : NULL,
+                    has_problem ? append->problem : "There was no message");
+    } else if (conn_input(s->drop.conn).len > 0) {
+        imap_pipeline_add(s);
+    } else {
+        struct imap_operation *operation = imap_operation_create(s, MAILSTORE_APPEND);
+        append_prepare(s->append, &operation->append);
+        imap_submit(s, operation, appended);
     }
-    struct imap_operation *operation = imap_operation_create(s, MAILSTORE_APPEND);
-    operation->append.drafts = append->drafts;
-    operation->append.draft_count = append->count;
-    operation->append.targets = append->targets;
-    operation->append.target_count = append->count;
-    operation->append.is_whole = true;
-    imap_submit(s, operation, appended);
 }

@@ -57,7 +57,8 @@ static void welcomed(struct imap_session *s)
     buf_add(&text, SPAN("CAPABILITY "));
     imap_write_capabilities(s, &text);
     s->outcome = IMAP_OK;
-    s->ending = arena_printf(&s->arena, "[%.*s] Logged in", SPAN_ARG(buf_span(&text)));
+    s->code = arena_dup(&s->arena, buf_span(&text)).ptr;
+    s->text = "Logged in";
     buf_fini(&text);
     imap_answer(s);
 }

@@ -3,8 +3,6 @@
  */
 #include "plugins/drop/imap/session.h"
 
-#include <stdio.h>
-
 /* During these an EXPUNGE would change the numbers that the client has just used, or the answer has
  * (RFC 9051 7.5.1). */
 static bool may_expunge(const struct imap_command *command)
@@ -25,8 +23,8 @@ void imap_finish(struct imap_session *s, enum imap_outcome outcome, const char *
                  const char *text)
 {
     s->outcome = outcome;
-    s->ending = code != NULL ? arena_printf(&s->arena, "[%s] %s", code, text)
-                             : arena_dup(&s->arena, span_cstr(text));
+    s->code = code;
+    s->text = text;
     imap_sync_start(s, may_expunge(s->command));
 }
 
@@ -44,70 +42,83 @@ void imap_say_no(struct imap_session *s, const char *code, const char *text)
 void imap_say_bad(struct imap_session *s, const char *text)
 {
     s->outcome = IMAP_BAD;
-    s->ending = span_cstr(text);
+    s->code = NULL;
+    s->text = text;
     imap_answer(s);
 }
 
 void imap_fail(struct imap_session *s, struct err error)
 {
+    struct mailstore_op op = {.result = error};
+    struct imap_verdict verdict = imap_verdict_of(s, &op, NULL);
+
+    imap_finish(s, verdict.outcome, verdict.code, verdict.text);
+}
+
+static struct imap_verdict verdict_of_error(struct imap_session *s, struct err error)
+{
     char text[ERR_TEXT_MAX];
     struct log_line line;
 
-    if (error.kind == ERR_NO_SPACE) {
-        imap_say_no(s, "UNAVAILABLE", "There is no room on the server now");
-        return;
-    }
+    if (error.kind == ERR_NO_SPACE)
+        return (struct imap_verdict){IMAP_NO, "UNAVAILABLE", "There is no room on the server now"};
     if (drop_session_log(&s->drop, &line, LOG_ERROR, "imap-store-failed")) {
         log_text(&line, "error", err_text(error, text));
         log_end(&line);
     }
-    imap_say_no(s, "SERVERBUG", "The mailbox cannot be read or changed now");
+    return (struct imap_verdict){IMAP_NO, "SERVERBUG", "The mailbox cannot be used now"};
+}
+
+struct imap_verdict imap_verdict_of(struct imap_session *s, const struct mailstore_op *op,
+                                    const char *missing)
+{
+    static const struct imap_verdict verdicts[] = {
+        [MAILSTORE_FINE] = {IMAP_OK, NULL, "Done"},
+        [MAILSTORE_NO_BOX] = {IMAP_NO, NULL, "There is no such mailbox"},
+        [MAILSTORE_EXISTS] = {IMAP_NO, "ALREADYEXISTS", "There is such a mailbox already"},
+        [MAILSTORE_BAD_NAME] = {IMAP_NO, "CANNOT", "A mailbox cannot have this name"},
+        [MAILSTORE_INBOX] = {IMAP_NO, "CANNOT", "INBOX is always there"},
+        [MAILSTORE_OVER_QUOTA] = {IMAP_NO, "OVERQUOTA", "There is no room left in your quota"},
+        [MAILSTORE_TOO_MANY] = {IMAP_NO, "LIMIT", "There are as many of them as there may be"},
+        [MAILSTORE_STALE] = {IMAP_NO, NULL, "The mailbox is not the one that it was"},
+    };
+
+    if (err_is(op->result))
+        return verdict_of_error(s, op->result);
+    struct imap_verdict verdict = verdicts[op->refusal];
+    if (op->refusal == MAILSTORE_NO_BOX)
+        verdict.code = missing;
+    return verdict;
 }
 
 bool imap_is_done(struct imap_session *s, const struct mailstore_op *op, const char *missing)
 {
-    if (err_is(op->result)) {
-        imap_fail(s, op->result);
-        return false;
-    }
-    switch (op->refusal) {
-    case MAILSTORE_FINE:
-        return true;
-    case MAILSTORE_NO_BOX:
-        imap_say_no(s, missing, "There is no such mailbox");
-        break;
-    case MAILSTORE_EXISTS:
-        imap_say_no(s, "ALREADYEXISTS", "There is such a mailbox already");
-        break;
-    case MAILSTORE_BAD_NAME:
-        imap_say_no(s, "CANNOT", "A mailbox cannot have this name");
-        break;
-    case MAILSTORE_INBOX:
-        imap_say_no(s, "CANNOT", "INBOX is always there");
-        break;
-    case MAILSTORE_OVER_QUOTA:
-        imap_say_no(s, "OVERQUOTA", "There is no room left in your quota");
-        break;
-    case MAILSTORE_TOO_MANY:
-        imap_say_no(s, "LIMIT", "There are as many of them as there may be");
-        break;
-    case MAILSTORE_STALE:
-        imap_say_no(s, NULL, "The mailbox is not the one that it was");
-        break;
-    }
-    return false;
+    struct imap_verdict verdict = imap_verdict_of(s, op, missing);
+
+    if (verdict.outcome != IMAP_OK)
+        imap_finish(s, verdict.outcome, verdict.code, verdict.text);
+    return verdict.outcome == IMAP_OK;
 }
 
-void imap_answer(struct imap_session *s)
+void imap_write_answer(struct imap_session *s, struct span tag, enum imap_outcome outcome,
+                       const char *code, const char *text)
 {
     static const char *const words[] = {"OK", "NO", "BAD"};
     struct buf *out = imap_out(s);
 
+    buf_add(out, tag.len > 0 ? tag : SPAN("*"));
+    buf_addf(out, " %s ", words[outcome]);
+    if (code != NULL)
+        buf_addf(out, "[%s] ", code);
+    buf_addf(out, "%s\r\n", text);
+    imap_written(s);
+}
+
+void imap_answer(struct imap_session *s)
+{
     if (s->state == IMAP_SESSION_CLOSED)
         return;
-    buf_add(out, s->command->tag.len > 0 ? s->command->tag : SPAN("*"));
-    buf_addf(out, " %s %.*s\r\n", words[s->outcome], SPAN_ARG(s->ending));
-    imap_written(s);
+    imap_write_answer(s, s->command->tag, s->outcome, s->code, s->text);
     imap_append_abandon(s);
     arena_fini(&s->arena);
     arena_init(&s->arena);
@@ -124,6 +135,8 @@ void imap_synced(struct imap_session *s)
 {
     if (s->is_idling)
         imap_enter(s, IMAP_SESSION_IDLE);
+    else if (s->synced != NULL)
+        imap_pipeline_synced(s);
     else
         imap_answer(s);
 }

@@ -151,6 +151,7 @@ void imap_release(struct imap_session *s)
     if (!s->is_conn_gone || s->pending > 0)
         return;
     imap_append_abandon(s);
+    imap_pipeline_abandon(s);
     imap_sync_abandon(s);
     arena_fini(&s->arena);
     imap_reader_free(s->reader);
@@ -213,7 +214,9 @@ static void begin_command(struct imap_session *s, struct imap_command *command)
     s->command = command;
     s->commands++;
     imap_enter(s, IMAP_SESSION_OUTPUT); /* it is to leave it itself */
-    imap_execute(s);
+    bool may_overtake = command->verb == IMAP_APPEND && imap_append_is_ready(s);
+    if (may_overtake || !imap_pipeline_holds(s, imap_execute))
+        imap_execute(s);
 }
 
 static bool take_command(struct imap_session *s)
@@ -222,6 +225,9 @@ static bool take_command(struct imap_session *s)
     size_t len = input.len;
     struct imap_command *command = NULL;
     struct imap_append_literal *literal = NULL;
+
+    if (imap_pipeline_is_full(s))
+        return false;
     enum imap_read result = imap_read(s->reader, &input, &command, &literal);
 
     conn_consume(s->drop.conn, len - input.len);
@@ -312,9 +318,11 @@ void imap_run(struct imap_session *s)
         }
         went_on = go_on(s);
     }
-    if (waits_for_client(s) && s->is_stopping)
+    if (!waits_for_client(s) || !list_is_empty(&s->commits))
+        return;
+    if (s->is_stopping)
         imap_bye(s, "[UNAVAILABLE] The service is shutting down", "shutdown");
-    else if (waits_for_client(s) && s->is_eof)
+    else if (s->is_eof)
         imap_hang_up(s, "client left");
 }
 
@@ -394,8 +402,8 @@ static void on_shut(struct drop_session *session)
     s->is_stopping = true;
     if (s->state == IMAP_SESSION_HANDSHAKE)
         imap_cut(s, "shutdown");
-    else if (waits_for_client(s))
-        imap_bye(s, "[UNAVAILABLE] The service is shutting down", "shutdown");
+    else
+        imap_run(s);
 }
 
 static void imap_open(struct drop_session *session)
@@ -408,6 +416,7 @@ static void imap_open(struct drop_session *session)
     imap_reader_set_append_max(s->reader, session->worker->settings->message_size_max);
     imap_reader_set_bounds(s->reader, UNKNOWN_LINE_MAX, UNKNOWN_LITERALS_MAX);
     arena_init(&s->arena);
+    list_init(&s->commits);
     list_init(&s->again.link);
     s->again.done = on_again;
     conn_set_owner(session->conn, on_event, s);

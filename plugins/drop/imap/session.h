@@ -78,6 +78,7 @@ struct imap_operation {
 
 struct imap_watch;  /* idle.c */
 struct imap_append; /* append.c */
+struct commit;      /* pipeline.c */
 struct imap_login;  /* log_in.c */
 
 struct imap_session {
@@ -91,10 +92,16 @@ struct imap_session {
     void *job;                    /* the command's own, in the arena */
     struct imap_sync *sync;       /* in the arena */
     struct imap_operation *operation;
-    struct imap_login *login;   /* log_in.c; while the client logs in */
-    struct imap_append *append; /* messages that come in; in the arena */
-    struct imap_watch *watch;   /* of the selected mailbox, once the client has idled in it */
-    struct call again;          /* the next slice */
+    struct imap_login *login;                  /* log_in.c; while the client logs in */
+    struct imap_append *append;                /* messages that come in; in the arena */
+    const struct imap_append_literal *literal; /* the next of them; the reader's */
+    struct list commits;                       /* pipeline.c */
+    unsigned commit_count;
+    uint64_t commit_bytes;
+    imap_step *held;          /* what goes on behind them */
+    struct commit *synced;    /* the last of them, before whose answer what is new is told */
+    struct imap_watch *watch; /* of the selected mailbox, once the client has idled in it */
+    struct call again;        /* the next slice */
     bool is_again;
     bool is_conn_gone;
     bool is_eof;
@@ -108,7 +115,8 @@ struct imap_session {
     unsigned commands; /* told by the log */
 
     enum imap_outcome outcome;
-    struct span ending; /* "[CODE] text" of the tagged answer, in the arena */
+    const char *code; /* of the tagged answer; static, or in the arena; NULL = none */
+    const char *text;
 
     struct imap_view view;
     uint64_t own_modseq;           /* changes of this one have been told by the command itself */
@@ -185,6 +193,16 @@ void imap_fail(struct imap_session *s, struct err error);
 /* Whether the operation was done; if not the command has been refused. `missing` is the code where
  * there is no such mailbox. */
 bool imap_is_done(struct imap_session *s, const struct mailstore_op *op, const char *missing);
+/* What is said of an operation's outcome; of one that failed, the log is told. */
+struct imap_verdict {
+    enum imap_outcome outcome;
+    const char *code;
+    const char *text;
+};
+struct imap_verdict imap_verdict_of(struct imap_session *s, const struct mailstore_op *op,
+                                    const char *missing);
+void imap_write_answer(struct imap_session *s, struct span tag, enum imap_outcome outcome,
+                       const char *code, const char *text);
 /* The tagged line itself, behind all that sync.c tells. */
 void imap_answer(struct imap_session *s);
 
@@ -258,6 +276,19 @@ bool imap_append_take(struct imap_session *s);
 void imap_do_append(struct imap_session *s);
 /* The session ends: what has come in is given up. */
 void imap_append_abandon(struct imap_session *s);
+/* Whether what has come in can be stored. */
+bool imap_append_is_ready(const struct imap_session *s);
+
+/* pipeline.c. The APPEND that is being executed is committed while the next command is read. */
+void imap_pipeline_add(struct imap_session *s);
+/* No further command is to be read for now. */
+bool imap_pipeline_is_full(const struct imap_session *s);
+/* What is new has been told. */
+void imap_pipeline_synced(struct imap_session *s);
+/* The session ends; none is on its way. */
+void imap_pipeline_abandon(struct imap_session *s);
+/* True: `then` follows once the APPENDs that are on their way have been answered. */
+bool imap_pipeline_holds(struct imap_session *s, imap_step *then);
 
 void imap_do_idle(struct imap_session *s);
 bool imap_idle_take(struct imap_session *s);

@@ -242,6 +242,7 @@ static void tell_growth(struct imap_session *s)
 static void tell_changed(struct imap_session *s)
 {
     struct imap_sync *sync = s->sync;
+    bool has_uid = s->command != NULL && s->command->is_uid;
     struct mailstore_box box;
     struct mailstore_entry entry;
     struct kv_txn *txn;
@@ -255,7 +256,7 @@ static void tell_changed(struct imap_session *s)
             uint32_t uid = sync->changed[sync->changed_at++];
             uint32_t seq = view_find(&s->view, uid);
             if (seq > 0 && !err_is(mailstore_entry_get(txn, box.id, uid, &entry)))
-                imap_tell_entry(s, seq, &entry, &box, s->command->is_uid, true);
+                imap_tell_entry(s, seq, &entry, &box, has_uid, true);
         }
     mailstore_read_end(txn);
 }
