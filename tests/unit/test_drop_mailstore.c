@@ -152,6 +152,29 @@ static void test_append_whole_or_not(void **state)
     assert_int_equal(rig_entry(store, targets[0].box, targets[0].uid).keywords, UINT64_MAX);
 }
 
+/* What IMAP's TRYCREATE is for. */
+static void test_append_again(void **state)
+{
+    (void)state;
+    struct mailstore_draft *draft = mailstore_draft_create(store, NULL, NULL);
+    struct mailstore_target target = rig_target(RIG_USER, "Box");
+    struct mailstore_append append = {.op = {.kind = MAILSTORE_APPEND},
+                                      .drafts = &draft,
+                                      .draft_count = 1,
+                                      .targets = &target,
+                                      .target_count = 1};
+
+    mailstore_draft_add(draft, SPAN("body"));
+    mailstore_run(store, &append.op);
+    assert_int_equal(append.op.refusal, MAILSTORE_NO_BOX);
+    rig_create(store, RIG_USER, "Box");
+    mailstore_run(store, &append.op);
+    assert_int_equal(append.op.refusal, MAILSTORE_FINE);
+    assert_int_equal(target.uid, 1);
+    mailstore_draft_free(draft);
+    assert_int_equal(rig_entry(store, target.box, 1).size, 4);
+}
+
 /* Several messages, each to its own target. */
 static void test_append_many_messages(void **state)
 {
@@ -545,6 +568,7 @@ int main(void)
         TEST(test_digest),
         TEST(test_append_to_several),
         TEST(test_append_whole_or_not),
+        TEST(test_append_again),
         TEST(test_append_many_messages),
         TEST(test_quota),
         TEST(test_flags),

@@ -178,6 +178,8 @@ static void free_scanner(struct mailstore_draft *draft)
 
 void draft_seal(struct mailstore_draft *draft)
 {
+    if (draft->is_stored)
+        abort(); /* its number would be another message's, too */
     if (draft->is_sealed)
         return;
     draft->is_sealed = true;

@@ -280,7 +280,8 @@ struct mailstore_target {
 
 /* Puts the draft's message into mailboxes; those that refuse it do not keep it from the others,
  * unless `is_whole`: then it is put into all or none. op.refusal is the first one. With `drafts`
- * of several messages (MULTIAPPEND, RFC 3502) there is one target for each. */
+ * of several messages (MULTIAPPEND, RFC 3502) there is one target for each. A draft that was
+ * refused everywhere may be appended again, one that was stored may not. */
 struct mailstore_append {
     struct mailstore_op op;
     struct mailstore_draft **drafts;
