@@ -272,6 +272,13 @@ static void folded(void **state)
         CASE("\xf0\x90\x90\x80", "\xf0\x90\x90\xa8"),
         CASE("\xe4\xbd\xa0\xff\xc3", "\xe4\xbd\xa0\xff\xc3"),
         CASE("\0A", "\0a"),
+        CASE("A\xcc\x88o\xcc\x88", "\xc3\xa4\xc3\xb6"),
+        CASE("E\xcc\x82\xcc\x81", "\xe1\xba\xbf"),
+        CASE("\xc3\x8a\xcc\x81", "\xe1\xba\xbf"),
+        CASE("\xcc\x88x\xcc\x88y", "\xcc\x88\xe1\xba\x8dy"),
+        CASE("q\xcc\x88", "q\xcc\x88"),
+        CASE("\xff\xcc\x88", "\xff\xcc\x88"),
+        CASE("\xc3\xa4\xa4\xcc\x84", "\xc3\xa4\xa4\xcc\x84"),
     };
 
     (void)state;
@@ -283,15 +290,16 @@ static void fold_of_long_texts(void **state)
     struct buf text, expected, out;
 
     (void)state;
-    for (size_t shift = 0; shift < 5; shift++) {
+    for (size_t shift = 0; shift < 9; shift++) {
         buf_init(&text, 0);
         buf_init(&expected, 0);
         buf_init(&out, 0);
-        buf_add(&text, span_head(SPAN("XXXXX"), shift));
-        buf_add(&expected, span_head(SPAN("xxxxx"), shift));
+        buf_add(&text, span_head(SPAN("XXXXXXXXX"), shift));
+        buf_add(&expected, span_head(SPAN("xxxxxxxxx"), shift));
         for (int i = 0; i < 5000; i++) {
-            buf_add(&text, SPAN("\xf0\x90\x90\x80\xc8\xba"));
-            buf_add(&expected, SPAN("\xf0\x90\x90\xa8\xe2\xb1\xa5"));
+            buf_add(&text, SPAN("\xf0\x90\x90\x80\xc8\xba"
+                                "A\xcc\x88"));
+            buf_add(&expected, SPAN("\xf0\x90\x90\xa8\xe2\xb1\xa5\xc3\xa4"));
         }
         text_fold(buf_span(&text), &out);
         assert_true(span_equal(buf_span(&out), buf_span(&expected)));

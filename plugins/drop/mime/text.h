@@ -44,8 +44,10 @@ bool text_charset_is_known(struct span charset);
 /* A field's value, folded or not, with encoded words (RFC 2047) to UTF-8. */
 void text_words(struct span value, struct buf *out);
 
-/* UTF-8 to what is compared: case folded (i;unicode-casemap as far as simple folding goes: nothing
- * is decomposed; ASCII fast), bytes that are not UTF-8 as they are. */
+/* UTF-8 to what is compared: case folded to small letters (i;unicode-casemap as far as simple
+ * folding goes), marks joined to their letters (so "a" and a diaeresis are as the one character
+ * is), bytes that are not UTF-8 as they are. ASCII is fast. Nothing is joined to what an earlier
+ * call has written. */
 void text_fold(struct span utf8, struct buf *out);
 /* Whether `needle` (folded) is in `folded`; a needle of length 0 is. */
 bool text_contains(struct span folded, struct span needle);

@@ -1,5 +1,5 @@
 /* UTF-8 made comparable: simple case folding as Unicode 14 has it. */
-#include "plugins/drop/mime/text.h"
+#include "plugins/drop/mime/text_private.h"
 #include "proto/utf8.h"
 
 enum { FOLD_STEP = 2048 };
@@ -96,8 +96,26 @@ static uint32_t fold_character(uint32_t c)
     return is_of_it ? (uint32_t)((int32_t)c + fold->delta) : c;
 }
 
+/* Joins a mark to the character written last, which does not lie before `begin`: it becomes no
+ * shorter by that. */
+static bool join_mark(const char *begin, char **to_inout, uint32_t mark)
+{
+    char *at = *to_inout;
+    size_t len = 0, read;
+
+    do
+        if (at == begin || ++len > UTF8_MAX)
+            return false;
+    while (((unsigned char)*--at & 0xc0) == 0x80);
+    uint32_t composed = text_compose(utf8_read(span_of(at, len), &read), mark);
+    if (composed == 0 || read != len)
+        return false;
+    *to_inout = at + utf8_write(composed, at);
+    return true;
+}
+
 /* Returns what it used of `text`, which does not begin with ASCII; *to_inout moves. */
-static size_t fold_one(struct span text, char **to_inout)
+static size_t fold_one(struct span text, const char *begin, char **to_inout)
 {
     size_t len;
     uint32_t c = utf8_read(text, &len);
@@ -106,18 +124,16 @@ static size_t fold_one(struct span text, char **to_inout)
         *(*to_inout)++ = text.ptr[0];
         return 1;
     }
-    uint32_t folded = fold_character(c);
-    if (folded == c) {
-        memcpy(*to_inout, text.ptr, len);
-        *to_inout += len;
-    } else {
-        *to_inout += utf8_write(folded, *to_inout);
-    }
+    if (c >= TEXT_MARK_FIRST && c <= TEXT_MARK_LAST && join_mark(begin, to_inout, c))
+        return len;
+    *to_inout += utf8_write(fold_character(c), *to_inout);
     return len;
 }
 
 void text_fold(struct span utf8, struct buf *out)
 {
+    size_t before = buf_len(out);
+
     while (utf8.len > 0) {
         struct span step = utf8;
         if (step.len > FOLD_STEP) { /* not within a character */
@@ -126,6 +142,7 @@ void text_fold(struct span utf8, struct buf *out)
                 step.len--;
         }
         char *begin = buf_reserve(out, 2 * step.len); /* of two bytes three may become */
+        const char *first = begin - (buf_len(out) - before);
         char *to = begin;
         for (size_t at = 0; at < step.len;) {
             char c = step.ptr[at];
@@ -133,7 +150,7 @@ void text_fold(struct span utf8, struct buf *out)
                 *to++ = ascii_lower(c);
                 at++;
             } else {
-                at += fold_one(span_from(step, at), &to);
+                at += fold_one(span_from(step, at), first, &to);
             }
         }
         buf_commit(out, (size_t)(to - begin));
