@@ -105,7 +105,7 @@ static const struct smarthop_option options[] = {
      "free space of disk and store below which no mail is taken"},
     {"store_reserve", SMARTHOP_OPTION_SIZE, 0, "8MiB", 0, 1024 MIB,
      "disk space that is given up so that mail can be removed from a full one"},
-    {"store_gather", SMARTHOP_OPTION_DURATION, 0, "3ms", 0, 100,
+    {"store_gather", SMARTHOP_OPTION_DURATION, 0, "0ms", 0, 100,
      "how long a commit may wait for more while much comes; 0 = never"},
 };
 
