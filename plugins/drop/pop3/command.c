@@ -44,11 +44,13 @@ static bool take_number(struct span text, struct pop3_command *out)
     for (size_t i = 0; i < text.len; i++)
         if (!ascii_is_digit(text.ptr[i]))
             return false;
+    if (text.len == 0)
+        return false;
     if (!span_parse_u64(text, &number) || number > UINT32_MAX)
         number = UINT32_MAX;
-    out->has_number = text.len > 0;
+    out->has_number = true;
     out->number = (uint32_t)number;
-    return text.len > 0;
+    return true;
 }
 
 static bool take_message(struct span args, struct pop3_command *out)
