@@ -97,7 +97,8 @@ static inline void drop_talk_step(struct drop_talk *t, const char *line, enum dr
     struct buf text;
 
     buf_init(&text, 0);
-    buf_addf(&text, "%s%s", line + 2, line[0] == 'C' ? "\r\n" : "");
+    if (line[0] == 'C' || line[0] == 'R')
+        buf_addf(&text, "%s%s", line + 2, line[0] == 'C' ? "\r\n" : "");
     if (line[0] == 'C' || line[0] == 'R')
         drop_talk_send(t, buf_span(&text), way);
     else if (line[0] == 'S')

@@ -106,6 +106,7 @@ static void begin(struct imap_session *s)
     check(s, literal);
     if (append->problem != NULL && literal->is_synchronizing) {
         imap_reader_refuse(s->reader);
+        imap_enter(s, IMAP_SESSION_COMMAND);
         return;
     }
     if (append->problem == NULL)
