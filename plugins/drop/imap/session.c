@@ -385,6 +385,8 @@ static void on_event(struct conn *conn, enum conn_event event, void *owner)
         on_failed(s);
         break;
     case CONN_CLOSED:
+        if (s->state != IMAP_SESSION_CLOSED)
+            leave(s, "server stops");
         s->is_conn_gone = true;
         s->drop.conn = NULL;
         imap_release(s);
