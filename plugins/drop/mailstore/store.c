@@ -97,7 +97,7 @@ static struct err begin(struct mailstore *store, const struct mailstore_options 
         return ERR_OK;
     e = sweep_recover(store);
     if (!err_is(e))
-        sweep_start(store);
+        store_sweep_start(store);
     return e;
 }
 
@@ -130,7 +130,7 @@ void mailstore_close(struct mailstore *store)
 {
     if (store == NULL)
         return;
-    sweep_stop(store);
+    store_sweep_stop(store);
     dispose(store);
 }
 

@@ -154,7 +154,7 @@ static void on_step(struct call *call)
     submit(sweep);
 }
 
-void sweep_start(struct mailstore *store)
+void store_sweep_start(struct mailstore *store)
 {
     struct store_sweep *sweep = &store->sweep;
 
@@ -171,7 +171,7 @@ void sweep_go_on(struct mailstore *store)
     submit(&store->sweep);
 }
 
-void sweep_stop(struct mailstore *store)
+void store_sweep_stop(struct mailstore *store)
 {
     atomic_store(&store->sweep.is_closing, true);
 }
