@@ -346,6 +346,31 @@ static void test_large(void **state)
     check(&(struct expectation){"SORT (REVERSE SIZE) UTF-8 BODY fill", "7"}, 1);
 }
 
+/* A letter and its mark may lie in two chunks. */
+static void test_marks(void **state)
+{
+    enum { LETTERS = 4000 };
+    struct buf message, command;
+
+    (void)state;
+    buf_init(&message, 0);
+    buf_init(&command, 0);
+    buf_add(&message, SPAN("Content-Type: text/plain; charset=utf-8\r\n\r\n"));
+    buf_add(&command, SPAN("SEARCH BODY \""));
+    for (unsigned i = 0; i < LETTERS; i++) {
+        buf_add(&message, SPAN("E\xcc\x81"));
+        buf_add(&command, SPAN("\xc3\xa9"));
+    }
+    buf_add(&command, SPAN("\"\0"));
+    search_rig_put((struct mailstore_target){0}, buf_span(&message));
+    search_rig_look();
+    char last[16];
+    snprintf(last, sizeof(last), "%u", search_rig.scope.count);
+    check(&(struct expectation){buf_span(&command).ptr, last}, 1);
+    buf_fini(&message);
+    buf_fini(&command);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,7 +378,7 @@ int main(void)
         cmocka_unit_test(test_headers), cmocka_unit_test(test_texts),
         cmocka_unit_test(test_sort),    cmocka_unit_test(test_thread),
         cmocka_unit_test(test_view),    cmocka_unit_test(test_run),
-        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_large),   cmocka_unit_test(test_marks),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

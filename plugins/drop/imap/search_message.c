@@ -12,6 +12,7 @@ void search_message_init(struct search_message *m)
     buf_init(&m->header, 0);
     buf_init(&m->content, 0);
     buf_init(&m->utf8, 0);
+    buf_init(&m->held, 0);
     buf_init(&m->window, 0);
 }
 
@@ -20,6 +21,7 @@ void search_message_fini(struct search_message *m)
     buf_fini(&m->header);
     buf_fini(&m->content);
     buf_fini(&m->utf8);
+    buf_fini(&m->held);
     buf_fini(&m->window);
 }
 

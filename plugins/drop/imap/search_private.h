@@ -63,6 +63,7 @@ struct search_message {
 
     struct buf content; /* for the steps of decoding */
     struct buf utf8;
+    struct buf held;   /* to be folded with what comes next */
     struct buf window; /* folded */
 };
 

@@ -14,21 +14,74 @@ struct text_finder {
     bool found;
 };
 
-/* Whole characters. */
-static void finder_take(struct text_finder *f, struct span utf8)
+enum { FINDER_HELD_MAX = 65536 }; /* bytes of one letter's marks */
+
+static void finder_start(struct text_finder *f, struct search_message *m, struct span needle)
+{
+    *f = (struct text_finder){.m = m, .needle = needle};
+    buf_clear(&m->held);
+    buf_clear(&m->window);
+}
+
+static void finder_look(struct text_finder *f)
 {
     struct buf *window = &f->m->window;
 
-    if (f->found || utf8.len == 0)
-        return;
-    text_fold(utf8, window);
-    f->found = text_contains(buf_span(window), f->needle);
+    text_fold(buf_span(&f->m->held), window);
+    buf_clear(&f->m->held);
+    f->found = f->found || text_contains(buf_span(window), f->needle);
     size_t len = buf_len(window);
     size_t kept = f->needle.len > 0 ? f->needle.len - 1 : 0;
     if (kept == 0)
         buf_clear(window);
     else if (len > kept)
         buf_consume(window, len - kept);
+}
+
+/* U+0300 to U+036F: what follows a letter, and is folded with it. */
+static bool is_mark(const char *at, size_t len)
+{
+    unsigned char lead = (unsigned char)at[0];
+    unsigned char next = len > 1 ? (unsigned char)at[1] : 0;
+
+    return lead == 0xcc || (lead == 0xcd && next < 0xb0);
+}
+
+/* Where the last letter begins whose marks may go on in the next piece. */
+static size_t last_letter(struct span utf8)
+{
+    size_t at = utf8.len;
+
+    while (at > 0) {
+        at--;
+        bool is_begin = ((unsigned char)utf8.ptr[at] & 0xc0) != 0x80;
+        if (is_begin && !is_mark(utf8.ptr + at, utf8.len - at))
+            break;
+    }
+    return at;
+}
+
+/* Whole characters. */
+static void finder_take(struct text_finder *f, struct span utf8)
+{
+    struct buf *held = &f->m->held;
+    size_t letter = last_letter(utf8);
+
+    if (f->found || utf8.len == 0)
+        return;
+    if (letter > 0 || buf_len(held) > FINDER_HELD_MAX || !is_mark(utf8.ptr, utf8.len)) {
+        buf_add(held, span_head(utf8, letter));
+        finder_look(f);
+        utf8 = span_from(utf8, letter);
+    }
+    buf_add(held, utf8);
+}
+
+/* No more comes. */
+static bool finder_end(struct text_finder *f)
+{
+    finder_look(f);
+    return f->found;
 }
 
 static bool is_ascii(struct span bytes)
@@ -70,11 +123,11 @@ void search_unfold(struct span value, struct buf *out)
 static bool header_value_has(struct search_message *m, struct span name, struct span value,
                              struct span needle)
 {
-    struct text_finder finder = {.m = m, .needle = needle};
+    struct text_finder finder;
 
+    finder_start(&finder, m, needle);
     buf_clear(&m->content);
     buf_clear(&m->utf8);
-    buf_clear(&m->window);
     if (name.len > 0) {
         buf_add(&m->utf8, name);
         buf_add(&m->utf8, SPAN(": "));
@@ -85,7 +138,7 @@ static bool header_value_has(struct search_message *m, struct span name, struct 
     else
         text_words(buf_span(&m->content), &m->utf8);
     finder_take(&finder, buf_span(&m->utf8));
-    return finder.found;
+    return finder_end(&finder);
 }
 
 static void address_write(const struct mime_address *address, struct buf *out)
@@ -108,20 +161,20 @@ static void address_write(const struct mime_address *address, struct buf *out)
 /* As addresses are written when nobody has broken them up by comments and blanks. */
 static bool header_addresses_have(struct search_message *m, struct span value, struct span needle)
 {
-    struct text_finder finder = {.m = m, .needle = needle};
+    struct text_finder finder;
     struct arena arena;
 
     arena_init(&arena);
+    finder_start(&finder, m, needle);
     buf_clear(&m->content);
     buf_clear(&m->utf8);
-    buf_clear(&m->window);
     search_unfold(value, &m->content);
     for (const struct mime_address *at = mime_addresses(buf_span(&m->content), &arena); at != NULL;
          at = at->next)
         address_write(at, &m->utf8);
     finder_take(&finder, buf_span(&m->utf8));
     arena_fini(&arena);
-    return finder.found;
+    return finder_end(&finder);
 }
 
 enum search_answer search_text_header(struct search_message *m, const struct search_node *node)
@@ -215,21 +268,21 @@ static void body_end(struct body_finder *b)
         text_charset_end(b->charset, &m->utf8);
         finder_take(&b->finder, buf_span(&m->utf8));
     }
+    finder_end(&b->finder);
 }
 
 static enum search_answer part_body_has(struct search_message *m, const struct digest_part *part,
                                         struct span needle)
 {
     bool is_encoded = part->encoding == MIME_QUOTED_PRINTABLE || part->encoding == MIME_BASE64;
-    struct body_finder body = {.finder = {.m = m, .needle = needle},
-                               .is_encoded = is_encoded,
+    struct body_finder body = {.is_encoded = is_encoded,
                                .charset_name = part->charset,
                                .is_plain = is_plain_charset(part->charset)};
 
     if (part->kind != MIME_LEAF || !part->is_text)
         return SEARCH_NO;
+    finder_start(&body.finder, m, needle);
     text_transfer_init(&body.transfer, part->encoding);
-    buf_clear(&m->window);
     enum search_answer answer =
         search_message_walk(m, part->body_at, part->body_len, body_on_bytes, &body);
     if (answer == SEARCH_YES)

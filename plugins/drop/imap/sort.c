@@ -167,8 +167,9 @@ static int sort_compare(const void *a, const void *b, void *program_of)
 
 void search_sort_order(struct search_sort *sort, uint32_t *indexes_out)
 {
-    qsort_r(sort->rows, sort->count, sizeof(*sort->rows), sort_compare,
-            (void *)(uintptr_t)sort->program);
+    if (sort->count > 0)
+        qsort_r(sort->rows, sort->count, sizeof(*sort->rows), sort_compare,
+                (void *)(uintptr_t)sort->program);
     for (uint32_t i = 0; i < sort->count; i++)
         indexes_out[i] = sort->rows[i].index;
 }
