@@ -5,6 +5,7 @@
  */
 #include "auth/users.h"
 #include "base/memory.h"
+#include "plugins/drop/ctl/mailbox_ctl.h"
 #include "plugins/drop/server/server.h"
 #include "proto/address.h"
 
@@ -406,6 +407,31 @@ static int on_route(void *state, const struct smarthop_event *event,
     return SMARTHOP_DONE;
 }
 
+/* ---- orders ------------------------------------------------------------------------------- */
+
+enum { WORDS_MAX = 8 };
+
+/* `smarthopctl mailbox` of a running daemon: what it would do to the store itself otherwise. */
+static int on_command(void *state, const struct smarthop_span *words, uint32_t count,
+                      smarthop_write write, void *context)
+{
+    struct drop *drop = state;
+    struct span spans[WORDS_MAX];
+    struct buf out;
+    int code = 2;
+
+    buf_init(&out, 0);
+    for (uint32_t i = 0; i < count && i < WORDS_MAX; i++)
+        spans[i] = span_of_text(words[i]);
+    if (count > 0 && count <= WORDS_MAX && span_equal(spans[0], SPAN("mailbox")))
+        code = mailbox_order(drop_server_store(drop->server), spans + 1, count - 1, &out);
+    else
+        buf_add(&out, SPAN("its commands begin with \"mailbox\"; see smarthopctl(1)\n"));
+    write(context, buf_span(&out).ptr, buf_len(&out));
+    buf_fini(&out);
+    return code;
+}
+
 SMARTHOP_EXPORT const struct smarthop_plugin smarthop_plugin = {
     SMARTHOP_PLUGIN_HEAD,
     .name = "drop",
@@ -418,5 +444,6 @@ SMARTHOP_EXPORT const struct smarthop_plugin smarthop_plugin = {
     .start = start,
     .stop = stop,
     .reload = reload,
+    .command = on_command,
     .hooks = {[SMARTHOP_ON_RCPT] = on_rcpt, [SMARTHOP_ON_ROUTE] = on_route},
 };

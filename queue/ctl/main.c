@@ -112,6 +112,22 @@ static const struct command {
      "let somebody log in no more"},
     {"user", "test", ctl_user_test, CONFIG_USERS, CTL_USERS | CTL_PASSWORD_STDIN, 1, 1, "NAME",
      "is this the password?"},
+    {"mailbox", "list", ctl_mailbox_list, CONFIG_LOADED, 0, 0, 1, "[USER]",
+     "who has mailboxes in the drop, or which ones somebody has"},
+    {"mailbox", "create", ctl_mailbox_change, CONFIG_LOADED, 0, 2, 2, "USER NAME",
+     "make a mailbox"},
+    {"mailbox", "delete", ctl_mailbox_change, CONFIG_LOADED, CTL_ALL, 1, 2, "USER NAME|--all",
+     "remove a mailbox with its mail, or all that somebody has"},
+    {"mailbox", "quota", ctl_mailbox_quota, CONFIG_LOADED, 0, 1, 3, "USER [BYTES [MESSAGES]]",
+     "how much somebody has and may have; a bound may be none or default"},
+    {"mailbox", "export", ctl_mailbox_export, CONFIG_LOADED, CTL_TO | CTL_FORMAT, 1, 2,
+     "USER [NAME] --to DIR [--format F]", "mailboxes as a maildir, or as mbox files"},
+    {"mailbox", "import", ctl_mailbox_import, CONFIG_LOADED, 0, 2, 3, "USER PATH [NAME]",
+     "take in a maildir or mbox files (without the daemon)"},
+    {"mailbox", "check", ctl_mailbox_check, CONFIG_LOADED, 0, 0, 0, "",
+     "read everything in the drop, and compare"},
+    {"mailbox", "compact", ctl_mailbox_compact, CONFIG_LOADED, 0, 0, 0, "",
+     "give back what nothing refers to (without the daemon)"},
     {NULL, "route", ctl_route, CONFIG_LOADED, CTL_TRIAL, 1, 1,
      "ADDRESS [--from A] [--message FILE]", "what would become of mail for somebody, and why"},
     {"plugin", "list", ctl_plugins, CONFIG_LOADED, 0, 0, 0, "",
@@ -206,7 +222,7 @@ static enum ctl_exit run_help(struct ctl *ctl)
          "A CHANGE of `queue edit`: --recipient OLD --to NEW, --add-recipient A, --drop-recipient "
          "A\n"
          "or --sender A.\n"
-         "Formats of `queue list`: mailq, postqueue-json.\n"
+         "Formats of `queue list`: mailq, postqueue-json; of `mailbox export`: maildir, mbox.\n"
          "Changes of many: --dry-run only counts, --yes does not ask.\n"
          "`queue group-by` counts by domain, destination, sender, tenant, state, age or code.\n"
          "Kinds of `guard`: user-messages, user-recipients, client-sessions, client-messages,\n"
