@@ -489,9 +489,17 @@ static void test_vanished_are_bounded(void **state)
     }
     uint32_t box = rig_box(store, RIG_USER, "INBOX").id;
     assert_false(err_is(mailstore_tidy(store, 3)));
-    RIG_EXPECT(rig_vanished(store, box, 0), "17:8-8 19:9-9 21:10-10 ");
+    RIG_EXPECT(rig_vanished(store, box, 15), "17:8-8 19:9-9 21:10-10 ");
+    RIG_EXPECT(rig_vanished(store, box, 19), "21:10-10 ");
+    RIG_EXPECT(rig_vanished(store, box, 14), "21:1-10 ");
+    for (unsigned i = 0; i < 3; i++)
+        put_bytes(SPAN("x"));
+    rig_expunge(store, box, (struct mailstore_range){12, 12}, true);
+    RIG_EXPECT(rig_vanished(store, box, 0), "25:1-10 25:12-12 ");
+    RIG_EXPECT(rig_vanished(store, box, 15), "17:8-8 19:9-9 21:10-10 25:12-12 ");
+    assert_false(err_is(mailstore_tidy(store, 4)));
     assert_int_equal(rig_box(store, RIG_USER, "INBOX").vanished_from, 16);
-    assert_false(err_is(mailstore_tidy(store, 3)));
+    assert_false(err_is(mailstore_tidy(store, 4)));
     assert_int_equal(rig_box(store, RIG_USER, "INBOX").vanished_from, 16);
     assert_int_equal(rig_check(store), 0);
 }

@@ -118,13 +118,18 @@ static bool visit_change(void *context, uint64_t modseq, uint32_t uid)
     return true;
 }
 
-static bool visit_vanished(void *context, uint64_t modseq, struct mailstore_range uids)
+static bool visit_vanished(void *context, struct span key, struct span value)
 {
     struct counting *counting = context;
+    uint32_t box, first;
+    uint64_t modseq;
 
-    if (modseq > counting->box->highest_modseq || uids.last >= counting->box->uid_next)
-        problem(counting->checking, "mailbox %u: UIDs %u to %u have vanished before they came",
-                counting->id, uids.first, uids.last);
+    if (!key_read_change(key, &box, &modseq, &first) || box != counting->id)
+        return false;
+    uint32_t last = value.len == sizeof last ? wire_get32(value.ptr) : 0;
+    if (modseq > counting->box->highest_modseq || last < first || last >= counting->box->uid_next)
+        problem(counting->checking, "mailbox %u: UIDs %u to %u cannot have vanished", box, first,
+                last);
     counting->vanished++;
     return true;
 }
@@ -140,12 +145,13 @@ static struct err check_box(struct checking *checking, const struct mailstore_bo
                             uint32_t vanished)
 {
     struct counting counting = {.checking = checking, .id = box->id, .box = box};
+    struct key from = key_of_box(box->id);
     struct err e = count_entries(&counting);
 
     if (!err_is(e))
         e = mailstore_change_walk(checking->txn, box->id, 0, visit_change, &counting);
     if (!err_is(e))
-        e = mailstore_vanished_walk(checking->txn, box->id, 0, visit_vanished, &counting);
+        e = kv_walk(checking->txn, TABLE_VANISHED, key_span(&from), visit_vanished, &counting);
     compare(checking, "mailbox", box->id, "entries", counting.found.exists, box->exists);
     compare(checking, "mailbox", box->id, "unseen", counting.found.unseen, box->unseen);
     compare(checking, "mailbox", box->id, "deleted", counting.found.deleted, box->deleted);

@@ -112,39 +112,50 @@ struct err entry_cursor_next(struct entry_cursor *cursor, struct kv_txn *txn,
 
 /* ---- removing ----------------------------------------------------------------------------- */
 
+/* The rows of entries that lie side by side, in one go. */
 static struct err end_run(struct removal *removal)
 {
     uint32_t box = removal->row->box.id;
-    struct key from = key_of_entry(box, removal->run.first), prefix = key_of_box(box);
-    char last[sizeof(uint32_t)];
+    struct key from = key_of_entry(box, removal->run_first), prefix = key_of_box(box);
+    unsigned count = removal->run_count;
     bool more;
 
-    if (removal->run_count == 0)
-        return ERR_OK;
-    struct err e = kv_delete_range(removal->txn, TABLE_ENTRY, key_span(&from), key_span(&prefix),
-                                   removal->run_count, &more);
-    if (err_is(e))
-        return e;
-    from = key_of_change(box, removal->modseq, removal->run.first);
-    wire_put32(last, removal->run.last);
     removal->run_count = 0;
+    if (count == 0)
+        return ERR_OK;
+    return kv_delete_range(removal->txn, TABLE_ENTRY, key_span(&from), key_span(&prefix), count,
+                           &more);
+}
+
+/* Only UIDs that go now: no UID is in two ranges. */
+static struct err end_range(struct removal *removal)
+{
+    struct key key = key_of_change(removal->row->box.id, removal->modseq, removal->range.first);
+    char last[sizeof(uint32_t)];
+
+    if (removal->range.first == 0)
+        return ERR_OK;
+    wire_put32(last, removal->range.last);
+    removal->range.first = 0;
     removal->row->vanished++;
-    return kv_put(removal->txn, TABLE_VANISHED, key_span(&from), span_of(last, sizeof last));
+    return kv_put(removal->txn, TABLE_VANISHED, key_span(&key), span_of(last, sizeof last));
 }
 
 struct err removal_take(struct removal *removal, const struct mailstore_entry *entry,
                         bool is_adjacent)
 {
     struct mailstore_box *box = &removal->row->box;
-    struct err e = ERR_OK;
+    struct err e = is_adjacent ? ERR_OK : end_run(removal);
 
-    if (!is_adjacent)
-        e = end_run(removal);
+    if (!err_is(e) && entry->uid != removal->range.last + 1)
+        e = end_range(removal);
     if (!err_is(e) && !removal->is_whole)
         e = store_delete_change(removal->txn, box->id, entry->modseq, entry->uid);
     if (removal->run_count++ == 0)
-        removal->run.first = entry->uid;
-    removal->run.last = entry->uid;
+        removal->run_first = entry->uid;
+    if (removal->range.first == 0)
+        removal->range.first = entry->uid;
+    removal->range.last = entry->uid;
     removal->removed++;
     box->exists--;
     store_count_flags(box, entry->flags, -1);
@@ -193,6 +204,8 @@ struct err removal_end(struct removal *removal)
     bool more = false;
     struct err e = end_run(removal);
 
+    if (!err_is(e))
+        e = end_range(removal);
     if (!err_is(e) && removal->is_whole)
         e = kv_delete_range(removal->txn, TABLE_CHANGE, key_span(&prefix), key_span(&prefix),
                             UINT32_MAX, &more);

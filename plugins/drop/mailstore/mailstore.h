@@ -162,8 +162,8 @@ struct mailstore_range {
     uint32_t last; /* not below first */
 };
 
-/* UIDs that were expunged behind `modseq`, as far as they are kept: all of them where modseq + 1 is
- * not below vanished_from. A range may take in UIDs between them that had gone before. */
+/* UIDs that were expunged behind `modseq`, each once. Where not all of those are kept any more
+ * (modseq + 1 is below vanished_from), all UIDs below UIDNEXT that are not there. */
 typedef bool mailstore_visit_vanished(void *context, uint64_t modseq, struct mailstore_range uids);
 struct err mailstore_vanished_walk(struct kv_txn *txn, uint32_t box, uint64_t modseq,
                                    mailstore_visit_vanished *visit, void *context);

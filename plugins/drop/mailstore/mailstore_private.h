@@ -154,9 +154,10 @@ struct removal {
     struct kv_txn *txn;
     struct box_row *row; /* its counts are kept; the caller saves it */
     uint64_t modseq;
-    bool is_whole; /* all there are: their changes go at once */
-    struct mailstore_range run;
-    unsigned run_count; /* entries in the run */
+    bool is_whole;      /* all there are: their changes go at once */
+    uint32_t run_first; /* of entries that lie side by side in the table */
+    unsigned run_count;
+    struct mailstore_range range; /* of UIDs that follow each other; first 0 = none yet */
     unsigned removed;
 };
 

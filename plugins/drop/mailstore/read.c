@@ -234,10 +234,51 @@ static bool visit_vanished(void *context, struct span key, struct span value)
     return it->vanished(it->context, modseq, uids);
 }
 
+/* What lies between the entries. */
+struct gaps {
+    const struct mailstore_box *box;
+    mailstore_visit_vanished *visit;
+    void *context;
+    uint32_t next;
+    bool is_stopped;
+};
+
+static void tell_gap(struct gaps *gaps, uint32_t uid)
+{
+    struct mailstore_range gap = {.first = gaps->next, .last = uid - 1};
+
+    gaps->next = uid + 1;
+    if (gap.first < uid)
+        gaps->is_stopped = !gaps->visit(gaps->context, gaps->box->highest_modseq, gap);
+}
+
+static bool visit_neighbour(void *context, const struct mailstore_entry *entry)
+{
+    struct gaps *gaps = context;
+
+    tell_gap(gaps, entry->uid);
+    return !gaps->is_stopped;
+}
+
+static struct err walk_gaps(struct kv_txn *txn, const struct mailstore_box *box,
+                            mailstore_visit_vanished *visit, void *context)
+{
+    struct gaps gaps = {.box = box, .visit = visit, .context = context, .next = 1};
+    struct err e = mailstore_entry_walk(txn, box->id, 0, visit_neighbour, &gaps);
+
+    if (!err_is(e) && !gaps.is_stopped)
+        tell_gap(&gaps, box->uid_next);
+    return e;
+}
+
 struct err mailstore_vanished_walk(struct kv_txn *txn, uint32_t box, uint64_t modseq,
                                    mailstore_visit_vanished *visit, void *context)
 {
     struct row_visit it = {.box = box, .vanished = visit, .context = context};
+    struct mailstore_box row;
 
+    if (!err_is(mailstore_box_get(txn, box, &row)) && row.vanished_from > 1 &&
+        modseq < row.vanished_from - 1)
+        return walk_gaps(txn, &row, visit, context);
     return walk_behind(txn, TABLE_VANISHED, modseq, visit_vanished, &it);
 }
