@@ -2,6 +2,7 @@
 #include "support/drop_talk.h"
 
 #include "plugins/drop/lmtp/hops.h"
+#include "support/io_faults.h"
 #include "support/split.h"
 
 #include <cmocka.h>
@@ -422,6 +423,29 @@ static void loops(void **state)
     assert_int_equal(rig_box(drop_rig.worker.store, "bob", "INBOX").exists, 2);
 }
 
+/* Nothing is promised that is not on the disk, and the next message is. */
+static void disk_full(void **state)
+{
+    static const char *const before[] = {HELLO, MAIL, ALICE, DATA, NULL};
+    static const char *const behind[] = {
+        BODY, "=452 4.3.1 <alice@example.org> No room to store mail, try again later", NULL};
+    static const char *const healed[] = {
+        MAIL, ALICE, DATA, BODY, "=250 2.0.0 <alice@example.org> Delivered", BYE, NULL};
+    struct drop_talk t;
+
+    (void)state;
+    drop_talk_open(&t, &drop_lmtp);
+    drop_talk_follow(&t, before, DROP_BY_LINE);
+    faults.write_most = 1;
+    drop_talk_follow(&t, behind, DROP_BY_LINE);
+    faults_heal();
+    assert_int_equal(rig_box(drop_rig.worker.store, "alice", "INBOX").exists, 0);
+    drop_talk_follow(&t, healed, DROP_BY_LINE);
+    drop_talk_close(&t);
+    TURN_UNTIL(drop_rig.loop, drop_rig.sessions == 0);
+    expect_box("alice", "INBOX", TRACE("alice@example.org") HELLO_MAIL);
+}
+
 /* ---- ends --------------------------------------------------------------------------------- */
 
 /* A message whose end has come is delivered, whether somebody waits for it or not. */
@@ -521,13 +545,21 @@ int main(void)
     log_set_level(LOG_ERROR);
 #define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        RUN(delivers),      RUN(speaks),
-        RUN(pipelines),     RUN(smuggles_nothing),
-        RUN(one_of_each),   RUN(folders),
-        RUN(quota),         RUN(sizes),
-        RUN(recipients),    RUN(loops),
-        RUN(goes_on_alone), RUN(stops),
-        RUN(times_out),     cmocka_unit_test(tells_hops),
+        RUN(delivers),
+        RUN(speaks),
+        RUN(pipelines),
+        RUN(smuggles_nothing),
+        RUN(one_of_each),
+        RUN(folders),
+        RUN(quota),
+        RUN(sizes),
+        RUN(recipients),
+        RUN(loops),
+        RUN(disk_full),
+        RUN(goes_on_alone),
+        RUN(stops),
+        RUN(times_out),
+        cmocka_unit_test(tells_hops),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "support/drop_talk.h"
 
 #include "plugins/drop/pop3/command.h"
+#include "support/io_faults.h"
 
 #include <cmocka.h>
 
@@ -10,9 +11,39 @@
 #define LOGIN        "S:+OK", "C:USER alice", "S:+OK", "C:PASS pencil", "=+OK Logged in"
 #define BYE          "C:QUIT", "=+OK Bye", "!eof"
 
+/* The store of this program has nothing in memory while `is_far`, and breaks off each message
+ * behind `damaged_at` bytes. */
+static bool is_far;
+static unsigned asked;
+static uint64_t damaged_at;
+
+bool __real_mailstore_content_is_resident(struct kv_txn *txn, uint64_t message, uint64_t offset,
+                                          uint64_t len);
+bool __wrap_mailstore_content_is_resident(struct kv_txn *txn, uint64_t message, uint64_t offset,
+                                          uint64_t len)
+{
+    asked++;
+    return !is_far && __real_mailstore_content_is_resident(txn, message, offset, len);
+}
+
+struct err __real_mailstore_content_walk(struct kv_txn *txn, uint64_t message, uint64_t offset,
+                                         uint64_t len, mailstore_visit_bytes *visit, void *context);
+struct err __wrap_mailstore_content_walk(struct kv_txn *txn, uint64_t message, uint64_t offset,
+                                         uint64_t len, mailstore_visit_bytes *visit, void *context)
+{
+    uint64_t left = damaged_at > offset ? damaged_at - offset : 0;
+
+    if (damaged_at == 0 || left >= len)
+        return __real_mailstore_content_walk(txn, message, offset, len, visit, context);
+    struct err e = __real_mailstore_content_walk(txn, message, offset, left, visit, context);
+    return err_is(e) ? e : err_make(ERR_CORRUPT, "body chunk");
+}
+
 static int setup(void **state)
 {
     (void)state;
+    is_far = false;
+    damaged_at = 0;
     drop_rig_open("");
     return 0;
 }
@@ -333,6 +364,26 @@ static void deletes_on_quit(void **state)
     buf_fini(&text);
 }
 
+/* RFC 1939 6: where something could not be removed, that is said. */
+static void cannot_delete(void **state)
+{
+    static const char *const before[] = {LOGIN, "C:DELE 1", "S:+OK", NULL};
+    static const char *const behind[] = {"C:QUIT", "=-ERR [SYS/TEMP] No message has been removed",
+                                         "!eof", NULL};
+    struct drop_talk t;
+
+    (void)state;
+    put("one\r\n");
+    drop_talk_open(&t, &drop_pop3);
+    drop_talk_follow(&t, before, DROP_BY_LINE);
+    faults.write_most = 1;
+    drop_talk_follow(&t, behind, DROP_BY_LINE);
+    faults_heal();
+    drop_talk_close(&t);
+    TURN_UNTIL(drop_rig.loop, drop_rig.sessions == 0);
+    assert_int_equal(exists(), 1);
+}
+
 /* Others may have removed messages meanwhile, or put some there. */
 static void bears_others(void **state)
 {
@@ -393,6 +444,42 @@ static void sends_what_is_long(void **state)
     TURN_UNTIL(drop_rig.loop, drop_rig.sessions == 0);
     buf_fini(&text);
     buf_fini(&wanted);
+}
+
+/* What would have to come from the disk is brought there off the loop, once a slice. */
+static void waits_for_the_disk(void **state)
+{
+    static const char *const script[] = {LOGIN,       "C:RETR 1", "=+OK 5 octets", "=one", "=.",
+                                         "C:TOP 2 0", "S:+OK",    "=Subject: a",   "=",    "=.",
+                                         BYE,         NULL};
+    static const char *const leaves[] = {LOGIN, "C:RETR 1", "!close", NULL};
+
+    (void)state;
+    put("one\r\n");
+    put("Subject: a\r\n\r\nx\r\n");
+    is_far = true;
+    asked = 0;
+    in_every_way(script);
+    assert_int_equal(asked, 3 * 2);
+    drop_talk_whole(&drop_pop3, leaves, DROP_BY_LINE);
+}
+
+/* Nobody takes half a message for a whole one. */
+static void breaks_off(void **state)
+{
+    static const char *const before[] = {LOGIN, "C:RETR 1", NULL};
+    struct drop_talk t;
+
+    (void)state;
+    put("0123456789\r\n0123456789\r\n");
+    damaged_at = 15;
+    drop_talk_open(&t, &drop_pop3);
+    drop_talk_follow(&t, before, DROP_BY_LINE);
+    TURN_UNTIL(drop_rig.loop, drop_talk_pull(&t) && t.eof);
+    assert_null(buf_len(&t.in) > 0 ? memmem(buf_span(&t.in).ptr, buf_len(&t.in), "\r\n.\r\n", 5)
+                                   : NULL);
+    drop_talk_close(&t);
+    TURN_UNTIL(drop_rig.loop, drop_rig.sessions == 0);
 }
 
 static void lists_many(void **state)
@@ -467,21 +554,12 @@ int main(void)
     log_set_level(LOG_ERROR);
 #define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parses),
-        RUN(logs_in),
-        RUN(refuses_strangers),
-        RUN(ends_the_hopeless),
-        RUN(times_out),
-        RUN(has_the_mailbox_alone),
-        RUN(visits_the_mailbox),
-        RUN(names_messages),
-        RUN(deletes_on_quit),
-        RUN(bears_others),
-        RUN(sends_what_is_long),
-        RUN(lists_many),
-        RUN(removes_alone),
-        RUN(leaves_early),
-        RUN(stops),
+        cmocka_unit_test(parses), RUN(logs_in),        RUN(refuses_strangers),
+        RUN(ends_the_hopeless),   RUN(times_out),      RUN(has_the_mailbox_alone),
+        RUN(visits_the_mailbox),  RUN(names_messages), RUN(deletes_on_quit),
+        RUN(cannot_delete),       RUN(bears_others),   RUN(sends_what_is_long),
+        RUN(waits_for_the_disk),  RUN(breaks_off),     RUN(lists_many),
+        RUN(removes_alone),       RUN(leaves_early),   RUN(stops),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
