@@ -40,7 +40,7 @@ JANSSON = (("jansson.h", "*"),)
 TABLE = (
     Row(BASE, (), (("uv.h", "loop.c"), ("uv.h", "mailbox.c"), ("lmdb.h", "kv*"), ("xxhash.h", "hash.c"))),
     Row(PROTO, (BASE,), (("idn2.h", "*"), ("emmintrin.h", "dot.c"))),  # the latter is the compiler's
-    Row(NET, (BASE,), (("uv.h", "*"), ("openssl/*", "*"), ("curl/*", "*"))),
+    Row(NET, (BASE,), (("uv.h", "*"), ("zlib.h", "conn_squeeze.c"), ("openssl/*", "*"), ("curl/*", "*"))),
     Row(CONF, (BASE,), (("confuse.h", "*"),)),
     # What is UTF-8, and what of an address is its network, is decided in one place.
     Row(AUTH, (BASE, CONF, "relay/proto/utf8.h", "relay/proto/ip.h"), (("openssl/*", "*"), ("crypt.h", "*"))),

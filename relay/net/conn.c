@@ -64,7 +64,9 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 
     (void)suggested;
     *buf = uv_buf_init(loop_scratch(c->loop),
-                       (unsigned)(room < LOOP_SCRATCH && c->tls == NULL ? room : LOOP_SCRATCH));
+                       (unsigned)(room < LOOP_SCRATCH && c->tls == NULL && c->squeeze == NULL
+                                      ? room
+                                      : LOOP_SCRATCH));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
@@ -84,6 +86,14 @@ static void update_reading(struct conn *c)
 }
 
 void conn_tell_input(struct conn *c, struct span fresh)
+{
+    if (c->squeeze != NULL)
+        conn_squeeze_pump(c, fresh);
+    else
+        conn_tell_plain(c, fresh);
+}
+
+void conn_tell_plain(struct conn *c, struct span fresh)
 {
     c->received += fresh.len;
     if (buf_len(&c->in) > 0)
@@ -178,6 +188,8 @@ void conn_resume(struct conn *c)
 /* Moves gathered plain text to where the socket takes it from. */
 static void prepare_wire(struct conn *c)
 {
+    if (c->squeeze != NULL)
+        conn_squeeze_output(c);
     if (c->tls != NULL) {
         if (c->tls->secured)
             conn_tls_encrypt(c);
@@ -282,6 +294,9 @@ static void on_later(struct call *call)
         return;
     if (c->tls != NULL && !c->paused && !c->full && !c->failed && conn_tls_has_waiting(c))
         conn_tls_pump(c, SPAN_NONE);
+    if (c->squeeze != NULL && !c->closing && !c->paused && !c->full && !c->failed &&
+        conn_squeeze_has_waiting(c))
+        conn_squeeze_pump(c, SPAN_NONE);
     if (c->closing)
         return;
     if (c->retell && !c->paused) {
@@ -507,6 +522,7 @@ static void on_closed(uv_handle_t *handle)
     if (c->handler != NULL)
         c->handler(c, CONN_CLOSED, c->owner);
     conn_tls_free(c);
+    conn_squeeze_free(c);
     buf_fini(&c->in);
     buf_fini(&c->out);
     buf_fini(&c->wire);
@@ -534,6 +550,8 @@ void conn_finish(struct conn *c)
         return;
     }
     c->finishing = true;
+    if (c->tls != NULL && c->squeeze != NULL)
+        conn_squeeze_output(c);
     if (c->tls != NULL)
         conn_tls_finish(c);
     if (c->closing)

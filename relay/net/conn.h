@@ -91,6 +91,10 @@ void conn_continue_tls_server(struct conn *conn, struct tls_server *server,
 size_t conn_start_tls_client(struct conn *conn, struct tls_client *client, const char *host,
                              enum tls_verify verify, struct ssl_session_st *resume);
 
+/* From here on all is compressed, both ways (raw DEFLATE, RFC 4978): what was gathered leaves as it
+ * is, and what was received and not consumed is taken for compressed. Once; costs some 100 KiB. */
+void conn_compress(struct conn *conn);
+
 /* Closes at once; unsent output is lost. */
 void conn_close(struct conn *conn);
 /* Sends what was gathered (bounded by a few seconds), shuts down, closes. */

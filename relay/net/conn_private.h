@@ -21,6 +21,8 @@ struct conn_tls {
     bool secured;
 };
 
+struct conn_squeeze;
+
 struct conn {
     uv_tcp_t tcp;
     struct loop *loop;
@@ -32,6 +34,7 @@ struct conn {
     struct buf wire;  /* bytes for the socket, in order */
     struct pending_write *pending;
     struct conn_tls *tls;
+    struct conn_squeeze *squeeze; /* NULL = nothing is compressed */
     struct timer deadline;
     struct call later; /* flush, and tell again, at the end of the round */
     size_t input_max;
@@ -57,8 +60,10 @@ struct conn {
 /* conn.c. Takes over an accepted connection; NULL where it has gone again. */
 struct conn *conn_accept(struct loop *loop, int fd);
 void conn_tell(struct conn *c, enum conn_event event);
-/* Shows the owner fresh bytes that lie in a buffer about to be reused, and keeps what it leaves. */
+/* Bytes that have arrived, without TLS, in a buffer about to be reused. */
 void conn_tell_input(struct conn *c, struct span fresh);
+/* Shows the owner what is in them, and keeps what it leaves. */
+void conn_tell_plain(struct conn *c, struct span fresh);
 /* Told once. A conn that is finishing has an owner that no longer cares: it just closes. */
 void conn_fail(struct conn *c, struct err e, const char *text);
 /* Flushes, and goes on with what waits, at the end of the round. */
@@ -73,5 +78,11 @@ void conn_tls_encrypt(struct conn *c);
 /* Says goodbye behind what was gathered. */
 void conn_tls_finish(struct conn *c);
 void conn_tls_free(struct conn *c);
+
+/* conn_squeeze.c, likewise: compressed bytes to the owner; what was gathered, compressed. */
+void conn_squeeze_pump(struct conn *c, struct span packed);
+bool conn_squeeze_has_waiting(const struct conn *c);
+void conn_squeeze_output(struct conn *c);
+void conn_squeeze_free(struct conn *c);
 
 #endif

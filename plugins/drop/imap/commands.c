@@ -54,6 +54,8 @@ void imap_write_capabilities(struct imap_session *s, struct buf *out)
                       " SEARCHRES SORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES WITHIN MULTIAPPEND"
                       " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE OBJECTID PREVIEW SAVEDATE"
                       " CREATE-SPECIAL-USE"));
+    if (!s->is_compressed)
+        buf_add(out, SPAN(" COMPRESS=DEFLATE"));
     buf_addf(out, " APPENDLIMIT=%llu",
              (unsigned long long)s->drop.worker->settings->message_size_max);
 }
@@ -118,6 +120,21 @@ static void do_enable(struct imap_session *s)
     imap_say_ok(s, "Enabled");
 }
 
+/* The answer itself is the last that is not compressed. */
+static void do_compress(struct imap_session *s)
+{
+    if (s->is_compressed) {
+        imap_say_no(s, "COMPRESSIONACTIVE", "DEFLATE is active already");
+        return;
+    }
+    s->is_compressed = true;
+    s->outcome = IMAP_OK;
+    s->code = NULL;
+    s->text = "DEFLATE is active";
+    imap_answer(s);
+    conn_compress(s->drop.conn);
+}
+
 static void do_namespace(struct imap_session *s)
 {
     imap_untagged(s, "NAMESPACE ((\"\" \"/\")) NIL NIL");
@@ -162,6 +179,7 @@ static const struct {
     [IMAP_NOOP] = {do_noop, ALWAYS},
     [IMAP_LOGOUT] = {do_logout, ALWAYS},
     [IMAP_ID] = {do_id, ALWAYS},
+    [IMAP_COMPRESS] = {do_compress, LOGGED_IN},
     [IMAP_STARTTLS] = {do_starttls, NOT_LOGGED_IN},
     [IMAP_AUTHENTICATE] = {imap_do_authenticate, NOT_LOGGED_IN},
     [IMAP_LOGIN] = {imap_do_login, NOT_LOGGED_IN},

@@ -110,6 +110,7 @@ struct imap_session {
     bool is_news; /* while it idles: the mailbox has changed */
     bool is_stopping;
     unsigned pending; /* completions that are still to come */
+    bool is_compressed;
     unsigned enabled; /* bits of enum imap_enable */
     unsigned errors;
     unsigned commands; /* told by the log */
