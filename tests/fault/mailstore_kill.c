@@ -119,6 +119,20 @@ static void move_one(struct slot *slot, struct mailstore_range uid)
     free(moved.to_uids);
 }
 
+/* The check finds what is left of these. */
+static void delete_copies(struct slot *slot, struct mailstore_range uids)
+{
+    char user[16];
+
+    user_of(slot->number, user);
+    rig_create(slot->store, user, "Gone");
+    struct mailstore_copy copied = rig_copy(slot->store, slot->box, uids, user, "Gone", false);
+    if (copied.copied == 0 || rig_delete(slot->store, user, "Gone") != MAILSTORE_FINE)
+        die("copying and deleting failed");
+    free(copied.from_uids);
+    free(copied.to_uids);
+}
+
 static void *work(void *arg)
 {
     struct slot *slot = arg;
@@ -127,12 +141,14 @@ static void *work(void *arg)
     for (;;) {
         uint32_t uid = append_one(slot, room);
         struct mailstore_range one = {uid, uid};
-        unsigned what = (unsigned)rand_r(&slot->seed) % 5;
+        unsigned what = (unsigned)rand_r(&slot->seed) % 6;
         if (what == 0)
             expunge_one(slot, one);
         else if (what == 1)
             move_one(slot, one);
         else if (what == 2)
+            delete_copies(slot, (struct mailstore_range){1, uid});
+        else if (what == 3)
             tell(slot->number, TALE_FLAGGED, uid, 0,
                  rig_flag(slot->store, slot->box, one, MAILSTORE_ADD, MAILSTORE_SEEN).modseq);
     }

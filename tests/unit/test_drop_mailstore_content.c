@@ -415,7 +415,7 @@ static void test_resumed_at_open(void **state)
     (void)state;
     for (unsigned i = 0; i < 20; i++)
         put_bytes(span_of(large, LARGE));
-    sweep_stop(store);
+    store_sweep_stop(store);
     rig_expunge(store, rig_box(store, RIG_USER, "INBOX").id, ALL, true);
     assert_int_equal(rows(TABLE_GARBAGE), 20);
     assert_int_equal(rig_check(store), 0);
@@ -429,7 +429,7 @@ static void test_resumed_at_open(void **state)
 static void test_small_ones_go_at_once(void **state)
 {
     (void)state;
-    sweep_stop(store);
+    store_sweep_stop(store);
     put_bytes(span_of(large, 3 * STORE_CHUNK));
     put_bytes(SPAN(""));
     rig_expunge(store, rig_box(store, RIG_USER, "INBOX").id, ALL, true);
@@ -467,6 +467,11 @@ static void test_full(void **state)
     uint32_t box = rig_box(store, RIG_USER, "INBOX").id;
     assert_int_equal(rig_box(store, RIG_USER, "INBOX").exists, count);
     assert_int_equal(append_large(), ERR_NO_SPACE);
+    struct writing writing = {.call.done = on_write};
+    loop_post(loop_rig.loop, &writing.call);
+    rig_wait(1);
+    assert_int_equal(writing.append.op.result.kind, ERR_NO_SPACE);
+    assert_int_equal(writing.target.uid, 0);
 
     /* What makes room is done, and then there is some. */
     assert_int_equal(rig_flag(store, box, ALL, MAILSTORE_ADD, MAILSTORE_DELETED).changed, count);

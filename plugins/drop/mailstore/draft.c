@@ -227,7 +227,7 @@ static void on_discarded(struct call *call)
 {
     struct discard *discard = container_of(call, struct discard, op.call);
 
-    sweep_go_on(discard->store);
+    store_sweep_go_on(discard->store);
     free(discard);
 }
 

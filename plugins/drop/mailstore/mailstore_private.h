@@ -228,10 +228,10 @@ void draft_is_stored(struct mailstore_draft *draft);
  */
 
 /* At open: what was still coming in becomes garbage. Blocks. */
-struct err sweep_recover(struct mailstore *store);
+struct err store_sweep_recover(struct mailstore *store);
 void store_sweep_start(struct mailstore *store);
 /* Behind each operation: goes on where there is something to do. */
-void sweep_go_on(struct mailstore *store);
+void store_sweep_go_on(struct mailstore *store);
 void store_sweep_stop(struct mailstore *store);
 
 /* ---- watch.c ----------------------------------------------------------------------------------

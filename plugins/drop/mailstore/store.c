@@ -95,7 +95,7 @@ static struct err begin(struct mailstore *store, const struct mailstore_options 
     atomic_init(&store->last_id, meta.ids_used);
     if (options->read_only)
         return ERR_OK;
-    e = sweep_recover(store);
+    e = store_sweep_recover(store);
     if (!err_is(e))
         store_sweep_start(store);
     return e;
@@ -283,7 +283,7 @@ static void on_committed(struct call *call)
         loop_post(op->home, &op->kv.call);
     }
     watches_post(&told);
-    sweep_go_on(store);
+    store_sweep_go_on(store);
 }
 
 static void start(struct mailstore *store, struct mailstore_op *op)

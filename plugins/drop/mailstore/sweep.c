@@ -147,9 +147,12 @@ static void on_step(struct call *call)
     struct store_sweep *sweep = container_of(call, struct store_sweep, op.call);
 
     sweep->is_submitted = false;
-    if (err_is(sweep->op.result))
+    if (err_is(sweep->op.result)) {
+        sweep->is_wanted = false; /* what the step itself had added is not there */
         log_failure(LOG_WARN, "mailstore-sweep-stopped", sweep->op.result, NULL, NULL);
-    else if (!sweep->is_through)
+        return;
+    }
+    if (!sweep->is_through)
         sweep->is_wanted = true;
     submit(sweep);
 }
@@ -165,7 +168,7 @@ void store_sweep_start(struct mailstore *store)
     submit(sweep);
 }
 
-void sweep_go_on(struct mailstore *store)
+void store_sweep_go_on(struct mailstore *store)
 {
     store->sweep.finished++;
     submit(&store->sweep);
@@ -207,7 +210,7 @@ static struct err apply_recovery(struct kv_op *op, struct kv_txn *txn)
     return ERR_OK;
 }
 
-struct err sweep_recover(struct mailstore *store)
+struct err store_sweep_recover(struct mailstore *store)
 {
     struct recovery recovery = {.op = {.kind = KV_SHRINK, .apply = apply_recovery}, .store = store};
     struct err e;
