@@ -40,6 +40,7 @@ struct daemon {
     struct loop *loop;
     struct actions actions;
     struct tls_server *tls;
+    struct plugin_launcher *launcher; /* NULL = no plugin has a user of its own */
     struct plugin_chain *plugins;
     struct plugin_chain *former_plugins; /* before the latest reload; NULL = there was none */
     struct control *control;
@@ -477,10 +478,18 @@ static bool load_plugins(struct daemon *d)
 
     buf_init(&messages, 0);
     d->shared.plugins = plugin_home_create(d->loop, d->worker_count);
+    plugin_home_lend(d->shared.plugins, d->launcher);
     struct err e = plugin_chain_load(d->shared.plugins, d->conf, NULL, &messages, &d->plugins);
     fprintf(stderr, "%.*s", SPAN_ARG(buf_span(&messages)));
     buf_fini(&messages);
     return !err_is(e);
+}
+
+static bool start_launcher(struct daemon *d)
+{
+    struct err e = plugin_launcher_create(d->conf, NULL, &d->launcher);
+
+    return !err_is(e) || fail("smarthop-plugin", e);
 }
 
 static bool listen_all(struct daemon *d)
@@ -614,8 +623,8 @@ static bool start(struct daemon *d)
     d->shared.limits = receive_limits_create();
     d->worker_count = count_of_workers(d->conf);
     /* Keys are read and ports bound while it may still be root; the store is opened after. */
-    if (!make_tls(d) || !bind_all(d) || !become_user(d->conf) || !bind_lmtp(d) ||
-        !load_sources(d) || !load_plugins(d) || !open_store(d) || !open_guard(d) ||
+    if (!make_tls(d) || !bind_all(d) || !start_launcher(d) || !become_user(d->conf) ||
+        !bind_lmtp(d) || !load_sources(d) || !load_plugins(d) || !open_store(d) || !open_guard(d) ||
         !make_workers(d) || !listen_all(d) || !catch_signals(d) || !open_control(d) ||
         !start_workers(d))
         return false;
@@ -648,6 +657,7 @@ static void dispose(struct daemon *d)
     control_close(d->control);
     loop_free(d->loop); /* what operators have asked of plugins comes to its end */
     plugin_home_free(d->shared.plugins);
+    plugin_launcher_free(d->launcher);
     sources_close(&d->sources);
     tls_server_unref(d->tls);
     tls_client_unref(d->shared.tls_client);

@@ -76,7 +76,7 @@ TABLE = (
         "plugins/process",
         (BASE, CONF, "plugins/smarthop_plugin.h", "plugins/host"),
         (("linux/audit.h", "filter.c"), ("linux/filter.h", "filter.c"), ("linux/seccomp.h", "filter.c"),
-         ("linux/landlock.h", "writes.c")),
+         ("linux/landlock.h", "writes.c"), ("linux/capability.h", "launcher.c")),
     ),
     # The test kit is a host too: it loads plugins, and judges their answers, as the daemon does.
     Row(

@@ -31,6 +31,7 @@ static inline struct smarthop_span plugin_text(struct span text)
 struct plugin_home;   /* of the process: the workers, and what the plugins share */
 struct plugin_chain;  /* the plugins of one configuration, in order */
 struct plugin_worker; /* of one loop */
+struct plugin_launcher;
 
 /* ---- the process -------------------------------------------------------------------------- */
 
@@ -39,6 +40,15 @@ struct plugin_home *plugin_home_create(struct loop *main, unsigned workers);
 /* The program that runs plugins in processes of their own, where it is not smarthop-plugin beside
  * this one. Before anything is loaded. */
 void plugin_home_use(struct plugin_home *home, const char *helper);
+/* As root, before its rights are given up: starts what begins processes of plugins as the users
+ * that `conf` names, where it names any and goes on without root (launcher.h). Else *out is NULL.
+ * `helper` NULL = as above. */
+struct err plugin_launcher_create(const struct conf *conf, const char *helper,
+                                  struct plugin_launcher **out);
+/* After the home; NULL is let be. */
+void plugin_launcher_free(struct plugin_launcher *launcher);
+/* Before anything is loaded. It stays the caller's; NULL = there is none. */
+void plugin_home_lend(struct plugin_home *home, struct plugin_launcher *launcher);
 /* Main thread, after all loops have ended, while they are still there: stops all plugins, and waits
  * for what they do elsewhere. Nothing is asked any more. NULL is let be. */
 void plugin_home_stop(struct plugin_home *home);

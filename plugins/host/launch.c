@@ -2,9 +2,11 @@
 #include "plugins/host/proxy.h"
 
 #include "base/memory.h"
+#include "plugins/host/launcher.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -84,37 +86,83 @@ static bool make_output(unsigned count, int ends[2])
     return ends[1] >= 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
 }
 
-struct err process_launch(const char *program, unsigned channels, struct process *out)
+/* Its output, its sockets: as the launcher's child, or as ours. */
+static struct err begin(const struct launch *launch, const int *theirs, unsigned count, int output,
+                        struct process *out)
 {
-    unsigned count = channels + 1;
+    if (launch->launcher != NULL) {
+        out->is_launched = true;
+        return launcher_begin(launch->launcher, launch->user, output, theirs, count, &out->pid,
+                              &out->death);
+    }
+    int error = spawn(launch->program, theirs, count, output, &out->pid);
+    if (error != 0)
+        return err_system(error, launch->program);
+    out->death = (int)syscall(SYS_pidfd_open, out->pid, 0);
+    return out->death >= 0 ? ERR_OK : err_system(errno, "pidfd_open");
+}
+
+struct err process_launch(const struct launch *launch, struct process *out)
+{
+    unsigned count = launch->channels + 1;
     int *ours = mem_alloc(2 * count * sizeof *ours);
     int *theirs = ours + count;
     int output[2] = {-1, -1};
 
     *out = (struct process){.pid = -1, .death = -1, .control = -1, .output = -1};
-    int error = make_sockets(count, ours, theirs) && make_output(count, output)
-                    ? spawn(program, theirs, count, output[1], &out->pid)
-                    : errno;
+    struct err e = make_sockets(count, ours, theirs) && make_output(count, output)
+                       ? begin(launch, theirs, count, output[1], out)
+                       : err_system(errno, "sockets");
     close_all(theirs, count);
     close_all(&output[1], 1);
     out->control = ours[0];
     out->output = output[0];
     out->sockets = mem_alloc(count * sizeof *ours);
-    out->socket_count = channels;
-    memcpy(out->sockets, ours + 1, channels * sizeof *ours);
+    out->socket_count = launch->channels;
+    memcpy(out->sockets, ours + 1, launch->channels * sizeof *ours);
     free(ours);
-    if (error == 0) {
-        out->death = (int)syscall(SYS_pidfd_open, out->pid, 0);
-        error = out->death < 0 ? errno : 0;
-    }
-    if (error == 0)
-        return ERR_OK;
-    if (out->pid > 0) {
+    if (!err_is(e))
+        return e;
+    if (out->pid > 0 && !out->is_launched) {
         kill(out->pid, SIGKILL);
         waitpid(out->pid, NULL, 0);
     }
     process_forget(out);
-    return err_system(error, "start");
+    return e;
+}
+
+void process_kill(const struct process *process)
+{
+    if (process->is_launched)
+        send(process->death, "", 1, MSG_NOSIGNAL);
+    else
+        kill(process->pid, SIGKILL);
+}
+
+/* Where nothing is told the launcher has ended, and its processes with it. */
+static void hear_end(int leash, siginfo_t *out)
+{
+    struct launch_end end;
+    struct pollfd news = {.fd = leash, .events = POLLIN};
+    ssize_t len;
+
+    do {
+        poll(&news, 1, -1);
+        len = recv(leash, &end, sizeof end, 0);
+    } while (len < 0 && (errno == EINTR || errno == EAGAIN));
+    bool is_told = len == (ssize_t)sizeof end;
+    out->si_code = is_told ? end.code : CLD_KILLED;
+    out->si_status = is_told ? end.status : SIGKILL;
+}
+
+void process_wait(const struct process *process, siginfo_t *out)
+{
+    *out = (siginfo_t){.si_code = 0};
+    if (process->is_launched)
+        hear_end(process->death, out);
+    else
+        while (waitid(P_PID, (id_t)process->pid, out, WEXITED) != 0 && errno == EINTR)
+            continue;
 }
 
 void process_forget(struct process *process)

@@ -302,6 +302,11 @@ void plugin_home_use(struct plugin_home *home, const char *helper)
     home->helper = mem_strdup(helper);
 }
 
+void plugin_home_lend(struct plugin_home *home, struct plugin_launcher *launcher)
+{
+    home->launcher = launcher;
+}
+
 void plugin_home_free(struct plugin_home *home)
 {
     if (home == NULL)

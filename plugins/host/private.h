@@ -73,6 +73,7 @@ struct plugin_home {
     struct inbox inbox; /* of the main loop, where plugins are stopped */
     struct loop *main;
     char *helper;                         /* runs plugins in processes of their own */
+    struct plugin_launcher *launcher;     /* NULL = there is none */
     const struct smarthop_host *services; /* that plugins are given */
     void *process; /* where this is such a process: its own; plugins then keep their stores in the
                       server */

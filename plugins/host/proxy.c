@@ -164,7 +164,7 @@ static bool take_ready(struct proxy *proxy, struct span body)
         take_metrics(proxy, &ready);
     } else if (!span_equal(proxy->ready, body)) {
         proxy->why = "its file is another plugin now; a reload takes it";
-        kill(proxy->process.pid, SIGKILL);
+        process_kill(&proxy->process);
         return true;
     }
     serve(proxy);
@@ -260,7 +260,7 @@ bool proxy_hear(struct proxy *proxy)
     }
     if (result == WIRE_BAD) {
         proxy->why = "it sends what makes no sense";
-        kill(proxy->process.pid, SIGKILL);
+        process_kill(&proxy->process);
         buf_clear(&proxy->in);
     }
     return result != WIRE_BAD;
@@ -396,10 +396,9 @@ void proxy_unwatch(struct proxy *proxy)
 /* Hears it out, then forgets it. `room`: how it ended. */
 void proxy_reap(struct proxy *proxy, char *room, size_t size)
 {
-    siginfo_t end = {0};
+    siginfo_t end;
 
-    while (waitid(P_PID, (id_t)proxy->process.pid, &end, WEXITED) != 0 && errno == EINTR)
-        continue;
+    process_wait(&proxy->process, &end);
     while (proxy_hear_output(proxy) > 0)
         continue;
     while (proxy_hear(proxy))
@@ -466,7 +465,7 @@ static void on_complaint(struct call *call)
     if (complaint->process == proxy->count && proxy->state != PROXY_DOWN) {
         if (proxy->why == NULL)
             proxy->why = complaint->why;
-        kill(proxy->process.pid, SIGKILL);
+        process_kill(&proxy->process);
     }
     self_release(proxy->self);
     free(complaint);
@@ -503,15 +502,21 @@ static bool send_setup(struct proxy *proxy)
 
 struct err proxy_launch(struct proxy *proxy)
 {
-    struct err e =
-        process_launch(proxy->self->home->helper, proxy->courier_count + 1, &proxy->process);
+    struct plugin_home *home = proxy->self->home;
+    struct launch launch = {
+        .program = home->helper,
+        .launcher = proxy->user != NULL ? home->launcher : NULL,
+        .user = proxy->user,
+        .channels = proxy->courier_count + 1,
+    };
+    struct err e = process_launch(&launch, &proxy->process);
 
     if (err_is(e))
         return e;
     proxy->count++;
     proxy->state = PROXY_STARTING;
     if (!send_setup(proxy))
-        kill(proxy->process.pid, SIGKILL);
+        process_kill(&proxy->process);
     return ERR_OK;
 }
 
@@ -530,7 +535,7 @@ static void on_control(struct loop_watch *watch, int events)
     proxy->watched = 0;
     if (proxy->why == NULL)
         proxy->why = "it has closed its connection";
-    kill(proxy->process.pid, SIGKILL);
+    process_kill(&proxy->process);
 }
 
 static void on_output(struct loop_watch *watch, int events)
@@ -572,7 +577,7 @@ static void on_slow_start(struct timer *timer)
     struct proxy *proxy = container_of(timer, struct proxy, timer);
 
     proxy->why = "it did not start in time";
-    kill(proxy->process.pid, SIGKILL);
+    process_kill(&proxy->process);
 }
 
 static void start_again(struct timer *timer)

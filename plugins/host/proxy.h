@@ -9,6 +9,7 @@
 #include "plugins/host/private.h"
 #include "plugins/host/wire.h"
 
+#include <signal.h>
 #include <sys/types.h>
 
 struct proxy;
@@ -74,10 +75,11 @@ enum proxy_state {
 /* A process and what leads to it; below 0 = nothing. */
 struct process {
     pid_t pid;
-    int death;    /* readable once it has ended */
-    int control;  /* the main thread's connection */
-    int output;   /* what it writes to its standard output and error */
-    int *sockets; /* the couriers', until they have them */
+    int death;        /* readable once it has ended */
+    bool is_launched; /* by the launcher: that is its leash */
+    int control;      /* the main thread's connection */
+    int output;       /* what it writes to its standard output and error */
+    int *sockets;     /* the couriers', until they have them */
     unsigned socket_count;
 };
 
@@ -87,6 +89,7 @@ struct proxy {
     enum proxy_state state;
     struct process process;
     uint64_t count; /* of processes so far */
+    char *user;     /* NULL = the daemon's own */
     struct buf setup;
     struct buf in;
     struct buf out;
@@ -159,7 +162,16 @@ void proxy_tell(const struct proxy *proxy, enum log_level level, const char *eve
 
 /* launch.c: main thread. The helper program, with the ends of its sockets and nothing else of
  * ours. */
-struct err process_launch(const char *program, unsigned channels, struct process *out);
+struct launch {
+    const char *program;
+    struct plugin_launcher *launcher; /* begins it; NULL = it is ours */
+    const char *user;                 /* then */
+    unsigned channels;
+};
+struct err process_launch(const struct launch *launch, struct process *out);
+void process_kill(const struct process *process);
+/* How it has ended; waits for that. */
+void process_wait(const struct process *process, siginfo_t *end_out);
 void process_forget(struct process *process);
 
 #endif

@@ -72,7 +72,7 @@ static void end_process(struct proxy *proxy)
         continue;
     if (!ended) {
         proxy->why = "it did not stop in time";
-        kill(proxy->process.pid, SIGKILL);
+        process_kill(&proxy->process);
     }
     proxy_reap(proxy, how, sizeof how);
     if (!ended)
@@ -100,6 +100,8 @@ static void proxy_configure(struct proxy *proxy, const struct conf *conf,
     proxy->rest_max = section->process_rest_max;
     proxy->command_max = section->process_command_max;
     proxy->store_max = section->store_max;
+    if (section->user != NULL && section->user[0] != '\0')
+        proxy->user = mem_strdup(section->user);
     proxy->store_path = mem_strdup(conf->plugin_store_path);
 }
 
@@ -145,6 +147,7 @@ static void proxy_free(struct proxy *proxy)
         courier_fini(&proxy->couriers[i]);
     free(proxy->couriers);
     free(proxy->store_path);
+    free(proxy->user);
     pthread_mutex_destroy(&proxy->lock);
     buf_fini(&proxy->setup);
     buf_fini(&proxy->in);
@@ -176,7 +179,7 @@ static bool wait_until_it_serves(struct proxy *proxy)
         continue;
     if (proxy->state == PROXY_SERVING)
         return true;
-    kill(proxy->process.pid, SIGKILL);
+    process_kill(&proxy->process);
     proxy_reap(proxy, how, sizeof how);
     if (!proxy->is_refused)
         buf_addf(proxy->messages, "%s: plugin \"%s\" does not start in its process: %s\n",
@@ -191,6 +194,18 @@ bool proxy_open_store(struct proxy *proxy, struct buf *messages)
            store_join(proxy->self, proxy->store_path, proxy->store_max, messages);
 }
 
+/* A reload compares them; what is replaced from now on is another one then. */
+static void note_file(struct smarthop_self *self)
+{
+    struct stat st;
+
+    if (stat(self->file, &st) != 0)
+        return; /* its process tells */
+    self->device = st.st_dev;
+    self->inode = st.st_ino;
+    self->changed = st.st_mtim;
+}
+
 bool proxy_open(struct smarthop_self *self, const struct conf *conf,
                 const struct conf_plugin *section, struct buf *messages)
 {
@@ -201,6 +216,7 @@ bool proxy_open(struct smarthop_self *self, const struct conf *conf,
     self->plugin = (struct smarthop_plugin){
         .start = proxy_begin, .stop = proxy_stop, .cancel = courier_cancel, .reload = proxy_reload};
     proxy->messages = messages;
+    note_file(self);
     struct err e = proxy_launch(proxy);
     if (err_is(e)) {
         buf_addf(messages, "%s: the process of plugin \"%s\" cannot be started: %s\n",

@@ -155,11 +155,13 @@ static bool make_host(struct child *child, unsigned channels)
     return true;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct child child = {.loop = NULL};
     struct wire_setup setup;
 
+    if (argc == 2 && strcmp(argv[1], "--launch") == 0)
+        return launcher_run();
     log_set_level(LOG_ERROR); /* what else there is to tell the server tells */
     arena_init(&child.arena);
     if (!read_setup(&child, &setup) || !make_host(&child, setup.channels)) {

@@ -125,6 +125,9 @@ bool order_take(struct child *child, const struct wire_frame *frame);
 /* confine.c */
 /* Gives up what the process must not have while it loads a plugin. */
 struct err confine_before(const struct conf_plugin *section);
+/* launcher.c: the program's other life. Its exit code. */
+int launcher_run(void);
+
 /* writes.c: from now on it, and all threads that it begins, may change files in this folder alone.
  */
 struct err confine_writes(const char *path);

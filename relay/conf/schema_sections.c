@@ -263,8 +263,10 @@ static const struct conf_key plugin_keys[] = {
              "when it has ended."},
     {FIELD(conf_plugin, user), .type = CONF_STRING, .standard = "", .example = "nobody", .max = 64,
      .reloadable = true,
-     .help = "The user of that process. Empty: the daemon's own; then the process may write no "
-             "file. Only a daemon that runs as root can give it another one."},
+     .help = "The user of that process, other than root. Empty: the daemon's own. Only a smarthopd "
+             "that is started as root can give it another one; where it becomes a `user` itself, "
+             "only one that relay.conf named for a process when it was started, so that a new one "
+             "needs a restart."},
     {FIELD(conf_plugin, memory_max), .type = CONF_SIZE, .standard = "512MiB", .min = 16 * MIB,
      .max = TIB, .reloadable = true,
      .help = "The most memory that process may have; files that it maps are not counted."},

@@ -2,8 +2,12 @@
 server's answer is as declared, and other mail flows."""
 import json
 import os
+import pwd
+import shutil
 import signal
 import smtplib
+import subprocess
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +16,7 @@ import pytest
 
 from support import content
 from support.dialogue import submit
-from support.process import BIN, SANITIZER_REPORT
+from support.process import BIN, SANITIZER_REPORT, run
 from support.wait import wait_until
 
 PLUGINS = BIN.parent / "tests" / "plugins"
@@ -274,6 +278,131 @@ def test_store(start_relay, sink):
     assert rcpt(relay, "has-stopped")[0] == 250
     relay.stop()
     assert not SANITIZER_REPORT.search(relay.log_text()), relay.log_text()
+
+
+def can_become(name):
+    """Root of a namespace of its own has nobody else."""
+    user = pwd.getpwnam(name)
+    return os.geteuid() == 0 and subprocess.run(
+        ["true"], user=user.pw_uid, group=user.pw_gid, extra_groups=[], check=False).returncode == 0
+
+
+@pytest.fixture
+def start_as(start_relay, sink):
+    """A daemon that becomes nobody, with a plugin in a process of this user."""
+    folder = Path(tempfile.mkdtemp(prefix="smarthop-plugin-"))
+    folder.chmod(0o755)
+    shutil.copy(PLUGINS / "outlaw.so", folder)
+
+    def make(user, **keys):
+        plugin = {"file": str(folder / "outlaw.so"), "process": True, "user": user,
+                  "next_hop": sink.host, "port": sink.port, **keys}
+        relay = start_relay(routes=REFUSE)
+        relay.stop()
+        nobody = pwd.getpwnam("nobody")
+        for path in (relay.folder, *relay.folder.rglob("*")):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        relay.keys["user"] = "nobody"
+        relay.sections["plugin"] = {"outlaw": plugin}
+        relay.start()
+        return relay
+
+    yield make
+    shutil.rmtree(folder)
+
+
+def whose(relay):
+    return relay.ctl("plugin", "command", "outlaw", "id").stdout.decode()
+
+
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def need_root():
+    if not (can_become("nobody") and can_become("daemon")):
+        pytest.skip("only root can give a process another user")
+
+
+def test_user(start_as, sink):
+    """Another one than the daemon's, which has given up root's rights; also the second time."""
+    need_root()
+    relay = start_as("daemon")
+    user = pwd.getpwnam("daemon")
+    mine = f"uid {user.pw_uid} {user.pw_uid} gid {user.pw_gid} groups "
+    assert whose(relay).startswith(mine)
+    submit(relay, MESSAGE, "send@a.test")
+    sink.wait(1)
+    assert rcpt(relay, "crash") == DEFERRED
+    [ended] = relay.wait_log("plugin-process-ended")
+    assert ended["text"] == "it has ended by signal 6 (Aborted)"
+    relay.wait_log("plugin-process-started")
+    assert whose(relay).startswith(mine)
+    relay.stop()
+    assert not SANITIZER_REPORT.search(relay.log_text()), relay.log_text()
+
+
+def test_user_of_a_reload(start_as):
+    """Only one that was named at the start can be had."""
+    need_root()
+    relay = start_as("daemon")
+    outlaw = relay.sections["plugin"]["outlaw"]
+    for user in ("bin", "root"):
+        outlaw["user"] = user
+        relay.write_conf()
+        refused = relay.reload()
+        assert refused["event"] == "reload-refused"
+        assert "whom relay.conf did not name at the start" in refused["text"]
+    outlaw["user"], outlaw["strikes"] = "daemon", 7
+    relay.write_conf()
+    assert relay.reload()["event"] == "reloaded"
+    assert whose(relay).startswith(f"uid {pwd.getpwnam('daemon').pw_uid} ")
+    relay.stop()
+
+
+def test_root_is_no_user(start_relay):
+    need_root()
+    relay = start_relay(routes=REFUSE)
+    relay.stop()
+    relay.keys["user"] = "nobody"
+    relay.sections["plugin"] = {"outlaw": {"file": str(PLUGINS / "outlaw.so"), "process": True,
+                                           "user": "root"}}
+    relay.write_conf()
+    started = run(BIN / "smarthopd", "-c", relay.conf_path, check=False)
+    assert started.returncode != 0 and b"the users of plugins' processes" in started.stderr
+
+
+def test_server_killed(start_as):
+    """What goes on as root ends with it, and so does the plugin."""
+    need_root()
+    relay = start_as("daemon")
+    [launcher] = children_of(relay.process.pid)
+    [plugin] = children_of(launcher)
+    relay.kill()
+    wait_until(lambda: has_ended(launcher) and has_ended(plugin), "both end with the server")
+
+
+def test_launcher_killed(start_as):
+    """Its processes end with it, and are not started again; the fail mode answers."""
+    need_root()
+    relay = start_as("daemon", process_rest_min="20ms")
+    [launcher] = children_of(relay.process.pid)
+    os.kill(launcher, signal.SIGTERM)  # is for the server to react to
+    assert whose(relay)
+    os.kill(launcher, signal.SIGKILL)
+    relay.wait_log("plugin-process-ended")
+    relay.wait_log("plugin-process")
+    assert rcpt(relay, "send") == DEFERRED
+    relay.stop()
+
+
+def test_reload_keeps_it(start):
+    """What has not changed goes on in the same process."""
+    relay = start()
+    process = pid_of(relay)
+    assert relay.reload()["event"] == "reloaded"
+    assert pid_of(relay) == process
+    relay.stop()
 
 
 def test_killed_under_load(start, sink):

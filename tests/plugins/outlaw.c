@@ -311,6 +311,16 @@ static int route(void *state, const struct smarthop_event *event, struct smartho
     return answer(state, event, verdict, how);
 }
 
+/* Whose process it is, and whether that could become root again. */
+static void tell_id(smarthop_write write, void *context)
+{
+    char text[128];
+    int len = snprintf(text, sizeof text, "uid %u %u gid %u groups %d", getuid(), geteuid(),
+                       getegid(), getgroups(0, NULL));
+
+    write(context, text, (size_t)len);
+}
+
 /* Says its words again, so often as the first one says. */
 static int command(void *state, const struct smarthop_span *words, uint32_t count,
                    smarthop_write write, void *context)
@@ -322,6 +332,8 @@ static int command(void *state, const struct smarthop_span *words, uint32_t coun
     outlaw->host->log(outlaw->self, 0, SMARTHOP_INFO, "command", "asked");
     if (smarthop_equal(words[0], SMARTHOP_TEXT("crash")))
         abort();
+    if (smarthop_equal(words[0], SMARTHOP_TEXT("id")))
+        tell_id(write, context);
     if (smarthop_equal(words[0], SMARTHOP_TEXT("sleep")))
         sleep(600);
     for (long times = strtol(words[0].ptr, NULL, 10); times > 0; times--)
