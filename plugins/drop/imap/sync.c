@@ -125,7 +125,29 @@ static int by_uid_descending(const void *a, const void *b)
 {
     const struct mailstore_range *x = a, *y = b;
 
-    return x->first < y->first ? 1 : x->first > y->first ? -1 : 0;
+    return x->last < y->last ? 1 : x->last > y->last ? -1 : 0;
+}
+
+/* In descending order, apart from each other: what vanished at one time may lie around what did at
+ * another. */
+static void put_in_order(struct imap_sync *sync)
+{
+    unsigned kept = 0;
+
+    if (sync->vanished_count == 0)
+        return;
+    qsort(sync->vanished, sync->vanished_count, sizeof sync->vanished[0], by_uid_descending);
+    for (unsigned i = 1; i < sync->vanished_count; i++) {
+        struct mailstore_range *last = &sync->vanished[kept];
+        struct mailstore_range range = sync->vanished[i];
+        if (range.last < last->first) {
+            sync->vanished[++kept] = range;
+            continue;
+        }
+        if (range.first < last->first)
+            last->first = range.first;
+    }
+    sync->vanished_count = kept + 1;
 }
 
 static bool on_changed(void *context, uint64_t modseq, uint32_t uid)
@@ -160,8 +182,7 @@ static struct err gather(struct imap_session *s, struct kv_txn *txn)
         e = mailstore_entry_walk(txn, s->view.box, s->view.uid_next, on_new, s);
     if (err_is(e))
         return e;
-    if (sync->vanished_count > 1)
-        qsort(sync->vanished, sync->vanished_count, sizeof sync->vanished[0], by_uid_descending);
+    put_in_order(sync);
     s->view.uid_next = sync->uid_next;
     s->view.changed = sync->modseq;
     if (sync->has_expunges)
