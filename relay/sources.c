@@ -42,7 +42,7 @@ static struct err check_rules(const char *file, struct buf *messages)
     struct err e = ERR_OK;
 
     if (file != NULL)
-        e = rules_follow.load(file, &st, messages, &rules);
+        e = rules_follow.load(file, NULL, &st, messages, &rules);
     rules_unref(rules);
     return e;
 }
@@ -142,7 +142,7 @@ bool sources_open(struct sources *sources, struct loop *loop, const struct conf 
 
     sources->loop = loop;
     sources->recipients = recipients_follow();
-    sources->rules = follow_create(&rules_follow);
+    sources->rules = follow_create(&rules_follow, NULL);
     list_init(&sources->work.call.link);
     sources->work.run = poll_all;
     sources->work.call.done = on_polled;

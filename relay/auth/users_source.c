@@ -1,11 +1,13 @@
 #include "auth/users_private.h"
 #include "base/follow.h"
 
-static struct err load(const char *file, struct stat *st_out, struct buf *messages, void **out)
+static struct err load(const char *file, void *context, struct stat *st_out, struct buf *messages,
+                       void **out)
 {
     struct users *users;
     struct err e = users_file_load(file, st_out, messages, &users);
 
+    (void)context;
     *out = users;
     return e;
 }
@@ -37,7 +39,7 @@ static const struct follow_kind kind = {
 
 struct err users_follow(const char *file, struct buf *messages, struct follow **out)
 {
-    struct follow *follow = follow_create(&kind);
+    struct follow *follow = follow_create(&kind, NULL);
     struct err e = follow_set(follow, file, messages);
 
     *out = follow;

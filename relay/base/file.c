@@ -56,3 +56,33 @@ struct err file_read(int fd, char *room, size_t size, size_t *len_out)
     *len_out = n > 0 ? (size_t)n : 0;
     return n < 0 ? err_system(errno, "read file") : ERR_OK;
 }
+
+/* One that has grown meanwhile is as large as it may be, too. */
+static struct err read_up_to(int fd, uint64_t size_max, struct buf *out)
+{
+    enum { PIECE = 65536 };
+    size_t before = buf_len(out), len;
+
+    do {
+        struct err e = file_read(fd, buf_reserve(out, PIECE), PIECE, &len);
+        if (err_is(e))
+            return e;
+        buf_commit(out, len);
+        if (buf_len(out) - before > size_max)
+            return err_make(ERR_INVALID, "the file is too large");
+    } while (len > 0);
+    return ERR_OK;
+}
+
+struct err file_read_all(const char *file, uint64_t size_max, struct stat *st_out,
+                         struct buf *messages, struct buf *out)
+{
+    int fd;
+    struct err e = file_open(file, size_max, &fd, st_out, messages);
+
+    if (err_is(e))
+        return e;
+    e = read_up_to(fd, size_max, out);
+    close(fd);
+    return err_is(e) ? tell(messages, file, e) : ERR_OK;
+}

@@ -20,4 +20,9 @@ struct err file_open(const char *file, uint64_t size_max, int *fd_out, struct st
 /* At most `size` bytes; *len_out is 0 at the end of the file only. */
 struct err file_read(int fd, char *room, size_t size, size_t *len_out);
 
+/* All of a file that file_open would open, appended to `out`, of which nothing is taken back on
+ * failure. */
+struct err file_read_all(const char *file, uint64_t size_max, struct stat *st_out,
+                         struct buf *messages, struct buf *out);
+
 #endif

@@ -18,6 +18,7 @@ struct stamp {
 
 struct follow {
     const struct follow_kind *kind;
+    void *context;
     pthread_mutex_t lock; /* of `snapshot` */
     void *snapshot;
     pthread_mutex_t loading; /* held while a file is loaded; of all below */
@@ -50,11 +51,12 @@ static bool same_stamp(const struct stamp *a, const struct stamp *b)
            same_time(a->changed, b->changed);
 }
 
-struct follow *follow_create(const struct follow_kind *kind)
+struct follow *follow_create(const struct follow_kind *kind, void *context)
 {
     struct follow *follow = mem_zalloc(sizeof *follow);
 
     follow->kind = kind;
+    follow->context = context;
     pthread_mutex_init(&follow->lock, NULL);
     pthread_mutex_init(&follow->loading, NULL);
     return follow;
@@ -108,7 +110,7 @@ struct err follow_set(struct follow *follow, const char *file, struct buf *messa
     pthread_mutex_lock(&follow->loading);
     if (!is_followed(follow, file)) {
         if (file != NULL)
-            e = follow->kind->load(file, &st, messages, &next);
+            e = follow->kind->load(file, follow->context, &st, messages, &next);
         if (!err_is(e)) {
             free(follow->file);
             follow->file = file != NULL ? mem_strdup(file) : NULL;
@@ -150,7 +152,7 @@ static bool load(struct follow *follow, struct stat *st)
     void *next;
 
     buf_init(&messages, 0);
-    struct err e = follow->kind->load(follow->file, st, &messages, &next);
+    struct err e = follow->kind->load(follow->file, follow->context, st, &messages, &next);
     follow->stamp = stamp_of(st);
     if (err_is(e)) {
         log_refused(follow, buf_span(&messages));

@@ -19,8 +19,10 @@ struct follow_kind {
     const char *refused; /* and for a file that cannot be used */
     const char *count;   /* the key of what `count` answers */
     /* Reads and checks `file`; blocks. *st_out is of the very file that was read, and stays as it
-     * was where there is none. On failure *out is NULL and `messages` has at least one line. */
-    struct err (*load)(const char *file, struct stat *st_out, struct buf *messages, void **out);
+     * was where there is none. On failure *out is NULL and `messages` has at least one line.
+     * `context` is follow_create's. */
+    struct err (*load)(const char *file, void *context, struct stat *st_out, struct buf *messages,
+                       void **out);
     void (*ref)(void *snapshot);
     void (*unref)(void *snapshot);
     uint64_t (*count_of)(const void *snapshot);
@@ -29,7 +31,7 @@ struct follow_kind {
 struct follow;
 
 /* Without a file yet: there is no snapshot. `kind` is kept by reference. */
-struct follow *follow_create(const struct follow_kind *kind);
+struct follow *follow_create(const struct follow_kind *kind, void *context);
 /* Nobody may be using it any more; snapshots live on. NULL is let be. */
 void follow_free(struct follow *follow);
 

@@ -93,12 +93,14 @@ static struct err feed_file(int fd, struct recipients_reader *reader)
     return e;
 }
 
-static struct err load(const char *file, struct stat *st_out, struct buf *messages, void **out)
+static struct err load(const char *file, void *context, struct stat *st_out, struct buf *messages,
+                       void **out)
 {
     struct recipients *recipients;
     char text[ERR_TEXT_MAX];
     int fd;
 
+    (void)context;
     *out = NULL;
     struct err e = file_open(file, RECIPIENTS_FILE_MAX, &fd, st_out, messages);
     if (err_is(e))
@@ -120,7 +122,7 @@ struct err recipients_load(const char *file, struct buf *messages, struct recipi
 {
     struct stat st;
     void *loaded;
-    struct err e = load(file, &st, messages, &loaded);
+    struct err e = load(file, NULL, &st, messages, &loaded);
 
     *out = loaded;
     return e;
@@ -153,5 +155,5 @@ struct follow *recipients_follow(void)
         .count_of = count_of,
     };
 
-    return follow_create(&kind);
+    return follow_create(&kind, NULL);
 }

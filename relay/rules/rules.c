@@ -328,36 +328,16 @@ const struct rule *rules_match(const struct rules *rules, struct span host, stru
 
 /* ---- files --------------------------------------------------------------------------------- */
 
-static struct err read_text(int fd, struct buf *out)
+static struct err load(const char *file, void *context, struct stat *st_out, struct buf *messages,
+                       void **out)
 {
-    enum { PIECE = 65536 };
-    size_t len;
-
-    do {
-        struct err e = file_read(fd, buf_reserve(out, PIECE), PIECE, &len);
-        if (err_is(e))
-            return e;
-        buf_commit(out, len);
-    } while (len > 0);
-    return ERR_OK;
-}
-
-static struct err load(const char *file, struct stat *st_out, struct buf *messages, void **out)
-{
-    char why[ERR_TEXT_MAX];
     struct buf text;
-    int fd;
 
+    (void)context;
     *out = NULL;
-    struct err e = file_open(file, FILE_MAX, &fd, st_out, messages);
-    if (err_is(e))
-        return e;
     buf_init(&text, 0);
-    e = read_text(fd, &text);
-    close(fd);
-    if (err_is(e)) {
-        buf_addf(messages, "%s: %s\n", file, err_text(e, why));
-    } else {
+    struct err e = file_read_all(file, FILE_MAX, st_out, messages, &text);
+    if (!err_is(e)) {
         *out = rules_parse(buf_span(&text), file, messages);
         if (*out == NULL)
             e = err_make(ERR_INVALID, "rules");

@@ -73,3 +73,18 @@ def test_new_users_are_seen(start_drop):
             return False
         return True
     wait_until(taken, "the new user to be known")
+
+
+def test_aliases_are_read_again_when_they_change(start_drop, tmp_path):
+    aliases = tmp_path / "aliases"
+    aliases.write_text(f"sales: {ALICE}\n")
+    drop = start_drop(aliases=aliases)
+    drop.deliver(MESSAGE, f"sales@{DOMAIN}")
+    aliases.write_text(f"sales: {ALICE}\nhelp: {ALICE}, {BOB}\n")
+    drop.relay.wait_log("plugin", what="aliases-loaded", text=f"file={aliases} aliases=2")
+    drop.deliver(MESSAGE, f"help@{DOMAIN}")
+    assert (count_of(drop, ALICE), count_of(drop, BOB)) == (2, 1)
+    aliases.write_text("no colon here\n")
+    drop.relay.wait_log("plugin", what="aliases-refused")
+    drop.deliver(MESSAGE, f"help@{DOMAIN}")
+    assert count_of(drop, BOB) == 2

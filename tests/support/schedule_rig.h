@@ -38,7 +38,7 @@ static inline void schedule_rig_follow_rules(struct schedule_rig *rig)
 {
     struct buf messages;
 
-    rig->rules = follow_create(&rules_follow);
+    rig->rules = follow_create(&rules_follow, NULL);
     if (rig->conf->response_rules[0] != '/')
         return;
     buf_init(&messages, 0);

@@ -194,7 +194,7 @@ static void test_matching(void **state)
 static void test_a_file(void **state)
 {
     char path[] = "/tmp/smarthop-rules-XXXXXX";
-    struct follow *follow = follow_create(&rules_follow);
+    struct follow *follow = follow_create(&rules_follow, NULL);
     struct buf messages;
     int fd = mkstemp(path);
 

@@ -34,9 +34,11 @@ struct addresses;
 
 /* Blocks. `file` NULL = no aliases; mail is local in `domains`; what of `separator` ("" = none)
  * comes first sets a folder off. On failure *out is NULL and `messages` has a line a problem,
- * "file:line: what is wrong", of which the first ADDRESS_PROBLEMS_MAX are told. */
+ * "file:line: what is wrong", of which the first ADDRESS_PROBLEMS_MAX are told. *st_out is of the
+ * file that was read. */
 struct err addresses_load(const char *file, const char *const *domains, unsigned domain_count,
-                          const char *separator, struct buf *messages, struct addresses **out);
+                          const char *separator, struct stat *st_out, struct buf *messages,
+                          struct addresses **out);
 /* The same of a text in memory; `file` is its name in messages. */
 struct err addresses_parse(struct span text, const char *file, const char *const *domains,
                            unsigned domain_count, const char *separator, struct buf *messages,

@@ -273,28 +273,9 @@ struct err addresses_parse(struct span text, const char *file, const char *const
     return err_make(ERR_INVALID, "aliases file");
 }
 
-static struct err read_all(const char *file, struct buf *messages, struct buf *out)
-{
-    char text[ERR_TEXT_MAX];
-    struct stat st;
-    size_t len = 1;
-    int fd;
-    struct err e = file_open(file, ADDRESS_FILE_MAX, &fd, &st, messages);
-
-    if (err_is(e))
-        return e;
-    while (!err_is(e) && len > 0 && buf_len(out) <= ADDRESS_FILE_MAX) {
-        e = file_read(fd, buf_reserve(out, 65536), 65536, &len);
-        buf_commit(out, len);
-    }
-    if (err_is(e))
-        buf_addf(messages, "%s: %s\n", file, err_text(e, text));
-    close(fd);
-    return e;
-}
-
 struct err addresses_load(const char *file, const char *const *domains, unsigned domain_count,
-                          const char *separator, struct buf *messages, struct addresses **out)
+                          const char *separator, struct stat *st_out, struct buf *messages,
+                          struct addresses **out)
 {
     struct buf text;
     struct err e = ERR_OK;
@@ -302,7 +283,7 @@ struct err addresses_load(const char *file, const char *const *domains, unsigned
     *out = NULL;
     buf_init(&text, 0);
     if (file != NULL)
-        e = read_all(file, messages, &text);
+        e = file_read_all(file, ADDRESS_FILE_MAX, st_out, messages, &text);
     if (!err_is(e))
         e = addresses_parse(buf_span(&text), file, domains, domain_count, separator, messages, out);
     buf_fini(&text);

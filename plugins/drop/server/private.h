@@ -2,6 +2,7 @@
 #ifndef SMARTHOP_DROP_SERVER_PRIVATE_H
 #define SMARTHOP_DROP_SERVER_PRIVATE_H
 
+#include "base/follow.h"
 #include "net/listener.h"
 #include "plugins/drop/server/server.h"
 
@@ -30,9 +31,10 @@ struct drop_member {
     bool is_running;
     struct drop_seat *seats;
     unsigned seat_count;
-    struct call stop;  /* posted to its loop */
-    struct timer cut;  /* sessions that do not end are closed */
-    struct timer poll; /* of worker 0: looks at the files */
+    struct call stop;        /* posted to its loop */
+    struct timer cut;        /* sessions that do not end are closed */
+    struct timer poll_timer; /* of worker 0: looks at the files */
+    bool is_polling;         /* they are being looked at */
     bool is_stopping;
 };
 
@@ -42,7 +44,6 @@ struct drop_server {
     char *texts[3]; /* of settings */
     char *certificate;
     char *key;
-    char *aliases_file;
     char **domains;
     unsigned domain_count;
     char **sockets; /* local ones, removed at the end */
@@ -50,8 +51,10 @@ struct drop_server {
     struct mailstore *store;
     struct auth *auth;
     pthread_mutex_t files_lock;
-    struct addresses *addresses; /* these two under files_lock */
-    struct tls_server *tls;
+    struct tls_server *tls;      /* under files_lock */
+    struct addresses *addresses; /* those without a file of aliases */
+    struct follow *aliases;      /* snapshots are struct addresses */
+    struct work poll;
     struct registry *registry;
     struct drop_member *members;
     unsigned member_count;

@@ -40,10 +40,9 @@ struct addresses *drop_worker_addresses(struct drop_worker *worker)
 
 struct addresses *drop_server_addresses(struct drop_server *server)
 {
-    pthread_mutex_lock(&server->files_lock);
-    struct addresses *addresses = addresses_ref(server->addresses);
-    pthread_mutex_unlock(&server->files_lock);
-    return addresses;
+    struct addresses *followed = follow_get(server->aliases);
+
+    return followed != NULL ? followed : addresses_ref(server->addresses);
 }
 
 struct users *drop_server_users(struct drop_server *server)
@@ -78,41 +77,96 @@ static struct err load_tls(struct drop_server *server, char *problem, size_t siz
     return ERR_OK;
 }
 
-static struct err load_addresses(struct drop_server *server, char *problem, size_t size)
+static struct err load_file(const char *file, void *context, struct stat *st_out,
+                            struct buf *messages, void **out)
 {
-    struct addresses *addresses, *old = server->addresses;
-    struct buf messages;
+    const struct drop_server *server = context;
+    struct addresses *addresses;
+    struct err e = addresses_load(file, (const char *const *)server->domains, server->domain_count,
+                                  server->settings.separator, st_out, messages, &addresses);
 
+    *out = addresses;
+    return e;
+}
+
+static void ref_addresses(void *addresses)
+{
+    addresses_ref(addresses);
+}
+
+static void unref_addresses(void *addresses)
+{
+    addresses_unref(addresses);
+}
+
+static uint64_t count_of(const void *addresses)
+{
+    return addresses_alias_count(addresses);
+}
+
+/* The addresses that there are without a file, and those with it, which is followed. */
+static struct err load_addresses(struct drop_server *server, const char *file, char *problem,
+                                 size_t size)
+{
+    static const struct follow_kind kind = {
+        .loaded = "aliases-loaded",
+        .refused = "aliases-refused",
+        .count = "aliases",
+        .load = load_file,
+        .ref = ref_addresses,
+        .unref = unref_addresses,
+        .count_of = count_of,
+    };
+    struct buf messages;
+    struct stat st;
+    void *addresses;
+
+    server->aliases = follow_create(&kind, server);
     buf_init(&messages, 0);
-    struct err e =
-        addresses_load(server->aliases_file, (const char *const *)server->domains,
-                       server->domain_count, server->settings.separator, &messages, &addresses);
-    snprintf(problem, size, "%.*s", SPAN_ARG(span_head(buf_span(&messages), size - 1)));
-    buf_fini(&messages);
-    if (err_is(e))
-        return e;
-    pthread_mutex_lock(&server->files_lock);
+    struct err e = load_file(NULL, server, &st, &messages, &addresses);
     server->addresses = addresses;
-    pthread_mutex_unlock(&server->files_lock);
-    if (old != NULL)
-        addresses_unref(old);
-    return ERR_OK;
+    if (!err_is(e))
+        e = follow_set(server->aliases, file, &messages);
+    if (err_is(e))
+        snprintf(problem, size, "%.*s", SPAN_ARG(span_head(buf_span(&messages), size - 1)));
+    buf_fini(&messages);
+    return e;
 }
 
 bool drop_server_reload(struct drop_server *server, char *problem, size_t problem_size)
 {
-    return !err_is(load_tls(server, problem, problem_size)) &&
-           !err_is(load_addresses(server, problem, problem_size));
+    return !err_is(load_tls(server, problem, problem_size));
 }
 
-/* The users file is followed by itself. */
+/* Blocks, for as long as a changed file takes to be read. */
+static void poll_files(struct work *work)
+{
+    struct drop_server *server = container_of(work, struct drop_server, poll);
+
+    if (server->auth != NULL)
+        auth_poll(server->auth);
+    follow_poll(server->aliases);
+}
+
 static void on_poll(struct timer *timer)
 {
-    struct drop_member *member = container_of(timer, struct drop_member, poll);
-    struct drop_server *server = member->worker.server;
+    struct drop_member *member = container_of(timer, struct drop_member, poll_timer);
 
-    auth_poll(server->auth);
-    timer_start(member->worker.loop, &member->poll, POLL_MS, on_poll);
+    loop_work(member->worker.loop, &member->worker.server->poll);
+    member->is_polling = true;
+}
+
+static void on_polled(struct call *call)
+{
+    struct drop_server *server =
+        container_of(container_of(call, struct work, call), struct drop_server, poll);
+    struct drop_member *member = &server->members[0];
+
+    member->is_polling = false;
+    if (member->is_stopping)
+        server_check_stopped(member);
+    else
+        timer_start(member->worker.loop, &member->poll_timer, POLL_MS, on_poll);
 }
 
 /* ---- doors -------------------------------------------------------------------------------- */
@@ -235,8 +289,8 @@ static void *thread_main(void *arg)
 {
     struct drop_member *member = arg;
 
-    if (member->worker.index == 0 && member->worker.auth != NULL)
-        timer_start(member->worker.loop, &member->poll, POLL_MS, on_poll);
+    if (member->worker.index == 0)
+        timer_start(member->worker.loop, &member->poll_timer, POLL_MS, on_poll);
     loop_run(member->worker.loop);
     log_flush();
     return NULL;
@@ -288,7 +342,7 @@ static struct err start_members(struct drop_server *server)
 
 void server_check_stopped(struct drop_member *member)
 {
-    if (!member->is_stopping || !list_is_empty(&member->worker.sessions))
+    if (!member->is_stopping || member->is_polling || !list_is_empty(&member->worker.sessions))
         return;
     timer_stop(member->worker.loop, &member->cut);
     loop_stop(member->worker.loop);
@@ -304,7 +358,7 @@ static void on_stop(struct call *call)
     struct drop_member *member = container_of(call, struct drop_member, stop);
 
     member->is_stopping = true;
-    timer_stop(member->worker.loop, &member->poll);
+    timer_stop(member->worker.loop, &member->poll_timer);
     for (unsigned i = 0; i < member->seat_count; i++)
         listener_close(member->seats[i].listener);
     member->seat_count = 0;
@@ -348,8 +402,8 @@ void drop_server_stop(struct drop_server *server)
         mailstore_close(server->store);
     free_members(server);
     auth_free(server->auth);
-    if (server->addresses != NULL)
-        addresses_unref(server->addresses);
+    follow_free(server->aliases);
+    addresses_unref(server->addresses);
     if (server->tls != NULL)
         tls_server_unref(server->tls);
     registry_free(server->registry);
@@ -361,7 +415,6 @@ void drop_server_stop(struct drop_server *server)
     }
     free(server->sockets);
     free(server->domains);
-    free(server->aliases_file);
     free(server->certificate);
     free(server->key);
     free(server->texts[0]);
@@ -389,7 +442,9 @@ static struct drop_server *make(const struct drop_options *options)
     server->settings.host_name = server->texts[0] = copy(options->settings.host_name);
     server->settings.folders = server->texts[1] = copy(options->settings.folders);
     server->settings.separator = server->texts[2] = copy(options->settings.separator);
-    server->aliases_file = copy(options->aliases_file);
+    server->poll.run = poll_files;
+    server->poll.call.done = on_polled;
+    list_init(&server->poll.call.link);
     server->certificate = copy(options->certificate);
     server->key = copy(options->key);
     server->domains = mem_zalloc((options->domain_count + 1) * sizeof *server->domains);
@@ -441,7 +496,7 @@ static struct err start(struct drop_server *server, const struct drop_options *o
     if (!err_is(e))
         e = load_users(server, options, problem, size);
     if (!err_is(e))
-        e = load_addresses(server, problem, size);
+        e = load_addresses(server, options->aliases_file, problem, size);
     if (!err_is(e)) {
         e = mailstore_open(&options->store, &server->store);
         if (err_is(e))
