@@ -228,16 +228,20 @@ static struct plugin_chain *chain_create(struct plugin_home *home, unsigned most
 
 bool plugin_chain_check(const struct conf *conf, struct buf *messages)
 {
+    struct plugin_home *home = plugin_home_create(NULL, 1);
     bool good = true;
 
     for (unsigned i = 0; i < conf->plugin_count; i++) {
         const struct conf_plugin *section = &conf->plugins[i];
         char *file = self_file(conf, section);
         struct smarthop_self *self = self_create(section->name, file, conf->file);
-        good &= self_open(self, section, messages);
+        self->home = home;
+        good &= section->process ? proxy_check(self, conf, section, messages)
+                                 : self_open(self, section, messages);
         self_unref(self);
         free(file);
     }
+    plugin_home_free(home);
     return good;
 }
 

@@ -217,6 +217,10 @@ void run_cancel(struct plugin_run *run, enum slot_end why);
  * serves. */
 bool proxy_open(struct smarthop_self *self, const struct conf *conf,
                 const struct conf_plugin *section, struct buf *messages);
+/* Likewise, but the process only looks whether it can load the plugin, and ends: none of its code
+ * runs in this process. */
+bool proxy_check(struct smarthop_self *self, const struct conf *conf,
+                 const struct conf_plugin *section, struct buf *messages);
 /* On the worker's thread, or after its loop has ended: nothing is asked any more. */
 void proxy_sweep(struct smarthop_self *self, const struct plugin_worker *worker);
 

@@ -106,7 +106,7 @@ static void proxy_configure(struct proxy *proxy, const struct conf *conf,
 }
 
 static struct proxy *proxy_create(struct smarthop_self *self, const struct conf *conf,
-                                  const struct conf_plugin *section)
+                                  const struct conf_plugin *section, bool is_check)
 {
     struct proxy *proxy = mem_zalloc(sizeof *proxy);
     struct plugin_home *home = self->home;
@@ -116,6 +116,7 @@ static struct proxy *proxy_create(struct smarthop_self *self, const struct conf 
         .conf_file = smarthop_span_of(self->conf_file, strlen(self->conf_file)),
         .section = section,
         .channels = home->worker_count + 1,
+        .is_check = is_check,
     };
 
     proxy->self = self;
@@ -206,26 +207,37 @@ static void note_file(struct smarthop_self *self)
     self->changed = st.st_mtim;
 }
 
-bool proxy_open(struct smarthop_self *self, const struct conf *conf,
-                const struct conf_plugin *section, struct buf *messages)
+/* Blocks until it says that it serves, or has ended. */
+static bool start(struct smarthop_self *self, const struct conf *conf,
+                  const struct conf_plugin *section, bool is_check, struct buf *messages)
 {
-    struct proxy *proxy = self->proxy = proxy_create(self, conf, section);
+    struct proxy *proxy = self->proxy = proxy_create(self, conf, section, is_check);
     char text[ERR_TEXT_MAX];
 
     self->free_proxy = proxy_free;
     self->plugin = (struct smarthop_plugin){
         .start = proxy_begin, .stop = proxy_stop, .cancel = courier_cancel, .reload = proxy_reload};
     proxy->messages = messages;
-    note_file(self);
     struct err e = proxy_launch(proxy);
-    if (err_is(e)) {
-        buf_addf(messages, "%s: the process of plugin \"%s\" cannot be started: %s\n",
-                 self->home->helper, self->name, err_text(e, text));
-        return false;
-    }
-    if (!wait_until_it_serves(proxy))
-        return false;
-    if ((self->plugin.flags & SMARTHOP_STORES) && !proxy_open_store(proxy, messages))
+    if (!err_is(e))
+        return wait_until_it_serves(proxy);
+    buf_addf(messages, "%s: the process of plugin \"%s\" cannot be started: %s\n",
+             self->home->helper, self->name, err_text(e, text));
+    return false;
+}
+
+bool proxy_check(struct smarthop_self *self, const struct conf *conf,
+                 const struct conf_plugin *section, struct buf *messages)
+{
+    return start(self, conf, section, true, messages);
+}
+
+bool proxy_open(struct smarthop_self *self, const struct conf *conf,
+                const struct conf_plugin *section, struct buf *messages)
+{
+    note_file(self);
+    if (!start(self, conf, section, false, messages) ||
+        ((self->plugin.flags & SMARTHOP_STORES) && !proxy_open_store(self->proxy, messages)))
         return false;
     self_configure(self, section);
     return true;

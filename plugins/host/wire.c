@@ -116,6 +116,7 @@ void wire_write_setup(struct record_writer *w, const void *object)
     wire_put_span(w, setup->file);
     wire_put_span(w, setup->conf_file);
     record_put32(w, setup->channels);
+    record_put8(w, setup->is_check);
     put_text(w, section->name);
     put_text(w, section->user);
     put_text(w, section->process_writes);
@@ -135,6 +136,7 @@ bool wire_read_setup(struct arena *arena, struct span body, struct wire_setup *o
     out->file = wire_get_span(&r);
     out->conf_file = wire_get_span(&r);
     out->channels = record_get32(&r);
+    out->is_check = record_get_at_most(&r, 1);
     section->name = get_text(arena, &r);
     section->user = get_text(arena, &r);
     section->process_writes = get_text(arena, &r);

@@ -102,6 +102,7 @@ struct wire_setup {
     struct smarthop_span conf_file;
     const struct conf_plugin *section; /* read: its texts end with NUL */
     uint32_t channels;                 /* connections beside the first */
+    bool is_check;                     /* only whether it can be loaded and takes its options */
 };
 void wire_write_setup(struct record_writer *w, const void *setup);
 bool wire_read_setup(struct arena *arena, struct span body, struct wire_setup *out);

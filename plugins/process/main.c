@@ -84,6 +84,14 @@ static void tell_ready(struct child *child)
     lane_send(child->lanes, WIRE_READY, 0, wire_write_ready, ready);
 }
 
+static struct err open_plugin(struct child *child, const struct conf *conf, bool is_check,
+                              struct buf *messages)
+{
+    if (!is_check)
+        return plugin_chain_load(child->home, conf, NULL, messages, &child->chain);
+    return plugin_chain_check(conf, messages) ? ERR_OK : err_make(ERR_INVALID, "plugin");
+}
+
 static bool load(struct child *child, const struct wire_setup *setup)
 {
     struct conf_plugin *section =
@@ -99,10 +107,12 @@ static bool load(struct child *child, const struct wire_setup *setup)
 
     buf_init(&messages, 0);
     leave_to_server(section);
+    if (setup->is_check && geteuid() != 0)
+        section->user = ""; /* who checks need not be able to become another */
     section->file = (char *)arena_dup(&child->arena, span_of(setup->file.ptr, setup->file.len)).ptr;
     struct err e = confine_before(section);
     if (!err_is(e))
-        e = plugin_chain_load(child->home, &conf, NULL, &messages, &child->chain);
+        e = open_plugin(child, &conf, setup->is_check, &messages);
     if (!err_is(e))
         e = confine_after(section);
     char text[ERR_TEXT_MAX];
@@ -169,7 +179,9 @@ int main(int argc, char **argv)
         return 2;
     }
     bool good = load(&child, &setup);
-    if (good)
+    if (good && setup.is_check)
+        lane_send(child.lanes, WIRE_READY, 0, wire_write_ready, &child.ready);
+    else if (good)
         serve(&child);
     serve_drop(&child);
     keep_drop(&child);

@@ -494,6 +494,30 @@ def test_refused_at_start(start):
     relay.stop()
 
 
+def check(relay):
+    return run(BIN / "smarthopd", "-c", relay.conf_path, "-t", check=False)
+
+
+def test_check(start):
+    """smarthopd -t has a process look at it: none of its code runs elsewhere, and none is started."""
+    relay = start()
+    outlaw = relay.sections["plugin"]["outlaw"]
+    outlaw["at_start"] = "crash"
+    relay.write_conf()
+    assert check(relay).returncode == 0
+    outlaw["nonsense"] = 1
+    relay.write_conf()
+    checked = check(relay)
+    assert checked.returncode == 1 and b"unknown key nonsense" in checked.stderr
+    del outlaw["nonsense"]
+    outlaw["file"] = str(PLUGINS / "trap.so")
+    relay.write_conf()
+    checked = check(relay)
+    assert checked.returncode == 1
+    assert b"does not start in its process: it has ended by signal 6" in checked.stderr
+    relay.stop()
+
+
 def test_in_the_server(start, sink):
     """There a crash takes the server along: what it has acknowledged it has."""
     relay = start(process=False, timeout="300ms")
