@@ -13,52 +13,12 @@
 #ifndef SMARTHOP_QUEUE_KEYS_H
 #define SMARTHOP_QUEUE_KEYS_H
 
-#include "base/wire.h"
+#include "base/key.h"
 #include "queue/queue.h"
 
-enum { KEY_MAX = 28 };
+enum { KEY_DUE_LEN = 28 };
 /* The value of the due row of a group that waits for its message's release. */
 #define KEY_FUTURE SPAN("f")
-
-struct key {
-    char bytes[KEY_MAX];
-    size_t len;
-};
-
-static inline struct span key_span(const struct key *key)
-{
-    return span_of(key->bytes, key->len);
-}
-
-static inline void key_add32(struct key *key, uint32_t value)
-{
-    wire_put32(key->bytes + key->len, value);
-    key->len += sizeof value;
-}
-
-static inline void key_add64(struct key *key, uint64_t value)
-{
-    wire_put64(key->bytes + key->len, value);
-    key->len += sizeof value;
-}
-
-/* A message's row or a destination's, or the prefix of all rows that begin with the number. */
-static inline struct key key_of(uint64_t number)
-{
-    struct key key = {.len = 0};
-
-    key_add64(&key, number);
-    return key;
-}
-
-/* A group's row or a chunk's. */
-static inline struct key key_of_part(uint64_t id, uint32_t part)
-{
-    struct key key = key_of(id);
-
-    key_add32(&key, part);
-    return key;
-}
 
 static inline struct key key_of_due(uint64_t destination, const struct queue_due *due)
 {
@@ -68,21 +28,6 @@ static inline struct key key_of_due(uint64_t destination, const struct queue_due
     key_add64(&key, due->id);
     key_add32(&key, due->group);
     return key;
-}
-
-static inline bool key_is_of(struct span key, uint64_t number)
-{
-    return key.len >= sizeof number && wire_get64(key.ptr) == number;
-}
-
-/* False where the key has not the length of a group's or a chunk's. */
-static inline bool key_read_part(struct span key, uint64_t *id_out, uint32_t *part_out)
-{
-    if (key.len != sizeof *id_out + sizeof *part_out)
-        return false;
-    *id_out = wire_get64(key.ptr);
-    *part_out = wire_get32(key.ptr + sizeof *id_out);
-    return true;
 }
 
 static inline struct key key_of_deadline(const struct queue_deadline *deadline)
@@ -105,7 +50,7 @@ static inline bool key_read_deadline(struct span key, struct queue_deadline *out
 /* From a row of the table due. */
 static inline bool key_read_due(struct span key, struct span value, struct queue_due *out)
 {
-    if (key.len != KEY_MAX)
+    if (key.len != KEY_DUE_LEN)
         return false;
     out->is_future = span_equal(value, KEY_FUTURE);
     out->due = wire_get64(key.ptr + 8);

@@ -182,12 +182,12 @@ static void test_damaged_chunk(void **state)
     (void)state;
     put_bytes(span_of(large, 3 * STORE_CHUNK));
     uint64_t message = message_of("INBOX", 1);
-    do_damage(TABLE_BODY, key_of_chunk(message, 1), false);
+    do_damage(TABLE_BODY, key_of_part(message, 1), false);
     expect_damage(message, 0, ERR_NONE);
     expect_damage(message, STORE_CHUNK, ERR_CORRUPT);
     expect_damage(message, 2 * STORE_CHUNK, ERR_NONE);
     assert_int_equal(rig_check(store), 1);
-    do_damage(TABLE_BODY, key_of_chunk(message, 2), true);
+    do_damage(TABLE_BODY, key_of_part(message, 2), true);
     expect_damage(message, 2 * STORE_CHUNK, ERR_CORRUPT);
 }
 
@@ -202,7 +202,7 @@ static void test_damaged_rows(void **state)
     put_bytes(SPAN("three"));
     uint32_t box = rig_box(store, RIG_USER, "INBOX").id;
     uint64_t message = message_of("INBOX", 1);
-    do_damage(TABLE_DIGEST, key_of_message(message), false);
+    do_damage(TABLE_DIGEST, key_of(message), false);
     do_damage(TABLE_ENTRY, key_of_entry(box, 2), false);
     RIG_READ(store, txn)
     {
@@ -212,7 +212,7 @@ static void test_damaged_rows(void **state)
     /* The digest; the entry, its count, its size and its message's references. */
     assert_int_equal(rig_check(store), 1 + 1 + 2 + 1 + 1);
     do_damage(TABLE_CHANGE, key_of_change(box, 2, 1), true);
-    do_damage(TABLE_MESSAGE, key_of_message(message), true);
+    do_damage(TABLE_MESSAGE, key_of(message), true);
     assert_true(rig_check(store) > 6);
     /* A mailbox with damage can be removed nevertheless. */
     rig_create(store, RIG_USER, "x");

@@ -158,7 +158,7 @@ static struct err put_target(struct appending *appending, struct mailstore_targe
 
 static struct err put_digest(struct kv_txn *txn, const struct draft_parts *parts)
 {
-    struct key key = key_of_message(parts->id);
+    struct key key = key_of(parts->id);
     char *room;
     struct err e =
         kv_reserve(txn, TABLE_DIGEST, key_span(&key), parts->digest.len + STORE_CHECKSUM, &room);
@@ -172,7 +172,7 @@ static struct err put_message(struct appending *appending, const struct draft_pa
                               uint32_t references)
 {
     struct kv_txn *txn = appending->txn;
-    struct key key = key_of_message(parts->id);
+    struct key key = key_of(parts->id);
     size_t chunks = parts->staged + (parts->rest.len + STORE_CHUNK - 1) / STORE_CHUNK;
     struct message_row row = {
         .references = references, .chunks = (uint32_t)chunks, .size = parts->size};

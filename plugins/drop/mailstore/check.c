@@ -306,13 +306,13 @@ static struct err check_owners(struct checking *checking, enum store_table table
     uint64_t next = 0;
 
     for (;;) {
-        struct key from = key_of_message(next);
+        struct key from = key_of(next);
         struct span key, value;
         struct err e = kv_seek(checking->txn, table, key_span(&from), &key, &value);
         if (err_is(e))
             return e.kind == ERR_NOT_FOUND ? ERR_OK : e;
         uint64_t id = key.len >= sizeof id ? wire_get64(key.ptr) : 0;
-        struct key message = key_of_message(id);
+        struct key message = key_of(id);
         struct key garbage = key_of_garbage(KEY_GARBAGE_MESSAGE, id);
         if (!is_there(checking, TABLE_MESSAGE, &message) &&
             !is_there(checking, TABLE_STAGED, &message) &&
@@ -381,7 +381,7 @@ static struct err read_bytes(struct checking *checking)
     struct err e;
 
     do {
-        struct key from = key_of_message(reading.next);
+        struct key from = key_of(reading.next);
         reading.looked = 0;
         e = mailstore_read_begin(checking->store, &checking->txn);
         if (err_is(e))

@@ -8,7 +8,7 @@ struct err store_put_chunks(struct kv_txn *txn, uint64_t id, uint32_t first, str
 {
     for (uint32_t number = first; data.len > 0; number++) {
         struct span piece = span_head(data, STORE_CHUNK);
-        struct key key = key_of_chunk(id, number);
+        struct key key = key_of_part(id, number);
         char *room;
         struct err e =
             kv_reserve(txn, TABLE_BODY, key_span(&key), piece.len + STORE_CHECKSUM, &room);
@@ -31,7 +31,7 @@ struct err mailstore_message_size(struct kv_txn *txn, uint64_t message, uint64_t
 
 struct err mailstore_digest_get(struct kv_txn *txn, uint64_t message, struct span *out)
 {
-    struct key key = key_of_message(message);
+    struct key key = key_of(message);
     struct span record;
     struct err e = kv_get(txn, TABLE_DIGEST, key_span(&key), &record);
 
@@ -71,7 +71,7 @@ static bool is_next(const struct stretch *stretch, struct span key)
     uint64_t message;
     uint32_t number;
 
-    return key_read_chunk(key, &message, &number) && message == stretch->message &&
+    return key_read_part(key, &message, &number) && message == stretch->message &&
            number == stretch->number;
 }
 
@@ -106,7 +106,7 @@ static bool visit_chunk(void *context, struct span key, struct span record)
 
 static struct err walk_chunks(struct kv_txn *txn, struct stretch *stretch, kv_visit *visit)
 {
-    struct key from = key_of_chunk(stretch->message, stretch->number);
+    struct key from = key_of_part(stretch->message, stretch->number);
     struct err e = kv_walk(txn, TABLE_BODY, key_span(&from), visit, stretch);
 
     return err_is(e) ? e : stretch->error;

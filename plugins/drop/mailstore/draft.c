@@ -54,7 +54,7 @@ struct mailstore_draft *mailstore_draft_create(struct mailstore *store, struct l
 
 static struct err count_staged(struct kv_txn *txn, uint64_t id, uint32_t *count_out)
 {
-    struct key key = key_of_message(id);
+    struct key key = key_of(id);
     struct span value;
     struct err e = kv_get(txn, TABLE_STAGED, key_span(&key), &value);
 
@@ -77,7 +77,7 @@ static struct err apply_stage(struct kv_op *op, struct kv_txn *txn)
 {
     struct mailstore_draft *draft = container_of(op, struct mailstore_draft, op);
     struct draft_parts parts = {.id = draft->id, .staged = draft->staging_first};
-    struct key key = key_of_message(draft->id);
+    struct key key = key_of(draft->id);
     size_t chunks = buf_len(&draft->staging) / STORE_CHUNK;
     char value[sizeof(uint32_t)];
     struct err e = draft_check_staged(txn, &parts);
@@ -214,7 +214,7 @@ struct discard {
 static struct err apply_discard(struct kv_op *op, struct kv_txn *txn)
 {
     const struct discard *discard = container_of(op, struct discard, op);
-    struct key key = key_of_message(discard->id);
+    struct key key = key_of(discard->id);
     struct err e = kv_delete(txn, TABLE_STAGED, key_span(&key));
 
     if (e.kind == ERR_NOT_FOUND)

@@ -19,41 +19,19 @@
 #ifndef SMARTHOP_DROP_MAILSTORE_KEYS_H
 #define SMARTHOP_DROP_MAILSTORE_KEYS_H
 
-#include "base/wire.h"
+#include "base/key.h"
 #include "plugins/drop/mailstore/mailstore.h"
 
-enum { KEY_NUMBERS_MAX = 16, KEY_NAME_MAX = MAILSTORE_USER_MAX + 1 + MAILSTORE_NAME_MAX };
-
-struct key {
-    char bytes[KEY_NUMBERS_MAX];
-    size_t len;
-};
+enum { KEY_NAME_MAX = MAILSTORE_USER_MAX + 1 + MAILSTORE_NAME_MAX };
 
 struct name_key {
     char bytes[KEY_NAME_MAX];
     size_t len;
 };
 
-static inline struct span key_span(const struct key *key)
-{
-    return span_of(key->bytes, key->len);
-}
-
 static inline struct span name_key_span(const struct name_key *key)
 {
     return span_of(key->bytes, key->len);
-}
-
-static inline void key_add32(struct key *key, uint32_t value)
-{
-    wire_put32(key->bytes + key->len, value);
-    key->len += sizeof value;
-}
-
-static inline void key_add64(struct key *key, uint64_t value)
-{
-    wire_put64(key->bytes + key->len, value);
-    key->len += sizeof value;
 }
 
 /* A mailbox's row, or the prefix of all that are its. */
@@ -80,23 +58,6 @@ static inline struct key key_of_change(uint32_t box, uint64_t modseq, uint32_t u
 
     key_add64(&key, modseq);
     key_add32(&key, uid);
-    return key;
-}
-
-/* A message's row, or the prefix of its chunks. */
-static inline struct key key_of_message(uint64_t message)
-{
-    struct key key = {.len = 0};
-
-    key_add64(&key, message);
-    return key;
-}
-
-static inline struct key key_of_chunk(uint64_t message, uint32_t number)
-{
-    struct key key = key_of_message(message);
-
-    key_add32(&key, number);
     return key;
 }
 
@@ -136,15 +97,6 @@ static inline bool key_read_change(struct span key, uint32_t *box_out, uint64_t 
     *box_out = wire_get32(key.ptr);
     *modseq_out = wire_get64(key.ptr + 4);
     *uid_out = wire_get32(key.ptr + 12);
-    return true;
-}
-
-static inline bool key_read_chunk(struct span key, uint64_t *message_out, uint32_t *number_out)
-{
-    if (key.len != sizeof *message_out + sizeof *number_out)
-        return false;
-    *message_out = wire_get64(key.ptr);
-    *number_out = wire_get32(key.ptr + sizeof *message_out);
     return true;
 }
 

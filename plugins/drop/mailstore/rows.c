@@ -203,7 +203,7 @@ void store_count_flags(struct mailstore_box *box, uint32_t flags, int count)
 
 struct err store_load_message(struct kv_txn *txn, uint64_t id, struct message_row *out)
 {
-    struct key key = key_of_message(id);
+    struct key key = key_of(id);
     struct span record;
     struct err e = kv_get(txn, TABLE_MESSAGE, key_span(&key), &record);
 
@@ -212,7 +212,7 @@ struct err store_load_message(struct kv_txn *txn, uint64_t id, struct message_ro
 
 struct err store_put_message(struct kv_txn *txn, uint64_t id, const struct message_row *row)
 {
-    struct key key = key_of_message(id);
+    struct key key = key_of(id);
     char *room;
     struct err e =
         kv_reserve(txn, TABLE_MESSAGE, key_span(&key), store_write_message(id, row, NULL), &room);
@@ -245,7 +245,7 @@ struct err store_put_garbage(struct mailstore *store, struct kv_txn *txn, enum k
 /* Its bytes at once where there are few of them; true where they are gone. */
 static struct err remove_bytes(struct kv_txn *txn, uint64_t id, uint32_t chunks, bool *gone_out)
 {
-    struct key key = key_of_message(id);
+    struct key key = key_of(id);
     bool more;
     struct err e = kv_delete_range(txn, TABLE_BODY, key_span(&key), key_span(&key), chunks, &more);
 
@@ -257,7 +257,7 @@ static struct err remove_bytes(struct kv_txn *txn, uint64_t id, uint32_t chunks,
 struct err store_drop_reference(struct mailstore *store, struct kv_txn *txn, uint64_t id,
                                 unsigned *budget)
 {
-    struct key key = key_of_message(id);
+    struct key key = key_of(id);
     struct message_row row;
     bool is_gone = false;
     struct err e = store_load_message(txn, id, &row);

@@ -31,7 +31,7 @@ static struct err remove_rows(struct kv_txn *txn, enum store_table table, const 
 
 static struct err remove_message(struct kv_txn *txn, uint64_t id, unsigned *budget)
 {
-    struct key key = key_of_message(id);
+    struct key key = key_of(id);
     struct err e = remove_rows(txn, TABLE_BODY, &key, budget);
 
     if (!err_is(e) && *budget > 0)
@@ -200,7 +200,7 @@ static struct err apply_recovery(struct kv_op *op, struct kv_txn *txn)
             return recovery->is_through ? ERR_OK : e;
         if (found.len != sizeof(uint64_t))
             return err_make(ERR_CORRUPT, "staged record");
-        struct key key = key_of_message(wire_get64(found.ptr));
+        struct key key = key_of(wire_get64(found.ptr));
         e = store_put_garbage(recovery->store, txn, KEY_GARBAGE_MESSAGE, wire_get64(key.bytes));
         if (!err_is(e))
             e = kv_delete(txn, TABLE_STAGED, key_span(&key));
