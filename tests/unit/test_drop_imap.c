@@ -451,6 +451,26 @@ static void test_resync(void **state)
     drop_talk_close(&t);
 }
 
+/* RFC 3516 4.4: what has a NUL is stored so that everybody can be told of it. */
+static void test_binary_is_encoded(void **state)
+{
+    static const char binary[] = "a APPEND INBOX ~{46+}\r\nContent-Transfer-Encoding: binary\r\n"
+                                 "A: b\r\n\r\na\0b\r\n";
+    static const char broken[] = "b APPEND INBOX ~{3+}\r\na\0b\r\n";
+    struct drop_talk t;
+
+    (void)state;
+    drop_talk_open(&t, &drop_imap);
+    SAY(&t, HELLO, LOGIN);
+    drop_talk_send(&t, span_of(binary, sizeof binary - 1), DROP_BY_BYTE);
+    SAY(&t, "S:a OK [APPENDUID ");
+    drop_talk_send(&t, span_of(broken, sizeof broken - 1), DROP_BY_LINE);
+    SAY(&t, "S:b NO [UNKNOWN-CTE]", SELECT("1"), "C:c FETCH 1 (BINARY.SIZE[1] BODY.PEEK[])",
+        "=* 1 FETCH (BINARY.SIZE[1] 3 BODY[] {49}", "=Content-Transfer-Encoding: base64", "=A: b",
+        "=", "=YQBi", "=)", "=c OK Fetched");
+    drop_talk_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +480,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_expunge_is_held_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_idle_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resync, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_binary_is_encoded, setup, teardown),
     };
 
     log_set_level(LOG_ERROR);

@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+enum { BINARY_MAX = 16 << 20 /* bytes of a message with NULs */ };
+
 static void refuse(struct imap_append *append, const char *code, const char *problem)
 {
     if (append->problem != NULL)
@@ -103,6 +105,7 @@ static void begin(struct imap_session *s)
     struct imap_append *append = s->append;
     append->left = literal->size;
     append->had_cr = false;
+    append->is_binary = literal->is_utf8 && literal->size <= BINARY_MAX;
     check(s, literal);
     if (append->problem != NULL && literal->is_synchronizing) {
         imap_reader_refuse(s->reader);
@@ -150,10 +153,30 @@ static void add(struct imap_append *append, struct span bytes)
 {
     if (append->problem != NULL || bytes.len == 0)
         return;
-    if (span_index(bytes, '\0') < bytes.len)
+    if (append->is_binary)
+        buf_add(&append->held, bytes);
+    else if (span_index(bytes, '\0') < bytes.len)
         refuse(append, "UNKNOWN-CTE", "A message with NULs cannot be stored");
     else
         add_lines(append, bytes);
+}
+
+/* A message that was held is whole. */
+static void add_held(struct imap_append *append)
+{
+    struct span message = buf_span(&append->held);
+    struct buf encoded;
+
+    append->is_binary = false;
+    buf_init(&encoded, 0);
+    if (span_index(message, '\0') == message.len)
+        add_lines(append, message);
+    else if (append_encode(message, &encoded))
+        mailstore_draft_add(append->drafts[append->count - 1], buf_span(&encoded));
+    else
+        refuse(append, "UNKNOWN-CTE", "A message with NULs cannot be stored");
+    buf_fini(&encoded);
+    buf_fini(&append->held);
 }
 
 bool imap_append_take(struct imap_session *s)
@@ -169,6 +192,8 @@ bool imap_append_take(struct imap_session *s)
     append->left -= input.len;
     conn_consume(s->drop.conn, input.len);
     if (append->left == 0) {
+        if (append->is_binary && append->problem == NULL)
+            add_held(append);
         if (append->problem == NULL)
             imap_reader_taken(s->reader);
         else
@@ -190,6 +215,7 @@ void append_free(struct imap_append *append)
         mailstore_draft_free(append->drafts[i]);
     free(append->drafts);
     free(append->targets);
+    buf_fini(&append->held);
 }
 
 void imap_append_abandon(struct imap_session *s)

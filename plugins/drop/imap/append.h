@@ -13,7 +13,9 @@ struct imap_append {
     struct mailstore_target *targets;
     unsigned count;
     unsigned cap;
-    uint64_t left;       /* bytes of the literal */
+    uint64_t left;  /* bytes of the literal */
+    bool is_binary; /* it may have NULs: it is held until it is whole */
+    struct buf held;
     bool had_cr;         /* as its last byte so far */
     const char *problem; /* it is refused; static */
     const char *code;
@@ -24,5 +26,7 @@ void append_free(struct imap_append *append);
 void append_prepare(struct imap_append *append, struct mailstore_append *op);
 /* "APPENDUID 3857529045 3:5", in the arena. */
 const char *append_uids(const struct imap_append *append, struct arena *arena);
+/* encode.c: a message without NULs; false where that cannot be made of it. Appends. */
+bool append_encode(struct span message, struct buf *out);
 
 #endif

@@ -137,6 +137,15 @@ static void numbers_step(struct imap_session *s)
         found_over(s);
 }
 
+static void end_extended(struct imap_session *s)
+{
+    if (tells_modseq(s))
+        buf_addf(imap_out(s), " MODSEQ %llu", (unsigned long long)highest_modseq(s));
+    buf_add(imap_out(s), SPAN("\r\n"));
+    imap_written(s);
+    found_over(s);
+}
+
 static void set_step(struct imap_session *s)
 {
     struct find *job = s->job;
@@ -146,17 +155,13 @@ static void set_step(struct imap_session *s)
         uint32_t number = number_of(s, job->run.found[job->at++]);
         imap_set_add(&job->set, out, number, number);
     }
-    bool is_over = job->at == job->run.found_count;
-    if (is_over) {
-        imap_set_end(&job->set, out);
-        buf_add(out, SPAN("\r\n"));
-    }
     imap_written(s);
-    if (is_over)
-        found_over(s);
+    if (job->at < job->run.found_count)
+        return;
+    imap_set_end(&job->set, out);
+    end_extended(s);
 }
 
-/* ALL comes last, as it may be long. */
 static void tell_extended(struct imap_session *s)
 {
     const struct find *job = s->job;
@@ -172,16 +177,12 @@ static void tell_extended(struct imap_session *s)
         buf_addf(out, " MAX %u", number_of(s, job->run.found[count - 1]));
     if (returns(s, IMAP_RETURN_COUNT))
         buf_addf(out, " COUNT %u", count);
-    if (tells_modseq(s))
-        buf_addf(out, " MODSEQ %llu", (unsigned long long)highest_modseq(s));
     if (count > 0 && returns(s, IMAP_RETURN_ALL)) {
         buf_add(out, SPAN(" ALL "));
         imap_write_on(s, set_step);
-        return;
+    } else {
+        end_extended(s);
     }
-    buf_add(out, SPAN("\r\n"));
-    imap_written(s);
-    found_over(s);
 }
 
 static void tell_threads(struct imap_session *s)
