@@ -11,7 +11,7 @@
 #define HELLO        "S:220 mx.test LMTP", "C:LHLO client.test", "S:250-mx.test", EXTENSIONS
 #define EXTENSIONS                                                                                 \
     "=250-PIPELINING", "=250-SIZE 1048576", "=250-8BITMIME", "=250-ENHANCEDSTATUSCODES",           \
-        "=250-SMTPUTF8", "=250-CHUNKING", "=250 DSN"
+        "=250-SMTPUTF8", "=250 CHUNKING"
 #define MAIL  "C:MAIL FROM:<from@sender.test>", "=250 2.1.0 Sender OK"
 #define ALICE "C:RCPT TO:<alice@example.org>", "=250 2.1.5 Recipient OK"
 #define DATA  "C:DATA", "S:354 "

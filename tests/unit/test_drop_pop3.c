@@ -151,6 +151,9 @@ static const char *const logins[][40] = {
      NULL},
     {"S:+OK", "C:AUTH PLAIN", "=+ ", "C:*", "S:-ERR The exchange", "C:AUTH NTLM",
      "S:-ERR There is no such way", "C:AUTH PLAIN " PLAIN, "=+OK Logged in", BYE, NULL},
+    /* an exchange that is broken off, whatever by, is over */
+    {"S:+OK", "C:AUTH PLAIN", "=+ ", "R:a\nb\r\n", "S:-ERR The exchange", "C:NOOP",
+     "=-ERR Log in first", BYE, NULL},
     {"S:+OK", "C:STAT", "=-ERR Log in first", "C:PASS x", "=-ERR USER first", "C:NOOP", "S:-ERR",
      "C:FOO", "=-ERR Unknown command", "C:RETR", "=-ERR Log in first", "C:PASS",
      "=-ERR This command does not take such arguments", "C:STLS", "=-ERR TLS is not available", BYE,

@@ -20,10 +20,11 @@ static void do_lhlo(struct lmtp_session *s, struct span args)
     lmtp_message_drop(s);
     free(s->hello);
     s->hello = span_to_text(args);
+    /* DSN's parameters are taken, but not offered: nothing is sent from here, so that who hands the
+     * message over reports its success (RFC 3461 5.2.2). */
     buf_init(&text, 0);
     buf_add_text(&text, settings->host_name);
-    buf_addf(&text,
-             "\nPIPELINING\nSIZE %llu\n8BITMIME\nENHANCEDSTATUSCODES\nSMTPUTF8\nCHUNKING\nDSN",
+    buf_addf(&text, "\nPIPELINING\nSIZE %llu\n8BITMIME\nENHANCEDSTATUSCODES\nSMTPUTF8\nCHUNKING",
              (unsigned long long)settings->message_size_max);
     lmtp_reply(s, 250, ESC_NONE, buf_span(&text));
     buf_fini(&text);

@@ -167,8 +167,11 @@ static void on_event(struct conn *conn, enum conn_event event, void *owner)
 
     (void)conn;
     switch (event) {
-    case CONN_INPUT:
     case CONN_DRAINED:
+        lmtp_enter(s, s->state); /* it is no more the client's reading that is waited for */
+        lmtp_run(s);
+        break;
+    case CONN_INPUT:
         lmtp_run(s);
         break;
     case CONN_EOF:

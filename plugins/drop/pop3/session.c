@@ -195,10 +195,10 @@ static bool take_line(struct pop3_session *s)
 
     if (result == PARSE_DONE) {
         s->is_followed = conn_input(s->base.conn).len > consumed;
-        if (line.error != SMTP_COMMAND_OK)
+        if (s->state == POP3_RESPONSE) /* a broken one gives the exchange up */
+            pop3_response(s, line.error == SMTP_COMMAND_OK ? line.line : SPAN("*"));
+        else if (line.error != SMTP_COMMAND_OK)
             refuse_line(s, line.error);
-        else if (s->state == POP3_RESPONSE)
-            pop3_response(s, line.line);
         else
             execute(s, line.line);
     }
@@ -235,7 +235,8 @@ void pop3_run(struct pop3_session *s)
         else
             went_on = s->state == POP3_SEND && pop3_send(s);
     }
-    if (s->client_gone && (s->state == POP3_COMMAND || s->state == POP3_RESPONSE))
+    if (s->client_gone &&
+        (s->state == POP3_COMMAND || s->state == POP3_RESPONSE || s->state == POP3_HANDSHAKE))
         pop3_end(s, "client left");
 }
 
@@ -267,8 +268,11 @@ static void on_event(struct conn *conn, enum conn_event event, void *owner)
 
     (void)conn;
     switch (event) {
-    case CONN_INPUT:
     case CONN_DRAINED:
+        pop3_enter(s, s->state); /* it is no more the client's reading that is waited for */
+        pop3_run(s);
+        break;
+    case CONN_INPUT:
         pop3_run(s);
         break;
     case CONN_SECURED:
