@@ -194,6 +194,16 @@ bool stray_is(struct plugin_worker *worker, uint64_t token, enum stray *out);
 void stray_note(struct smarthop_self *self, struct plugin_worker *worker, uint64_t token,
                 enum stray kind);
 
+/* compare.c */
+/* A deep copy of what is compared of a sound answer. */
+void verdict_dup(struct arena *arena, const struct smarthop_verdict *in,
+                 struct smarthop_verdict *out);
+/* Whether they differ, and both as texts. `is_whole`: also in what only `did` says besides, which
+ * else may be of another plugin. */
+bool verdict_differs(struct arena *arena, const struct smarthop_verdict *would,
+                     const struct smarthop_verdict *did, bool is_whole, struct span *would_out,
+                     struct span *did_out);
+
 /* shadow.c, on the worker's thread */
 /* The asking is at its end: the shadows are asked likewise, in a moment. */
 void shadows_ask(const struct plugin_run *run);

@@ -11,7 +11,8 @@ struct shadow {
     struct plugin_run run;
     struct smarthop_self *self;
     struct arena arena;
-    struct span did;
+    struct smarthop_verdict did; /* in the arena */
+    bool was_alone;              /* one plugin has said all of it */
 };
 
 /* ---- copies ------------------------------------------------------------------------------- */
@@ -102,34 +103,7 @@ static void copy_event(struct arena *arena, struct smarthop_event *event)
 
 /* ---- comparing ---------------------------------------------------------------------------- */
 
-static void add_word(struct buf *text, struct smarthop_span word)
-{
-    buf_addf(text, " %.*s", (int)word.len, word.ptr);
-}
-
-/* "send mail.example.net:25", "reject 550", "pass" */
-static struct span decision(const struct smarthop_verdict *verdict, struct arena *arena)
-{
-    struct buf text;
-
-    buf_init(&text, 0);
-    buf_addf(&text, "%s", plugin_action_name(verdict->action));
-    if (verdict->code != 0)
-        buf_addf(&text, " %u", verdict->code);
-    if (verdict->action == SMARTHOP_SEND && verdict->mx.len > 0)
-        add_word(&text, verdict->mx);
-    for (uint32_t i = 0; verdict->action == SMARTHOP_SEND && i < verdict->next_hop_count; i++) {
-        add_word(&text, verdict->next_hops[i].host);
-        buf_addf(&text, ":%u", verdict->next_hops[i].port);
-    }
-    for (uint32_t i = 0; verdict->action == SMARTHOP_REWRITE && i < verdict->recipient_count; i++)
-        add_word(&text, verdict->recipients[i]);
-    struct span copy = arena_dup(arena, buf_span(&text));
-    buf_fini(&text);
-    return copy;
-}
-
-static void tell(const struct shadow *s, struct span would)
+static void tell(const struct shadow *s, struct span would, struct span did)
 {
     struct log_line line;
 
@@ -138,7 +112,7 @@ static void tell(const struct shadow *s, struct span would)
     log_text(&line, "plugin", s->self->name);
     log_text(&line, "hook", plugin_hook_name(s->run.hook));
     log_span(&line, "would", would);
-    log_span(&line, "did", s->did);
+    log_span(&line, "did", did);
     event_log(&line, &s->run.event);
     log_end(&line);
 }
@@ -159,10 +133,10 @@ static void on_answered(struct call *call)
     struct shadow *s = container_of(call, struct shadow, run.call);
 
     if (!s->run.is_broken && !s->run.is_postponed) {
-        struct span would = decision(&s->run.verdict, &s->arena);
-        if (!span_equal(would, s->did)) {
+        struct span would, did;
+        if (verdict_differs(&s->arena, &s->run.verdict, &s->did, s->was_alone, &would, &did)) {
             tally(&s->self->tallies[s->run.worker->index].differs);
-            tell(s, would);
+            tell(s, would, did);
         }
     }
     shadow_free(s);
@@ -180,7 +154,8 @@ static void ask(const struct plugin_run *run, const struct plugin_link *link)
 
     arena_init(&s->arena);
     s->self = self_ref(link->self);
-    s->did = decision(&run->verdict, &s->arena);
+    verdict_dup(&s->arena, &run->verdict, &s->did);
+    s->was_alone = run->chain->link_count[run->hook] <= 1 && run->said == NULL;
     s->run.hook = run->hook;
     s->run.event = run->event;
     copy_event(&s->arena, &s->run.event);

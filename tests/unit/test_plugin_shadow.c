@@ -94,6 +94,109 @@ static void test_only_what_differs_is_counted(void **state)
     plugin_rig_stop(&rig);
 }
 
+/* ---- what is said besides ------------------------------------------------------------------- */
+
+static int say_so(struct plugin_desk *desk, const struct smarthop_event *event,
+                  struct smarthop_verdict *verdict)
+{
+    (void)event;
+    *verdict = *(const struct smarthop_verdict *)desk->user;
+    return SMARTHOP_DONE;
+}
+
+static const struct smarthop_span others[] = {SMARTHOP_TEXT_INIT("a"), SMARTHOP_TEXT_INIT("b"),
+                                              SMARTHOP_TEXT_INIT("c@d.test")};
+static const struct smarthop_edit edits[] = {
+    {SMARTHOP_PREPEND, 0, SMARTHOP_TEXT_INIT("X-A"), SMARTHOP_TEXT_INIT("1")},
+    {SMARTHOP_PREPEND, 0, SMARTHOP_TEXT_INIT("X-A"), SMARTHOP_TEXT_INIT("2")}};
+
+#define SAYS(...)                                                                                  \
+    {                                                                                              \
+        .size = sizeof(struct smarthop_verdict), __VA_ARGS__                                       \
+    }
+
+/* Each differs from all others. */
+static struct smarthop_verdict sayings[] = {
+    SAYS(0),
+    SAYS(.tenant = SMARTHOP_TEXT_INIT("t")),
+    SAYS(.tenant = SMARTHOP_TEXT_INIT("u")),
+    SAYS(.limits = SMARTHOP_TEXT_INIT("t")),
+    SAYS(.source = SMARTHOP_TEXT_INIT("t")),
+    SAYS(.credentials = SMARTHOP_TEXT_INIT("t")),
+    SAYS(.tls = SMARTHOP_TLS_OPPORTUNISTIC),
+    SAYS(.tls = SMARTHOP_TLS_REQUIRED),
+    SAYS(.tags = others, .tag_count = 1),
+    SAYS(.tags = others, .tag_count = 2),
+    SAYS(.edits = edits, .edit_count = 1),
+    SAYS(.edits = edits + 1, .edit_count = 1),
+    SAYS(.action = SMARTHOP_DEFER, .limits = SMARTHOP_TEXT_INIT("t")),
+};
+
+enum { SAYINGS = sizeof sayings / sizeof sayings[0] };
+
+static void ask_both(struct plugin_rig *rig, struct plugin_desk *real,
+                     struct smarthop_verdict *real_says, struct plugin_desk *shadow,
+                     struct smarthop_verdict *shadow_says)
+{
+    unsigned asked = shadow->asked;
+
+    real->user = real_says;
+    shadow->user = shadow_says;
+    ask_once(rig, SMARTHOP_ON_ROUTE);
+    TURN_UNTIL(rig->loop, shadow->asked > asked);
+}
+
+static void test_what_is_said_besides_is_compared(void **state)
+{
+    struct plugin_rig rig;
+    struct plugin_desk real = {.ask = say_so}, shadow = {.ask = say_so};
+    unsigned asked = 0;
+    uint64_t differs = 0;
+
+    (void)state;
+    load_two(&rig, &real, &shadow, "");
+    for (unsigned i = 0; i < SAYINGS; i++) {
+        for (unsigned k = 0; k < SAYINGS; k++) {
+            differs += i != k;
+            ask_both(&rig, &real, &sayings[i], &shadow, &sayings[k]);
+            assert_int_equal(shadow.asked, ++asked);
+            /* One that differs anyway comes behind it. */
+            ask_both(&rig, &real, &sayings[0], &shadow, &sayings[1]);
+            asked++;
+            differs++;
+            TURN_UNTIL(rig.loop, VIEW(&rig, 0)->differs >= differs);
+            assert_int_equal(VIEW(&rig, 0)->differs, differs);
+        }
+    }
+    plugin_rig_stop(&rig);
+}
+
+/* What another plugin may have said is not missed; what the shadow says has to be what holds. */
+static void test_others_may_say_more(void **state)
+{
+    static struct smarthop_verdict all =
+        SAYS(.tenant = SMARTHOP_TEXT_INIT("t"), .tags = others, .tag_count = 2, .edits = edits,
+             .edit_count = 1, .tls = SMARTHOP_TLS_REQUIRED);
+    static struct smarthop_verdict part =
+        SAYS(.tenant = SMARTHOP_TEXT_INIT("t"), .tags = others + 1, .tag_count = 1);
+    static struct smarthop_verdict more =
+        SAYS(.tenant = SMARTHOP_TEXT_INIT("t"), .tags = others, .tag_count = 3);
+    struct plugin_rig rig;
+    struct plugin_desk desks[3] = {{.ask = say_so, .user = &all}, {0}, {.ask = say_so}};
+    char text[3 * SECTION_ROOM];
+
+    (void)state;
+    plugin_rig_start(&rig);
+    snprintf(text, sizeof text, "%s%s%s", SECTION(&desks[2], "shadow", "shadow = yes"),
+             SECTION(&desks[0], "one", ""), SECTION(&desks[1], "two", ""));
+    assert_true(plugin_rig_load(&rig, text));
+    ask_both(&rig, &desks[0], &all, &desks[2], &part);
+    ask_both(&rig, &desks[0], &all, &desks[2], &more);
+    TURN_UNTIL(rig.loop, VIEW(&rig, 0)->differs > 0);
+    assert_int_equal(VIEW(&rig, 0)->differs, 1);
+    plugin_rig_stop(&rig);
+}
+
 static void test_a_shadow_that_breaks_is_not_compared(void **state)
 {
     struct plugin_rig rig;
@@ -243,6 +346,8 @@ int main(void)
         cmocka_unit_test(test_a_shadow_has_no_effect),
         cmocka_unit_test(test_a_shadow_alone_is_asked),
         cmocka_unit_test(test_only_what_differs_is_counted),
+        cmocka_unit_test(test_what_is_said_besides_is_compared),
+        cmocka_unit_test(test_others_may_say_more),
         cmocka_unit_test(test_a_shadow_that_breaks_is_not_compared),
         cmocka_unit_test(test_a_shadow_sees_copies_and_may_take_its_time),
         cmocka_unit_test(test_a_cancelled_asking_has_no_shadow),
