@@ -45,7 +45,7 @@ extern "C" {
 
 #define SMARTHOP_MAGIC     0x504f4853u /* "SHOP" */
 #define SMARTHOP_ABI_MAJOR 1
-#define SMARTHOP_ABI_MINOR 0
+#define SMARTHOP_ABI_MINOR 1
 
 /* ---- texts -------------------------------------------------------------------------------- */
 
@@ -151,6 +151,11 @@ struct smarthop_message {
     struct smarthop_span tags;   /* of plugins: "one,two" */
 };
 
+enum smarthop_recipient_flags {
+    /* The plugin has rewritten it to itself and others, and is asked again, for its own route. */
+    SMARTHOP_RECIPIENT_STAYS = 1 << 0,
+};
+
 struct smarthop_recipient {
     uint32_t size;
     uint32_t tries;               /* so far */
@@ -158,6 +163,7 @@ struct smarthop_recipient {
     struct smarthop_span local;   /* as written */
     struct smarthop_span domain;  /* in ASCII form and lower case, or an address literal */
     struct smarthop_span orcpt;
+    uint32_t flags; /* from 1.1 */
 };
 
 enum smarthop_tls {
@@ -320,7 +326,13 @@ struct smarthop_self;
 
 enum smarthop_level { SMARTHOP_DEBUG, SMARTHOP_INFO, SMARTHOP_WARN, SMARTHOP_ERROR };
 
-enum smarthop_record { SMARTHOP_DNS_ADDRESS, SMARTHOP_DNS_MX, SMARTHOP_DNS_TXT, SMARTHOP_DNS_PTR };
+enum smarthop_record {
+    SMARTHOP_DNS_ADDRESS,
+    SMARTHOP_DNS_MX,
+    SMARTHOP_DNS_TXT,
+    SMARTHOP_DNS_PTR,
+    SMARTHOP_DNS_MX_ONLY, /* from 1.1 */
+};
 
 enum smarthop_dns_result {
     SMARTHOP_DNS_OK,
@@ -335,7 +347,9 @@ struct smarthop_dns_answer {
     const uint16_t *preferences;         /* of MX, one for each record; else NULL */
     uint32_t count;
     uint32_t ttl_s;
-    uint32_t authenticated; /* by DNSSEC, as far as the resolver says so */
+    /* By DNSSEC. Always 0 with this server: c-ares does not ask name servers for the AD bit, and
+     * one that is not asked for it does not set it (RFC 6840 5.8). */
+    uint32_t authenticated;
 };
 
 enum smarthop_metric { SMARTHOP_COUNTER, SMARTHOP_HISTOGRAM };
@@ -394,8 +408,9 @@ struct smarthop_host {
 
     /* Looks a name up. The answer lives until `done` returns. MX tells the hosts that mail for the
      * name would go to: without MX that is the name itself, and hosts without an address are left
-     * out. TXT tells all texts, each with its strings joined. PTR takes an address as text, and
-     * tells a name that has the address too. */
+     * out. MX_ONLY tells the MX records themselves; one of "." takes no mail (RFC 7505). TXT tells
+     * all texts, each with its strings joined. PTR takes an address as text, and tells a name that
+     * has the address too. */
     void (*dns)(struct smarthop_self *self, uint64_t token, enum smarthop_record record,
                 struct smarthop_span name,
                 void (*done)(void *context, const struct smarthop_dns_answer *answer),

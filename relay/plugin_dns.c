@@ -83,6 +83,28 @@ static void take_hosts(struct plugin_lookup *lookup, const struct resolver_answe
     lookup->answer.count = count;
 }
 
+static void take_mx(struct plugin_lookup *lookup, const struct resolver_answer *found)
+{
+    struct smarthop_span *records = arena_alloc(lookup->arena, found->mx_count * sizeof *records);
+    uint16_t *preferences = arena_alloc(lookup->arena, found->mx_count * sizeof *preferences);
+
+    for (unsigned i = 0; i < found->mx_count; i++) {
+        records[i] = copy(lookup->arena, span_cstr(found->mx[i].host));
+        preferences[i] = found->mx[i].preference;
+    }
+    lookup->answer.records = records;
+    lookup->answer.preferences = preferences;
+    lookup->answer.count = found->mx_count;
+}
+
+/* RFC 7505: that record is all that there is. */
+static void take_null_mx(struct plugin_lookup *lookup)
+{
+    take_name(lookup, SPAN("."));
+    lookup->answer.result = SMARTHOP_DNS_OK;
+    lookup->answer.preferences = arena_alloc(lookup->arena, sizeof(uint16_t));
+}
+
 static void take_texts(struct plugin_lookup *lookup, const struct resolver_answer *found)
 {
     struct smarthop_span *records = arena_alloc(lookup->arena, found->text_count * sizeof *records);
@@ -108,6 +130,9 @@ static void take(struct plugin_lookup *lookup, const struct resolver_answer *fou
     case SMARTHOP_DNS_PTR:
         take_name(lookup, span_cstr(found->name));
         break;
+    case SMARTHOP_DNS_MX_ONLY:
+        take_mx(lookup, found);
+        break;
     }
 }
 
@@ -121,6 +146,8 @@ static void on_answer(struct call *call)
     lookup->answer.result = result_of(found->outcome);
     if (found->outcome == RESOLVER_OK)
         take(lookup, found);
+    else if (found->outcome == RESOLVER_NULL_MX && lookup->record == SMARTHOP_DNS_MX_ONLY)
+        take_null_mx(lookup);
     uint64_t now = loop_now(q->dns->loop);
     if (found->expires > now)
         lookup->answer.ttl_s = (uint32_t)((found->expires - now) / MS_PER_S);
@@ -176,6 +203,9 @@ static void look_up(void *context, struct plugin_lookup *lookup)
         break;
     case SMARTHOP_DNS_PTR:
         ask_name(q);
+        break;
+    case SMARTHOP_DNS_MX_ONLY:
+        resolver_mx(q->dns->resolver, &q->query, lookup->name);
         break;
     }
 }

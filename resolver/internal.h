@@ -42,6 +42,7 @@ void resolver_defer(struct resolver *resolver, struct call *call);
 
 /* Each sees to it that the query finishes. `name` is normalized. */
 void job_start_mail(struct resolver *resolver, struct resolver_query *query, const char *name);
+void job_start_mx(struct resolver *resolver, struct resolver_query *query, const char *name);
 void job_start_addresses(struct resolver *resolver, struct resolver_query *query, const char *name);
 void job_start_ipv4(struct resolver *resolver, struct resolver_query *query, const char *name);
 void job_start_text(struct resolver *resolver, struct resolver_query *query, const char *name);

@@ -262,6 +262,44 @@ void job_start_mail(struct resolver *resolver, struct resolver_query *query, con
         have_mx(job);
 }
 
+/* The records alone. */
+static void have_mx_records(struct job *job)
+{
+    const struct entry *mx = job->lead.entry;
+
+    if (mx->outcome != RESOLVER_OK) {
+        finish_as_lead(job);
+        return;
+    }
+    struct resolver_answer *answer =
+        answer_bare(mx->count > 0 ? RESOLVER_OK : RESOLVER_NO_DATA, mx->text);
+    answer->mx = arena_alloc(&answer->strings, mx->count * sizeof *answer->mx);
+    for (; answer->mx_count < mx->count; answer->mx_count++)
+        answer->mx[answer->mx_count] = (struct resolver_mx){
+            .host = arena_dup(&answer->strings, span_cstr(mx->hosts[answer->mx_count].name)).ptr,
+            .preference = mx->hosts[answer->mx_count].preference,
+        };
+    answer->expires = mx->expires;
+    finish(job, answer);
+}
+
+static void on_mx_records(struct entry_wait *wait)
+{
+    struct job *job = container_of(wait, struct need, wait)->job;
+
+    job->pending--;
+    have_mx_records(job);
+}
+
+void job_start_mx(struct resolver *resolver, struct resolver_query *query, const char *name)
+{
+    struct job *job = create(resolver, query, NULL);
+
+    lead_with(job, ENTRY_MX, name, on_mx_records);
+    if (job->pending == 0)
+        have_mx_records(job);
+}
+
 static void start_addresses(struct resolver *resolver, struct resolver_query *query,
                             enum entry_kind kind, const char *name)
 {

@@ -166,6 +166,18 @@ void resolver_ipv4(struct resolver *resolver, struct resolver_query *query, stru
         job_start_ipv4(resolver, query, normal);
 }
 
+void resolver_mx(struct resolver *resolver, struct resolver_query *query, struct span domain)
+{
+    char normal[NAME_MAX_LENGTH + 1];
+
+    if (!begin(resolver, query))
+        return;
+    if (name_is_address(domain) || !name_normalize(domain, normal))
+        refuse_name(resolver, query, "not a name");
+    else
+        job_start_mx(resolver, query, normal);
+}
+
 void resolver_text(struct resolver *resolver, struct resolver_query *query, struct span name)
 {
     char normal[NAME_MAX_LENGTH + 1];

@@ -70,6 +70,11 @@ enum {
     RESOLVER_NAME_SIZE = 254,    /* any name as text, with its NUL */
 };
 
+struct resolver_mx {
+    const char *host;
+    uint16_t preference;
+};
+
 struct resolver_target {
     const char *host; /* the MX name, or the name asked for */
     uint16_t preference;
@@ -84,6 +89,8 @@ struct resolver_answer {
     const char *name;   /* of resolver_name: lower case, without a final dot; else NULL */
     struct span *texts; /* of resolver_text: any bytes; else none */
     unsigned text_count;
+    struct resolver_mx *mx; /* of resolver_mx, by preference; else none */
+    unsigned mx_count;
     uint64_t expires;     /* loop_now() time up to which it may be used */
     unsigned refs;        /* the resolver's */
     struct arena strings; /* the resolver's */
@@ -111,6 +118,10 @@ struct resolver_query {
  */
 void resolver_mail_hosts(struct resolver *resolver, struct resolver_query *query,
                          struct span domain);
+
+/* The MX records of a name alone, those that are host names; nothing is known of their addresses.
+ * RESOLVER_NO_DATA where it has none. */
+void resolver_mx(struct resolver *resolver, struct resolver_query *query, struct span domain);
 
 /* The addresses of one host name, A and AAAA. A numeric address is its own answer. */
 void resolver_addresses(struct resolver *resolver, struct resolver_query *query, struct span host);

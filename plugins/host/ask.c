@@ -234,6 +234,8 @@ static bool ask_one(struct plugin_run *run, const struct plugin_link *link,
         return true;
     }
     run->event.token = token_begin(run);
+    if (run->stays != NULL)
+        run->event.recipient = run->at == run->from ? run->stays : run->recipient;
     run->began = *now;
     self_enter(self);
     int answer = link->ask(self->state, &run->event, verdict);
@@ -303,6 +305,7 @@ void plugin_ask(struct plugin_worker *worker, struct plugin_run *run)
     run->links = run->chain->links[run->hook];
     run->link_count = run->chain->link_count[run->hook];
     run->at = run->from;
+    run->recipient = run->event.recipient;
     run_begin(run);
 }
 

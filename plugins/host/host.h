@@ -138,13 +138,14 @@ struct plugin_step;
 struct plugin_run {
     struct call call;
     enum smarthop_hook hook;
-    struct smarthop_event event;         /* session, message, recipient, attempt, targets */
-    struct arena *arena;                 /* where the answer lies */
-    bool is_early;                       /* ROUTE: the message is not there yet */
-    unsigned from;                       /* the first plugin of the hook to ask */
-    const struct smarthop_verdict *said; /* what those before it said besides; NULL = nothing */
-    bool is_traced;                      /* tell each plugin's answer in `steps` */
-    struct plugin_content *content;      /* MESSAGE: what can be read and written; NULL = nothing */
+    struct smarthop_event event;            /* session, message, recipient, attempt, targets */
+    struct arena *arena;                    /* where the answer lies */
+    bool is_early;                          /* ROUTE: the message is not there yet */
+    unsigned from;                          /* the first plugin of the hook to ask */
+    const struct smarthop_verdict *said;    /* what those before it said besides; NULL = nothing */
+    const struct smarthop_recipient *stays; /* for the first plugin alone; NULL = as in event */
+    bool is_traced;                         /* tell each plugin's answer in `steps` */
+    struct plugin_content *content; /* MESSAGE: what can be read and written; NULL = nothing */
 
     /* The answer. */
     struct plugin_step *steps; /* in arena, in order */
@@ -157,7 +158,8 @@ struct plugin_run {
     /* The host's own. */
     struct plugin_worker *worker;
     struct plugin_chain *chain;
-    unsigned at; /* the plugin that is being asked */
+    unsigned at;                                /* the plugin that is being asked */
+    const struct smarthop_recipient *recipient; /* for all others than the first */
     unsigned slot;
     const struct plugin_link *links; /* whom to ask */
     unsigned link_count;

@@ -39,8 +39,8 @@ static bool begin(struct task *task)
     struct dns_task *d = container_of(task, struct dns_task, task);
     const struct plugin_backend *backend = task->worker->backend;
 
-    d->is_asked =
-        backend != NULL && d->lookup.name.len <= NAME_MOST && d->lookup.record <= SMARTHOP_DNS_PTR;
+    d->is_asked = backend != NULL && d->lookup.name.len <= NAME_MOST &&
+                  d->lookup.record <= SMARTHOP_DNS_MX_ONLY;
     if (d->is_asked)
         backend->lookup(backend->context, &d->lookup);
     else

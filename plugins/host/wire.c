@@ -246,7 +246,7 @@ bool wire_read_lookup(struct span body, struct wire_lookup *out)
 
     out->record = record_get32(&r);
     out->name = wire_get_span(&r);
-    return wire_close(&r) && out->record <= SMARTHOP_DNS_PTR;
+    return wire_close(&r) && out->record <= SMARTHOP_DNS_MX_ONLY;
 }
 
 void wire_write_found(struct record_writer *w, const void *object)

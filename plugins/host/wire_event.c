@@ -77,6 +77,7 @@ static void put_recipient(struct record_writer *w, const struct smarthop_recipie
     wire_put_span(w, rcpt->local);
     wire_put_span(w, rcpt->domain);
     wire_put_span(w, rcpt->orcpt);
+    record_put32(w, rcpt->flags);
 }
 
 static const struct smarthop_recipient *get_recipient(struct arena *arena, struct record_reader *r)
@@ -89,6 +90,7 @@ static const struct smarthop_recipient *get_recipient(struct arena *arena, struc
     rcpt->local = wire_get_span(r);
     rcpt->domain = wire_get_span(r);
     rcpt->orcpt = wire_get_span(r);
+    rcpt->flags = record_get32(r);
     return rcpt;
 }
 

@@ -136,26 +136,34 @@ struct plan {
     unsigned count;
 };
 
-static void route(struct dialogue *d, struct span address, unsigned rewrites, struct plan *plan)
+static bool is_among(struct span address, const struct smarthop_verdict *rewritten)
+{
+    for (uint32_t i = 0; i < rewritten->recipient_count; i++)
+        if (span_equal_nocase(plugin_span(rewritten->recipients[i]), address))
+            return true;
+    return false;
+}
+
+/* `stays`: the plugin has rewritten it to itself and others, and is asked for its own route. */
+static void route(struct dialogue *d, struct span address, unsigned rewrites, bool stays,
+                  struct plan *plan)
 {
     struct routed routed = {.recipient = recipient_of(d, address)};
     struct scene scene = scene_of(d);
-    bool stays = false;
 
+    routed.recipient.flags = stays ? SMARTHOP_RECIPIENT_STAYS : 0;
     scene.recipient = &routed.recipient;
     kit_ask(d->kit, SMARTHOP_ON_ROUTE, &scene, &d->arena, &routed.route);
     if (routed.route.action == SMARTHOP_REWRITE && rewrites == REWRITES_MOST) {
         record_problem(d->kit, "it rewrites a recipient again and again");
         return;
     }
-    for (uint32_t i = 0; i < routed.route.recipient_count; i++) {
-        struct smarthop_span next = routed.route.recipients[i];
-        if (span_equal_nocase(plugin_span(next), address))
-            stays = true; /* it goes on behind the plugin */
-        else
-            route(d, plugin_span(next), rewrites + 1, plan);
+    bool goes_on = stays && is_among(address, &routed.route); /* behind the plugin */
+    for (uint32_t i = 0; !goes_on && i < routed.route.recipient_count; i++) {
+        struct span next = plugin_span(routed.route.recipients[i]);
+        route(d, next, rewrites + 1, span_equal_nocase(next, address), plan);
     }
-    if (stays)
+    if (goes_on)
         routed.route = (struct smarthop_verdict){.size = sizeof routed.route};
     if (routed.route.action != SMARTHOP_PASS && routed.route.action != SMARTHOP_SEND)
         return;
@@ -188,7 +196,7 @@ static void take_recipients(struct dialogue *d, bool is_early, struct plan *plan
             continue;
         admitted[(*admitted_count)++] = recipients->items[i];
         if (is_early)
-            route(d, span_cstr(recipients->items[i]), 0, plan);
+            route(d, span_cstr(recipients->items[i]), 0, false, plan);
     }
 }
 
@@ -206,7 +214,7 @@ static void transaction(struct dialogue *d)
     d->message.bytes = all.len;
     if (goes_on && ask(d, SMARTHOP_ON_MESSAGE, true)) {
         for (unsigned i = 0; !is_early && i < count; i++)
-            route(d, span_cstr(admitted[i]), 0, &plan);
+            route(d, span_cstr(admitted[i]), 0, false, &plan);
         d->message.id = 1;
         for (unsigned i = 0; i < plan.count; i++)
             attempt(d, &plan.items[i].recipient, &plan.items[i].route);

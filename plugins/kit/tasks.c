@@ -127,9 +127,17 @@ void kit_stored(struct kit *kit, uint64_t token, void (*done)(void *context, int
 
 /* ---- names --------------------------------------------------------------------------------- */
 
+/* Of MX there are two ways to ask. */
+static bool has_preferences(enum smarthop_record record)
+{
+    return record == SMARTHOP_DNS_MX || record == SMARTHOP_DNS_MX_ONLY;
+}
+
 static bool fits(const struct name_row *row, enum smarthop_record record, struct span name)
 {
-    return row->record == record && span_equal_nocase(span_cstr(row->name), name);
+    bool is_it = row->record == record || (has_preferences(row->record) && has_preferences(record));
+
+    return is_it && span_equal_nocase(span_cstr(row->name), name);
 }
 
 void kit_dns(struct smarthop_self *self, uint64_t token, enum smarthop_record record,
@@ -173,7 +181,7 @@ static void tell_found(struct kit *kit, const struct task *task)
     }
     if (answer.result == SMARTHOP_DNS_OK)
         answer.records = records;
-    if (answer.result == SMARTHOP_DNS_OK && task->record == SMARTHOP_DNS_MX)
+    if (answer.result == SMARTHOP_DNS_OK && has_preferences(task->record))
         answer.preferences = preferences;
     task->found(task->context, &answer);
     free(records);

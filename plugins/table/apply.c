@@ -125,6 +125,12 @@ static bool is_same(struct smarthop_span a, struct smarthop_span b)
     return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
 }
 
+/* The others that it stands for have been told. */
+static bool is_told_to_stay(const struct smarthop_recipient *recipient)
+{
+    return SMARTHOP_HAS(recipient, flags) && (recipient->flags & SMARTHOP_RECIPIENT_STAYS) != 0;
+}
+
 enum applied apply_recipients(struct look *look, const struct subject *subject,
                               const struct hit *hit)
 {
@@ -138,12 +144,14 @@ enum applied apply_recipients(struct look *look, const struct subject *subject,
     struct smarthop_span *targets = alloc(look, rule.target_count * sizeof *targets);
     if (targets == NULL)
         return APPLY_FAILED;
+    bool stays = false;
     for (unsigned i = 0; i < rule.target_count; i++) {
         targets[i] = rule.targets[i];
         if (!complete(look, recipient->local, subject, hit, &targets[i]))
             return APPLY_FAILED;
+        stays = stays || is_same(targets[i], recipient->address);
     }
-    if (rule.target_count == 1 && is_same(targets[0], recipient->address)) {
+    if (stays && (rule.target_count == 1 || is_told_to_stay(recipient))) {
         look->verdict->why = smarthop_span_of(NULL, 0);
         return APPLIED_NOT;
     }

@@ -1,7 +1,7 @@
 /*
  * What plugins say of a recipient. A recipient that is rewritten is replaced by others, each of
- * which is asked about anew; one that stays among them goes on behind the plugin that rewrote it,
- * so that "me: me, you" ends.
+ * which is asked about anew. For one that stays among them the plugin that rewrote it is asked once
+ * more, and told so; if it says the same the next one is asked, so that "me: me, you" ends.
  */
 #include "route/private.h"
 
@@ -26,6 +26,7 @@ struct candidate {
     struct span domain;
     unsigned from;                       /* the first plugin to ask */
     const struct smarthop_verdict *said; /* by those before it; NULL = nothing */
+    bool stays;                          /* the first has rewritten it to itself */
     unsigned depth;
 };
 
@@ -34,6 +35,7 @@ struct route_asking {
     struct route_query *query;
     struct plugin_run run;
     struct smarthop_recipient recipient;
+    struct smarthop_recipient staying; /* for the first plugin alone */
     struct candidate *left;
     struct candidate *now;
     struct route_answer **end; /* where the next answer goes */
@@ -288,7 +290,10 @@ static bool add_candidate(struct route_asking *a, struct span text)
         return false;
     added->depth = a->now->depth + 1;
     if (span_equal_nocase(text, a->now->address.text)) {
-        added->from = a->run.at; /* behind the one that said so */
+        unsigned by = a->run.at - 1;
+        bool is_again = a->now->stays && a->now->from == by;
+        added->from = is_again ? by + 1 : by;
+        added->stays = !is_again;
         added->said = verdict_kept(a);
     }
     added->next = a->left;
@@ -363,6 +368,8 @@ static void ask_next(struct route_asking *a)
     a->recipient =
         route_recipient_facts(query->arena, a->now->address.text, a->now->domain, query->orcpt);
     a->recipient.tries = query->tries;
+    a->staying = a->recipient;
+    a->staying.flags = SMARTHOP_RECIPIENT_STAYS;
     a->run = (struct plugin_run){
         .call.done = on_asked,
         .hook = SMARTHOP_ON_ROUTE,
@@ -372,6 +379,7 @@ static void ask_next(struct route_asking *a)
         .is_traced = query->is_traced,
         .from = a->now->from,
         .said = a->now->said,
+        .stays = a->now->stays ? &a->staying : NULL,
     };
     list_init(&a->run.call.link);
     plugin_ask(query->plugins, &a->run);

@@ -11,7 +11,7 @@ from support.process import BIN, PATIENCE_S
 
 HOST = "smarthop_plugin.h"
 TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "PLUGINS.md"
-REFUSED = ("it was built for version {} of the plugin interface, this server has 1.0; build it "
+REFUSED = ("it was built for version {} of the plugin interface, this server has 1.1; build it "
            "again with this server's smarthop_plugin.h")
 
 
@@ -88,9 +88,9 @@ def test_a_new_plugin_builds_with_cmake(installed, tmp_path, arguments):
 
 
 @pytest.mark.parametrize("line, version", [
-    ("#define SMARTHOP_ABI_MAJOR 2", "2.0"),
-    ("#define SMARTHOP_ABI_MAJOR 0", "0.0"),
-    ("#define SMARTHOP_ABI_MINOR 1", "1.1"),
+    ("#define SMARTHOP_ABI_MAJOR 2", "2.1"),
+    ("#define SMARTHOP_ABI_MAJOR 0", "0.1"),
+    ("#define SMARTHOP_ABI_MINOR 2", "1.2"),
 ])
 def test_another_interface_is_refused(installed, tmp_path, line, version):
     folder = installed.new(tmp_path, "mine")

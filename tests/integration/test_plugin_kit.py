@@ -119,11 +119,11 @@ def test_reload_that_fails(tmp_path):
 
 
 def test_one_that_stays():
-    """A recipient that stands for itself and another one is not asked about again."""
+    """A recipient that stands for itself and others is asked about once more."""
     puppet = BIN / "../tests/plugins/puppet.so"
     records = trial(puppet, "--option", "next_hop=a.test", to="split@split.test")
     assert [one["recipient"] for one in routes(records)] == [
-        "split@split.test", "send+one@split.test", "send+two@split.test"]
+        "split@split.test", "send+one@split.test", "send+two@split.test", "split@split.test"]
     assert problems(records) == []
 
 

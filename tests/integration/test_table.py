@@ -118,6 +118,25 @@ def test_aliases_and_canonical(start, sink):
     relay.stop()
 
 
+@pytest.mark.parametrize("postfix", [False, True])
+def test_alias_that_has_itself(start, sink, tmp_path, postfix):
+    """It stays, with the route of the same section, whatever else it leads to."""
+    aliases = "postfix_virtual" if postfix else "aliases"
+    relay = start({"maps": f"a.test {hop(sink)}\nb.test {hop(sink)}\nkept@a.test hold\n",
+                   aliases: "me@a.test me@a.test, you@b.test\n"
+                            "You@b.test team@a.test, you@b.test\n"
+                            "team@a.test kept@a.test, ben@b.test\n"
+                            "kept@a.test ben@b.test, KEPT@a.test\n"})
+    submit(relay, MESSAGE, "me@a.test")
+    [held] = relay.wait_queued("held")
+    assert [item["address"] for item in held["recipients"]] == ["KEPT@a.test"]
+    assert sorted(sink.recipients()) == ["ben@b.test", "me@a.test", "you@b.test"]
+    done = run(BIN / "smarthopctl", "--json", "plugin", "test", LIBRARY, "--to", "me@a.test",
+               "--option", f"maps={tmp_path / 'maps'}", "--option", f"{aliases}={tmp_path / aliases}")
+    assert b'"problem"' not in done.stdout
+    relay.stop()
+
+
 def test_postfix_files(start, store, sink, tmp_path):
     relay = start({"postfix_transport": f"""
 # a comment

@@ -9,6 +9,8 @@ static const char zone[] = "mail.test A 60 192.0.2.1\n"
                            "many.test MX 60 20 second.test\n"
                            "many.test MX 60 10 mail.test\n"
                            "second.test A 60 192.0.2.2\n"
+                           "nobody.test MX 60 10 gone.test\n"
+                           "null.test MX 60 0 .\n"
                            "text.test TXT 60 v=one| two\n"
                            "broken.test * !servfail\n"
                            "1.2.0.192.in-addr.arpa PTR 60 mail.test\n"
@@ -100,6 +102,31 @@ static void test_mail_hosts_are_told_once_each(void **state)
     assert_record(ask(*state, SMARTHOP_DNS_MX, "alone.test"), 0, "alone.test");
 }
 
+static void test_mx_records_alone(void **state)
+{
+    const struct smarthop_dns_answer *answer = ask(*state, SMARTHOP_DNS_MX_ONLY, "many.test");
+
+    assert_int_equal(answer->result, SMARTHOP_DNS_OK);
+    assert_int_equal(answer->count, 2);
+    assert_record(answer, 0, "mail.test");
+    assert_record(answer, 1, "second.test");
+    assert_int_equal(answer->preferences[0], 10);
+    assert_int_equal(answer->preferences[1], 20);
+    assert_true(answer->ttl_s >= 1 && answer->ttl_s <= 60);
+    answer = ask(*state, SMARTHOP_DNS_MX_ONLY, "nobody.test");
+    assert_int_equal(answer->count, 1); /* that has no address */
+    assert_record(answer, 0, "gone.test");
+    answer = ask(*state, SMARTHOP_DNS_MX_ONLY, "null.test");
+    assert_int_equal(answer->result, SMARTHOP_DNS_OK);
+    assert_record(answer, 0, ".");
+    assert_int_equal(answer->preferences[0], 0);
+    assert_int_equal(ask(*state, SMARTHOP_DNS_MX, "null.test")->result, SMARTHOP_DNS_NONE);
+    answer = ask(*state, SMARTHOP_DNS_MX_ONLY, "alone.test");
+    assert_int_equal(answer->result, SMARTHOP_DNS_NONE);
+    assert_int_equal(answer->count, 0);
+    assert_int_equal(ask(*state, SMARTHOP_DNS_MX_ONLY, "192.0.2.1")->result, SMARTHOP_DNS_NONE);
+}
+
 static void test_texts(void **state)
 {
     assert_record(ask(*state, SMARTHOP_DNS_TXT, "text.test"), 0, "v=one two");
@@ -116,7 +143,9 @@ static void test_names_of_addresses(void **state)
 
 static void test_what_is_not_there_and_what_is_not_found_out(void **state)
 {
-    for (enum smarthop_record record = 0; record < SMARTHOP_DNS_PTR; record++) {
+    for (enum smarthop_record record = 0; record <= SMARTHOP_DNS_MX_ONLY; record++) {
+        if (record == SMARTHOP_DNS_PTR)
+            continue;
         assert_int_equal(ask(*state, record, "nowhere.test")->result, SMARTHOP_DNS_NONE);
         assert_int_equal(ask(*state, record, "broken.test")->result, SMARTHOP_DNS_RETRY);
     }
@@ -142,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_RIG(test_addresses),
         WITH_RIG(test_mail_hosts_are_told_once_each),
+        WITH_RIG(test_mx_records_alone),
         WITH_RIG(test_texts),
         WITH_RIG(test_names_of_addresses),
         WITH_RIG(test_what_is_not_there_and_what_is_not_found_out),

@@ -219,8 +219,8 @@ static void test_what_does_not_fit_the_interface_is_refused_clearly(void **state
         const char *told;
     } cases[] = {
         {"wrong_magic", "its smarthop_plugin is no descriptor of a plugin"},
-        {"wrong_major", "it was built for version 99.0 of the plugin interface, this server has "
-                        "1.0; build it again with this server's smarthop_plugin.h"},
+        {"wrong_major", "it was built for version 99.1 of the plugin interface, this server has "
+                        "1.1; build it again with this server's smarthop_plugin.h"},
         {"wrong_minor", "it was built for version 1.7 of the plugin interface"},
         {"short", "its descriptor is shorter than that of version 1.0"},
         {"nameless", "its descriptor has no name, version or summary"},
@@ -242,6 +242,18 @@ static void test_what_does_not_fit_the_interface_is_refused_clearly(void **state
     }
     plugin_rig_stop(&rig);
     assert_int_equal(desk.starts, 0);
+}
+
+static void test_what_is_of_an_older_interface_is_used(void **state)
+{
+    struct plugin_rig rig;
+    struct plugin_desk desk = {0};
+
+    (void)state;
+    plugin_rig_start(&rig);
+    assert_true(plugin_rig_load(&rig, SECTION_OF(&desk, "a", "older", "")));
+    assert_int_equal(desk.starts, 1);
+    plugin_rig_stop(&rig);
 }
 
 static void test_what_is_no_library_is_refused(void **state)
@@ -280,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_a_start_that_refuses_is_told_and_not_stopped),
         cmocka_unit_test(test_what_fails_its_own_test_is_stopped_and_not_used),
         cmocka_unit_test(test_what_does_not_fit_the_interface_is_refused_clearly),
+        cmocka_unit_test(test_what_is_of_an_older_interface_is_used),
         cmocka_unit_test(test_what_is_no_library_is_refused),
     };
 
