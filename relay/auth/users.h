@@ -18,7 +18,6 @@ enum {
     USERS_FILE_MAX = 64 << 20, /* bytes */
     USERS_LINE_MAX = 64 << 10,
     USERS_MAX = 1000000,
-    USERS_PROBLEMS_MAX = 20, /* told of one file */
     USERS_RATE_MAX = 1000000,
 };
 
@@ -42,7 +41,7 @@ struct users;
 
 /* Reads and checks `file`, which must not be open to everybody. Blocks. On failure *out is NULL and
  * `messages` has a line a problem, "file:line: what is wrong", of which the first
- * USERS_PROBLEMS_MAX are told. */
+ * PROBLEMS_TOLD_MAX are told. */
 struct err users_load(const char *file, struct buf *messages, struct users **out);
 /* The same of a text in memory; `file` is its name in messages. */
 struct err users_parse(struct span text, const char *file, struct buf *messages,

@@ -3,6 +3,7 @@
 #include "auth/prepare.h"
 #include "auth/users_private.h"
 #include "base/memory.h"
+#include "base/problems.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,10 +13,7 @@ enum { NAME_SHOWN_MAX = 60, ADDRESS_MAX = 320 };
 
 struct parsing {
     struct users *users;
-    const char *file;
-    struct buf *messages;
-    unsigned line;
-    unsigned problems;
+    struct problems problems;
     unsigned address_count;
     unsigned certificate_count;
 };
@@ -27,20 +25,6 @@ struct field {
     /* NULL, or what was expected. */
     const char *(*take)(struct parsing *p, struct users_entry *entry, struct span value);
 };
-
-__attribute__((format(printf, 2, 3))) static void problem(struct parsing *p, const char *format,
-                                                          ...)
-{
-    char text[256];
-    va_list args;
-
-    if (p->problems++ >= USERS_PROBLEMS_MAX)
-        return;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    buf_addf(p->messages, "%s:%u: %s\n", p->file, p->line, text);
-}
 
 bool users_line_split(struct span line, struct span *name_out, struct span *hash_out,
                       struct span *fields_out)
@@ -164,25 +148,25 @@ static void parse_field(struct parsing *p, struct users_entry *entry, struct spa
     const struct field *field = find_field(key);
 
     if (field == NULL) {
-        problem(p,
-                "there is no key \"%.*s\"; scram, send_as, certificate, messages_per_hour and "
-                "recipients_per_hour are known",
-                SPAN_ARG(span_head(key, NAME_SHOWN_MAX)));
+        problems_add(&p->problems,
+                     "there is no key \"%.*s\"; scram, send_as, certificate, messages_per_hour and "
+                     "recipients_per_hour are known",
+                     SPAN_ARG(span_head(key, NAME_SHOWN_MAX)));
         return;
     }
     unsigned bit = 1u << (field - fields);
     if ((*seen & bit) != 0 && !field->repeats) {
-        problem(p, "%s is given twice", field->key);
+        problems_add(&p->problems, "%s is given twice", field->key);
         return;
     }
     *seen |= bit;
     if (!unescape(p, &value)) {
-        problem(p, "%s: %% begins a byte in hexadecimal, as in %%2C", field->key);
+        problems_add(&p->problems, "%s: %% begins a byte in hexadecimal, as in %%2C", field->key);
         return;
     }
     const char *expected = field->take(p, entry, value);
     if (expected != NULL)
-        problem(p, "%s: expected %s", field->key, expected);
+        problems_add(&p->problems, "%s: expected %s", field->key, expected);
 }
 
 static void parse_hash(struct parsing *p, struct users_entry *entry, struct span hash)
@@ -195,7 +179,8 @@ static void parse_hash(struct parsing *p, struct users_entry *entry, struct span
     if (password_hash_is_usable(text))
         entry->hash = text;
     else
-        problem(p, "the hash is none that libcrypt takes and thinks safe; * stands for none");
+        problems_add(&p->problems,
+                     "the hash is none that libcrypt takes and thinks safe; * stands for none");
 }
 
 static bool has_control(struct span line)
@@ -214,24 +199,26 @@ static void parse_line(struct parsing *p, struct span line)
     if (users_line_is_comment(line))
         return;
     if (line.len > USERS_LINE_MAX || has_control(line)) {
-        problem(p, line.len > USERS_LINE_MAX ? "the line is too long"
-                                             : "the line has a control character in it");
+        problems_add(&p->problems, line.len > USERS_LINE_MAX
+                                       ? "the line is too long"
+                                       : "the line has a control character in it");
         return;
     }
     if (!users_line_split(line, &name, &hash, &rest)) {
-        problem(p, "expected name:hash or name:hash:key=value,...");
+        problems_add(&p->problems, "expected name:hash or name:hash:key=value,...");
         return;
     }
     if (!auth_name_prepare(name, own(p, name))) {
-        problem(p, "this is no name: UTF-8 without blanks is expected, %d bytes at most",
-                AUTH_NAME_MAX);
+        problems_add(&p->problems,
+                     "this is no name: UTF-8 without blanks is expected, %d bytes at most",
+                     AUTH_NAME_MAX);
         return;
     }
     struct users_entry *entry = &p->users->entries[p->users->count++];
     *entry = (struct users_entry){.name = name,
                                   .messages_per_hour = USERS_NO_RATE,
                                   .recipients_per_hour = USERS_NO_RATE,
-                                  .line = p->line};
+                                  .line = p->problems.line};
     while (rest.len > 0)
         parse_field(p, entry, span_split(rest, ',', &rest), &seen);
     parse_hash(p, entry, hash);
@@ -286,8 +273,8 @@ static void arrange_certificates(struct parsing *p)
         const struct users_owner *owner = &users->owners[i];
         if (fingerprint_compare(owner->fingerprint, owner[-1].fingerprint) != 0)
             continue;
-        p->line = owner->entry->line;
-        problem(p, "this certificate is already in line %u", owner[-1].entry->line);
+        p->problems.line = owner->entry->line;
+        problems_add(&p->problems, "this certificate is already in line %u", owner[-1].entry->line);
     }
 }
 
@@ -301,9 +288,9 @@ static void arrange(struct parsing *p)
     for (unsigned i = 0; i < users->count; i++) {
         struct users_entry *entry = &users->entries[i];
         if (i > 0 && span_equal(entry->name, entry[-1].name)) {
-            p->line = entry->line;
-            problem(p, "%.*s is already in line %u",
-                    SPAN_ARG(span_head(entry->name, NAME_SHOWN_MAX)), entry[-1].line);
+            p->problems.line = entry->line;
+            problems_add(&p->problems, "%.*s is already in line %u",
+                         SPAN_ARG(span_head(entry->name, NAME_SHOWN_MAX)), entry[-1].line);
         }
         if (entry->hash != NULL)
             users->hashed[users->hashed_count++] = entry;
@@ -363,19 +350,19 @@ struct err users_parse(struct span text, const char *file, struct buf *messages,
         buf_addf(messages, "%s: more than %d bytes or %d users\n", file, USERS_FILE_MAX, USERS_MAX);
         return err_make(ERR_INVALID, "users file");
     }
-    struct parsing p = {.users = make_users(text, users_max), .file = file, .messages = messages};
+    struct parsing p = {.users = make_users(text, users_max),
+                        .problems = {.file = file, .messages = messages}};
     for (struct span rest = span_of(p.users->text, text.len); rest.len > 0;) {
-        p.line++;
+        p.problems.line++;
         parse_line(&p, span_split(rest, '\n', &rest));
     }
     arrange(&p);
     arrange_certificates(&p);
-    if (p.problems == 0) {
+    if (p.problems.count == 0) {
         *out = p.users;
         return ERR_OK;
     }
-    if (p.problems > USERS_PROBLEMS_MAX)
-        buf_addf(messages, "%s: and %u problems more\n", file, p.problems - USERS_PROBLEMS_MAX);
+    problems_end(&p.problems);
     users_unref(p.users);
     return err_make(ERR_INVALID, "users file");
 }

@@ -2,6 +2,7 @@
 #include "recipients/recipients_private.h"
 
 #include "base/memory.h"
+#include "base/problems.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,10 +12,7 @@ enum { TEXT_SHOWN_MAX = 80 };
 
 struct recipients_reader {
     struct recipients *recipients;
-    const char *file;
-    struct buf *messages;
-    unsigned line;
-    unsigned problems;
+    struct problems problems;
     struct buf begun; /* a line whose end has not come yet */
     bool too_long;    /* the line that has begun is, and is passed over */
 
@@ -30,26 +28,12 @@ struct recipients_reader *recipients_reader_create(const char *file, struct buf 
 
     reader->recipients = mem_zalloc(sizeof *reader->recipients);
     atomic_init(&reader->recipients->references, 1);
-    reader->file = file;
-    reader->messages = messages;
-    reader->line = 1;
+    reader->problems.file = file;
+    reader->problems.messages = messages;
+    reader->problems.line = 1;
     buf_init(&reader->begun, RECIPIENTS_LINE_MAX);
     arena_init(&reader->arena);
     return reader;
-}
-
-__attribute__((format(printf, 2, 3))) static void problem(struct recipients_reader *reader,
-                                                          const char *format, ...)
-{
-    char text[512];
-    va_list args;
-
-    if (reader->problems++ >= RECIPIENTS_PROBLEMS_MAX)
-        return;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    buf_addf(reader->messages, "%s:%u: %s\n", reader->file, reader->line, text);
 }
 
 /* ---- a line ------------------------------------------------------------------------------- */
@@ -107,14 +91,16 @@ static void add(struct recipients_reader *reader, struct span local)
     if (result != TABLE_FULL)
         result = table_add(&recipients->table, key);
     if (result == TABLE_FULL)
-        problem(reader, "the table of recipients is full; write @domain instead of its addresses");
+        problems_add(&reader->problems,
+                     "the table of recipients is full; write @domain instead of its addresses");
     recipients->count += result == TABLE_ADDED;
 }
 
 static void refuse(struct recipients_reader *reader, struct span text, const char *why)
 {
-    problem(reader, "\"%.*s\": %s; write one address, user@domain, or @domain for all of a domain",
-            SPAN_ARG(span_head(text, TEXT_SHOWN_MAX)), why);
+    problems_add(&reader->problems,
+                 "\"%.*s\": %s; write one address, user@domain, or @domain for all of a domain",
+                 SPAN_ARG(span_head(text, TEXT_SHOWN_MAX)), why);
 }
 
 static void take_address(struct recipients_reader *reader, struct span text)
@@ -141,8 +127,9 @@ static void take_line(struct recipients_reader *reader, struct span line)
     struct span text = strip(line);
 
     if (has_control(line)) {
-        problem(reader, "there is a control character in the line; write plain text whose lines "
-                        "end with a line feed alone");
+        problems_add(&reader->problems,
+                     "there is a control character in the line; write plain text whose lines "
+                     "end with a line feed alone");
     } else if (text.len > 0 && text.ptr[0] == '@') {
         if (take_domain(reader, span_from(text, 1)))
             add(reader, SPAN_NONE);
@@ -165,7 +152,8 @@ static void keep(struct recipients_reader *reader, struct span piece)
 static void end_line(struct recipients_reader *reader, struct span rest)
 {
     if (reader->too_long || rest.len > RECIPIENTS_LINE_MAX - buf_len(&reader->begun)) {
-        problem(reader, "the line is too long; at most %d bytes are allowed", RECIPIENTS_LINE_MAX);
+        problems_add(&reader->problems, "the line is too long; at most %d bytes are allowed",
+                     RECIPIENTS_LINE_MAX);
     } else if (buf_len(&reader->begun) == 0) {
         take_line(reader, rest);
     } else {
@@ -174,7 +162,7 @@ static void end_line(struct recipients_reader *reader, struct span rest)
     }
     reader->too_long = false;
     buf_clear(&reader->begun);
-    reader->line++;
+    reader->problems.line++;
 }
 
 void recipients_reader_feed(struct recipients_reader *reader, struct span piece)
@@ -188,17 +176,15 @@ void recipients_reader_feed(struct recipients_reader *reader, struct span piece)
 
 static struct err judge(struct recipients_reader *reader)
 {
-    if (reader->problems > RECIPIENTS_PROBLEMS_MAX)
-        buf_addf(reader->messages, "%s: and %u problems more\n", reader->file,
-                 reader->problems - RECIPIENTS_PROBLEMS_MAX);
-    if (reader->problems == 0 && reader->recipients->count == 0) {
-        reader->problems++;
-        buf_addf(reader->messages,
+    problems_end(&reader->problems);
+    if (reader->problems.count == 0 && reader->recipients->count == 0) {
+        reader->problems.count++;
+        buf_addf(reader->problems.messages,
                  "%s: there is no address in it, so all mail would be refused; write @domain to "
                  "take all of a domain, or set no recipients_file\n",
-                 reader->file);
+                 reader->problems.file);
     }
-    return reader->problems > 0 ? err_make(ERR_INVALID, "recipients file") : ERR_OK;
+    return reader->problems.count > 0 ? err_make(ERR_INVALID, "recipients file") : ERR_OK;
 }
 
 struct err recipients_reader_end(struct recipients_reader *reader, struct recipients **out)

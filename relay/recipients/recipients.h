@@ -17,13 +17,12 @@
 enum {
     RECIPIENTS_FILE_MAX = 256 << 20, /* bytes */
     RECIPIENTS_LINE_MAX = 1024,      /* without the line end */
-    RECIPIENTS_PROBLEMS_MAX = 20,    /* told of one file */
 };
 
 struct recipients;
 
 /* Reads and checks `file`. Blocks. On failure *out is NULL and `messages` has a line a problem,
- * "file:line: what is wrong; what to do", of which the first RECIPIENTS_PROBLEMS_MAX are told. A
+ * "file:line: what is wrong; what to do", of which the first PROBLEMS_TOLD_MAX are told. A
  * file without any address is a failure, too: it would have all mail refused. */
 struct err recipients_load(const char *file, struct buf *messages, struct recipients **out);
 

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/problems.h"
 
 #include <fnmatch.h>
 #include <stdarg.h>
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { ANY = -1, WORDS = 6, FILE_MAX = 4 * 1024 * 1024, PROBLEMS_MAX = 20 };
+enum { ANY = -1, WORDS = 6, FILE_MAX = 4 * 1024 * 1024 };
 
 struct line {
     struct rule rule;
@@ -30,27 +31,10 @@ struct rules {
 
 struct reader {
     struct rules *rules;
-    const char *file;
-    struct buf *messages;
-    unsigned line;
-    unsigned problems;
+    struct problems problems;
 };
 
 /* ---- reading ------------------------------------------------------------------------------ */
-
-__attribute__((format(printf, 2, 3))) static bool problem(struct reader *r, const char *format, ...)
-{
-    char text[512];
-    va_list args;
-
-    if (r->problems++ >= PROBLEMS_MAX)
-        return false;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    buf_addf(r->messages, "%s:%u: %s\n", r->file, r->line, text);
-    return false;
-}
 
 static bool is_blank(char c)
 {
@@ -70,7 +54,8 @@ static bool take_word(struct reader *r, struct span *rest, struct span *word_out
     while (len < body.len && (quoted ? body.ptr[len] != '"' : !is_blank(body.ptr[len])))
         len++;
     if (quoted && len == body.len)
-        problem(r, "the text \"%.*s lacks its closing quote", SPAN_ARG(span_head(body, 60)));
+        problems_add(&r->problems, "the text \"%.*s lacks its closing quote",
+                     SPAN_ARG(span_head(body, 60)));
     *word_out = span_head(body, len);
     *rest = span_from(body, len + quoted);
     return true;
@@ -179,24 +164,27 @@ static bool fill(struct reader *r, struct line *line, const struct span words[WO
     struct arena *arena = &r->rules->arena;
 
     if (!take_destination(line, words[0], arena))
-        return problem(r, "\"%.*s\" is no destination; write a domain, .domain or *",
-                       SPAN_ARG(span_head(words[0], 60)));
+        return problems_add(&r->problems,
+                            "\"%.*s\" is no destination; write a domain, .domain or *",
+                            SPAN_ARG(span_head(words[0], 60)));
     if (!take_code(line, words[1]))
-        return problem(r, "\"%.*s\" is no code; write one like 421, 4xx, 5xx or *",
-                       SPAN_ARG(span_head(words[1], 60)));
+        return problems_add(&r->problems, "\"%.*s\" is no code; write one like 421, 4xx, 5xx or *",
+                            SPAN_ARG(span_head(words[1], 60)));
     if (!take_enhanced(line, words[2]))
-        return problem(r, "\"%.*s\" is no enhanced code; write one like 4.7.1, 4.7.* or *",
-                       SPAN_ARG(span_head(words[2], 60)));
+        return problems_add(&r->problems,
+                            "\"%.*s\" is no enhanced code; write one like 4.7.1, 4.7.* or *",
+                            SPAN_ARG(span_head(words[2], 60)));
     if (!take_text(line, words[3], arena))
-        return problem(r, "the text is empty; write * for any");
+        return problems_add(&r->problems, "the text is empty; write * for any");
     if (!take_action(line, words[4]))
-        return problem(r,
-                       "\"%.*s\" is no action; write default, retry, bounce, next-host, or "
-                       "back-off:TIME with a time like 15m, up to 30d",
-                       SPAN_ARG(span_head(words[4], 60)));
+        return problems_add(&r->problems,
+                            "\"%.*s\" is no action; write default, retry, bounce, next-host, or "
+                            "back-off:TIME with a time like 15m, up to 30d",
+                            SPAN_ARG(span_head(words[4], 60)));
     if (!take_class(line, words[5], arena))
-        return problem(r, "\"%.*s\" is no class; write up to %d letters, digits and hyphens",
-                       SPAN_ARG(span_head(words[5], 60)), RULES_CLASS_MAX);
+        return problems_add(&r->problems,
+                            "\"%.*s\" is no class; write up to %d letters, digits and hyphens",
+                            SPAN_ARG(span_head(words[5], 60)), RULES_CLASS_MAX);
     return true;
 }
 
@@ -207,7 +195,8 @@ static void take_line(struct reader *r, struct span text)
     unsigned count = 0;
 
     if (text.len > RULES_LINE_MAX || span_index(text, '\0') < text.len) {
-        problem(r, "the line is longer than %d bytes, or holds a NUL", RULES_LINE_MAX);
+        problems_add(&r->problems, "the line is longer than %d bytes, or holds a NUL",
+                     RULES_LINE_MAX);
         return;
     }
     while (count < WORDS && take_word(r, &text, &words[count]))
@@ -215,14 +204,15 @@ static void take_line(struct reader *r, struct span text)
     if (count == 0)
         return;
     if (count < WORDS || take_word(r, &text, &more)) {
-        problem(r, "a rule has six words: destination code enhanced-code text action class");
+        problems_add(&r->problems,
+                     "a rule has six words: destination code enhanced-code text action class");
         return;
     }
     if (rules->count == RULES_MAX) {
-        problem(r, "there are more than %d rules", RULES_MAX);
+        problems_add(&r->problems, "there are more than %d rules", RULES_MAX);
         return;
     }
-    struct line line = {.rule.line = r->line};
+    struct line line = {.rule.line = r->problems.line};
     if (!fill(r, &line, words))
         return;
     if (rules->count % 64 == 0)
@@ -232,15 +222,16 @@ static void take_line(struct reader *r, struct span text)
 
 struct rules *rules_parse(struct span text, const char *file, struct buf *messages)
 {
-    struct reader r = {.rules = mem_zalloc(sizeof *r.rules), .file = file, .messages = messages};
+    struct reader r = {.rules = mem_zalloc(sizeof *r.rules),
+                       .problems = {.file = file, .messages = messages}};
 
     atomic_init(&r.rules->references, 1);
     arena_init(&r.rules->arena);
     while (text.len > 0) {
-        r.line++;
+        r.problems.line++;
         take_line(&r, span_split(text, '\n', &text));
     }
-    if (r.problems == 0)
+    if (problems_end(&r.problems))
         return r.rules;
     rules_unref(r.rules);
     return NULL;

@@ -262,7 +262,7 @@ static void tells_of_some(void **state)
     (void)state;
     buf_init(&text, 0);
     buf_init(&messages, 0);
-    for (int i = 0; i < ADDRESS_PROBLEMS_MAX + 5; i++)
+    for (int i = 0; i < PROBLEMS_TOLD_MAX + 5; i++)
         buf_add_text(&text, "x\n");
     buf_addf(&text, "%c", '\0');
     assert_null(parse(buf_span(&text).ptr, "+", &messages));

@@ -20,21 +20,20 @@
 
 #include "auth/users.h"
 #include "base/arena.h"
-#include "base/buf.h"
+#include "base/problems.h"
 
 enum {
     ADDRESS_DEPTH_MAX = 20,
     ADDRESS_RESULTS_MAX = 1000,
     ADDRESS_FILE_MAX = 64 << 20, /* bytes */
     ADDRESS_LINE_MAX = 64 << 10,
-    ADDRESS_PROBLEMS_MAX = 20, /* told of one file */
 };
 
 struct addresses;
 
 /* Blocks. `file` NULL = no aliases; mail is local in `domains`; what of `separator` ("" = none)
  * comes first sets a folder off. On failure *out is NULL and `messages` has a line a problem,
- * "file:line: what is wrong", of which the first ADDRESS_PROBLEMS_MAX are told. *st_out is of the
+ * "file:line: what is wrong", of which the first PROBLEMS_TOLD_MAX are told. *st_out is of the
  * file that was read. */
 struct err addresses_load(const char *file, const char *const *domains, unsigned domain_count,
                           const char *separator, struct stat *st_out, struct buf *messages,

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/problems.h"
 #include "proto/address.h"
 
 #include <stdarg.h>
@@ -14,29 +15,12 @@ enum { TEXT_SHOWN_MAX = 80 };
 
 struct parsing {
     struct addresses *addresses;
-    const char *file;
-    struct buf *messages;
-    unsigned line;
-    unsigned problems;
+    struct problems problems;
 };
-
-__attribute__((format(printf, 2, 3))) static void problem(struct parsing *p, const char *format,
-                                                          ...)
-{
-    char text[512];
-    va_list args;
-
-    if (p->problems++ >= ADDRESS_PROBLEMS_MAX)
-        return;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    buf_addf(p->messages, "%s:%u: %s\n", p->file, p->line, text);
-}
 
 static void refuse(struct parsing *p, struct span text, const char *why)
 {
-    problem(p, "\"%.*s\": %s", SPAN_ARG(span_head(text, TEXT_SHOWN_MAX)), why);
+    problems_add(&p->problems, "\"%.*s\": %s", SPAN_ARG(span_head(text, TEXT_SHOWN_MAX)), why);
 }
 
 /* ---- a line ------------------------------------------------------------------------------- */
@@ -156,7 +140,7 @@ static bool take_targets(struct parsing *p, struct span list, struct alias *alia
     unsigned count = count_targets(list);
 
     if (count > ADDRESS_RESULTS_MAX) {
-        problem(p, "there are more than %d targets", ADDRESS_RESULTS_MAX);
+        problems_add(&p->problems, "there are more than %d targets", ADDRESS_RESULTS_MAX);
         return false;
     }
     alias->targets = arena_alloc(&p->addresses->arena, count * sizeof *alias->targets);
@@ -188,16 +172,17 @@ static void keep(struct parsing *p, struct alias alias)
 
 static void take_line(struct parsing *p, struct span line)
 {
-    struct alias alias = {.line = p->line};
+    struct alias alias = {.line = p->problems.line};
     struct span text = strip(line);
     size_t colon = index_outside(text, ':');
 
     if (line.len > ADDRESS_LINE_MAX)
-        problem(p, "the line is longer than %d bytes", ADDRESS_LINE_MAX);
+        problems_add(&p->problems, "the line is longer than %d bytes", ADDRESS_LINE_MAX);
     else if (has_control(line))
-        problem(p, "there is a control character in the line; lines end with a line feed alone");
+        problems_add(&p->problems,
+                     "there is a control character in the line; lines end with a line feed alone");
     else if (text.len > 0 && colon == text.len)
-        problem(p, "write \"address: target, target\"");
+        problems_add(&p->problems, "write \"address: target, target\"");
     else if (text.len > 0 && take_key(p, span_trim(span_head(text, colon)), &alias.key) &&
              take_targets(p, span_trim(span_from(text, colon + 1)), &alias))
         keep(p, alias);
@@ -222,9 +207,11 @@ static void arrange(struct parsing *p)
     for (unsigned i = 1; i < a->alias_count; i++) {
         if (!span_equal(a->aliases[i].key, a->aliases[i - 1].key))
             continue;
-        p->line = a->aliases[i].line;
-        problem(p, "\"%.*s\" is there already, on line %u; write all its targets in one line",
-                SPAN_ARG(span_head(a->aliases[i].key, TEXT_SHOWN_MAX)), a->aliases[i - 1].line);
+        p->problems.line = a->aliases[i].line;
+        problems_add(&p->problems,
+                     "\"%.*s\" is there already, on line %u; write all its targets in one line",
+                     SPAN_ARG(span_head(a->aliases[i].key, TEXT_SHOWN_MAX)),
+                     a->aliases[i - 1].line);
     }
 }
 
@@ -238,8 +225,8 @@ static void take_domains(struct parsing *p, const char *const *domains, unsigned
         if (domain_to_ascii(span_cstr(domains[i]), &a->arena, &ascii)) {
             a->domains[a->domain_count++] = ascii;
         } else {
-            p->problems++;
-            buf_addf(p->messages, "\"%s\": this is no domain\n", domains[i]);
+            p->problems.count++;
+            buf_addf(p->problems.messages, "\"%s\": this is no domain\n", domains[i]);
         }
     }
     if (a->domain_count > 0)
@@ -251,7 +238,7 @@ struct err addresses_parse(struct span text, const char *file, const char *const
                            struct addresses **out)
 {
     struct addresses *a = mem_zalloc(sizeof *a);
-    struct parsing p = {.addresses = a, .file = file, .messages = messages};
+    struct parsing p = {.addresses = a, .problems = {.file = file, .messages = messages}};
 
     *out = NULL;
     atomic_init(&a->references, 1);
@@ -259,16 +246,15 @@ struct err addresses_parse(struct span text, const char *file, const char *const
     a->separator = arena_dup(&a->arena, span_cstr(separator));
     take_domains(&p, domains, domain_count);
     while (text.len > 0) {
-        p.line++;
+        p.problems.line++;
         take_line(&p, span_split(text, '\n', &text));
     }
     arrange(&p);
-    if (p.problems == 0) {
+    if (p.problems.count == 0) {
         *out = a;
         return ERR_OK;
     }
-    if (p.problems > ADDRESS_PROBLEMS_MAX)
-        buf_addf(messages, "%s: and %u problems more\n", file, p.problems - ADDRESS_PROBLEMS_MAX);
+    problems_end(&p.problems);
     addresses_unref(a);
     return err_make(ERR_INVALID, "aliases file");
 }
