@@ -1,4 +1,4 @@
-/* The promises of mailstore.h about the bytes of messages: staged, read, damaged, removed. */
+/* The promises of mailstore.h about the bytes of messages: staged, read, removed. */
 #include "plugins/drop/mailstore/mailstore_private.h"
 #include "support/loop_rig.h"
 #include "support/mailstore_rig.h"
@@ -134,95 +134,6 @@ static void test_parts(void **state)
     RIG_READ(store, txn)
     assert_int_equal(mailstore_content_walk(txn, message + 1, 0, 1, rig_text_bytes, NULL).kind,
                      ERR_NOT_FOUND);
-}
-
-/* ---- damage ------------------------------------------------------------------------------- */
-
-struct damage {
-    struct kv_op op;
-    enum store_table table;
-    struct key key;
-    bool is_removed;
-};
-
-static struct err apply_damage(struct kv_op *op, struct kv_txn *txn)
-{
-    struct damage *damage = container_of(op, struct damage, op);
-    struct span record;
-    char copy[STORE_CHUNK_MAX];
-    struct err e = kv_get(txn, damage->table, key_span(&damage->key), &record);
-
-    if (err_is(e) || damage->is_removed)
-        return err_is(e) ? e : kv_delete(txn, damage->table, key_span(&damage->key));
-    memcpy(copy, record.ptr, record.len);
-    copy[record.len / 2] ^= 1;
-    return kv_put(txn, damage->table, key_span(&damage->key), span_of(copy, record.len));
-}
-
-static void do_damage(enum store_table table, struct key key, bool is_removed)
-{
-    struct damage damage = {.op = {.kind = KV_SHRINK, .apply = apply_damage},
-                            .table = table,
-                            .key = key,
-                            .is_removed = is_removed};
-
-    assert_false(err_is(kv_run(store->kv, &damage.op)));
-}
-
-static void expect_damage(uint64_t message, uint64_t offset, enum err_kind expected)
-{
-    struct buf content = {0};
-
-    assert_int_equal(rig_content(store, message, offset, 1, &content).kind, expected);
-    buf_fini(&content);
-}
-
-static void test_damaged_chunk(void **state)
-{
-    (void)state;
-    put_bytes(span_of(large, 3 * STORE_CHUNK));
-    uint64_t message = message_of("INBOX", 1);
-    do_damage(TABLE_BODY, key_of_part(message, 1), false);
-    expect_damage(message, 0, ERR_NONE);
-    expect_damage(message, STORE_CHUNK, ERR_CORRUPT);
-    expect_damage(message, 2 * STORE_CHUNK, ERR_NONE);
-    assert_int_equal(rig_check(store), 1);
-    do_damage(TABLE_BODY, key_of_part(message, 2), true);
-    expect_damage(message, 2 * STORE_CHUNK, ERR_CORRUPT);
-}
-
-static void test_damaged_rows(void **state)
-{
-    (void)state;
-    struct span digest;
-    struct mailstore_entry entry;
-
-    put_bytes(SPAN("one"));
-    put_bytes(SPAN("two"));
-    put_bytes(SPAN("three"));
-    uint32_t box = rig_box(store, RIG_USER, "INBOX").id;
-    uint64_t message = message_of("INBOX", 1);
-    do_damage(TABLE_DIGEST, key_of(message), false);
-    do_damage(TABLE_ENTRY, key_of_entry(box, 2), false);
-    RIG_READ(store, txn)
-    {
-        assert_int_equal(mailstore_digest_get(txn, message, &digest).kind, ERR_CORRUPT);
-        assert_int_equal(mailstore_entry_get(txn, box, 2, &entry).kind, ERR_CORRUPT);
-    }
-    /* The digest; the entry, its count, its size and its message's references. */
-    assert_int_equal(rig_check(store), 1 + 1 + 2 + 1 + 1);
-    do_damage(TABLE_CHANGE, key_of_change(box, 2, 1), true);
-    do_damage(TABLE_MESSAGE, key_of(message), true);
-    assert_true(rig_check(store) > 6);
-    /* A mailbox with damage can be removed nevertheless. */
-    rig_create(store, RIG_USER, "x");
-    struct mailstore_remove_user it = {.op = {.kind = MAILSTORE_REMOVE_USER},
-                                       .user = SPAN(RIG_USER)};
-    mailstore_run(store, &it.op);
-    assert_false(err_is(it.op.result));
-    free(it.boxes);
-    assert_false(err_is(mailstore_tidy(store, 0)));
-    assert_int_equal(rows(TABLE_ENTRY), 0);
 }
 
 /* ---- drafts on a loop --------------------------------------------------------------------- */
@@ -560,8 +471,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_sizes),
         TEST(test_parts),
-        TEST(test_damaged_chunk),
-        TEST(test_damaged_rows),
         TEST(test_back_pressure),
         TEST(test_given_up_while_staging),
         TEST(test_refused_leaves_nothing),

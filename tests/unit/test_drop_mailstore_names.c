@@ -1,4 +1,5 @@
-/* The promises of mailstore.h about names: making, renaming and removing mailboxes. */
+/* The promises of mailstore.h about names: making, renaming and removing mailboxes; and what is
+ * refused. */
 #include "support/mailstore_rig.h"
 
 #include <setjmp.h>
@@ -246,13 +247,117 @@ static void test_remove_user(void **state)
     assert_int_equal(rig_put(store, "INBOX", "again"), 1);
 }
 
+/* ---- what is refused ---------------------------------------------------------------------- */
+
+static void test_bad_names(void **state)
+{
+    (void)state;
+    struct mailstore_target target = rig_target("", "INBOX");
+    struct mailstore_set_quota quota = {.op = {.kind = MAILSTORE_SET_QUOTA}};
+    enum mailstore_refusal refusal;
+    char long_user[MAILSTORE_USER_MAX + 2] = {0};
+
+    memset(long_user, 'u', MAILSTORE_USER_MAX + 1);
+    rig_append(store, &target, 1, false, SPAN("x"), &refusal);
+    assert_int_equal(refusal, MAILSTORE_BAD_NAME);
+    target = rig_target(RIG_USER, "a//b");
+    target.is_created = true;
+    rig_append(store, &target, 1, true, SPAN("x"), &refusal);
+    assert_int_equal(refusal, MAILSTORE_BAD_NAME);
+    target = rig_target(long_user, "INBOX");
+    rig_append(store, &target, 1, false, SPAN("x"), &refusal);
+    assert_int_equal(refusal, MAILSTORE_BAD_NAME);
+    mailstore_run(store, &quota.op);
+    assert_int_equal(quota.op.refusal, MAILSTORE_BAD_NAME);
+    assert_int_equal(rig_box(store, "", "INBOX").id, 0);
+    assert_int_equal(rig_user(store, long_user).boxes, 0);
+    RIG_EXPECT(rig_boxes(store, long_user), "");
+    assert_int_equal(rig_delete(store, RIG_USER, "/"), MAILSTORE_NO_BOX);
+    assert_int_equal(rig_rename(store, RIG_USER, "/", "a"), MAILSTORE_NO_BOX);
+
+    long_user[MAILSTORE_USER_MAX] = '\0';
+    assert_int_equal(rig_put_flagged(store, long_user, "INBOX", "x", 0), 1);
+    char prefix[MAILSTORE_PREFIX_MAX + 1] = {0};
+    target = rig_target(RIG_USER, "INBOX");
+    target.prefix = span_of(prefix, sizeof prefix);
+    assert_int_equal(rig_append(store, &target, 1, false, SPAN("x"), NULL), ERR_INVALID);
+}
+
+static void test_no_such_mailbox(void **state)
+{
+    (void)state;
+    struct mailstore_claim_recent claim = {.op = {.kind = MAILSTORE_CLAIM_RECENT}, .box = 7};
+
+    assert_int_equal(rig_expunge(store, 7, ALL, true).op.refusal, MAILSTORE_NO_BOX);
+    assert_int_equal(rig_copy(store, 7, ALL, RIG_USER, "INBOX", false).op.refusal,
+                     MAILSTORE_NO_BOX);
+    mailstore_run(store, &claim.op);
+    assert_int_equal(claim.op.refusal, MAILSTORE_NO_BOX);
+    rig_put(store, "INBOX", "x");
+    assert_int_equal(
+        rig_copy(store, rig_box(store, RIG_USER, "INBOX").id, ALL, RIG_USER, "a//b", false)
+            .op.refusal,
+        MAILSTORE_NO_BOX);
+}
+
+/* Both mailboxes have room for their own, but not for the other's. */
+static void test_too_many_keywords(void **state)
+{
+    (void)state;
+    char words[MAILSTORE_KEYWORDS_MAX][8];
+    struct span keywords[MAILSTORE_KEYWORDS_MAX];
+    struct mailstore_target target = rig_target(RIG_USER, "INBOX");
+    struct span other = SPAN("other");
+    char long_word[MAILSTORE_KEYWORD_MAX + 1];
+
+    memset(long_word, 'w', sizeof long_word);
+    for (unsigned i = 0; i < MAILSTORE_KEYWORDS_MAX; i++) {
+        snprintf(words[i], sizeof words[i], "k%u", i);
+        keywords[i] = span_cstr(words[i]);
+    }
+    target.keywords = keywords;
+    target.keyword_count = MAILSTORE_KEYWORDS_MAX;
+    rig_append(store, &target, 1, false, SPAN("x"), NULL);
+    rig_create(store, RIG_USER, "Box");
+    target = rig_target(RIG_USER, "Box");
+    target.keywords = &other;
+    target.keyword_count = 1;
+    rig_append(store, &target, 1, false, SPAN("x"), NULL);
+    struct mailstore_copy copy = rig_copy(store, target.box, ALL, RIG_USER, "INBOX", true);
+    assert_int_equal(copy.op.refusal, MAILSTORE_TOO_MANY);
+    assert_int_equal(copy.copied, 0);
+    assert_int_equal(rig_box(store, RIG_USER, "Box").exists, 1);
+
+    struct mailstore_store set = {.op = {.kind = MAILSTORE_STORE},
+                                  .box = rig_box(store, RIG_USER, "INBOX").id,
+                                  .change = MAILSTORE_ADD,
+                                  .keywords = &other,
+                                  .keyword_count = 1,
+                                  .unchanged_since = UINT64_MAX};
+    mailstore_run(store, &set.op);
+    assert_int_equal(set.op.refusal, MAILSTORE_TOO_MANY);
+    set.box = target.box;
+    other = span_of(long_word, sizeof long_word);
+    mailstore_run(store, &set.op);
+    assert_int_equal(set.op.refusal, MAILSTORE_TOO_MANY);
+    assert_int_equal(rig_box(store, RIG_USER, "Box").keyword_count, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_valid_names),   TEST(test_create),      TEST(test_special_use),
-        TEST(test_delete),        TEST(test_rename),      TEST(test_rename_inbox),
-        TEST(test_subscriptions), TEST(test_remove_user),
+        TEST(test_valid_names),
+        TEST(test_create),
+        TEST(test_special_use),
+        TEST(test_delete),
+        TEST(test_rename),
+        TEST(test_rename_inbox),
+        TEST(test_subscriptions),
+        TEST(test_remove_user),
+        TEST(test_bad_names),
+        TEST(test_no_such_mailbox),
+        TEST(test_too_many_keywords),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
