@@ -380,9 +380,10 @@ static void test_odd_ends(void **state)
     put("INBOX", "Subject: a\r\n\r\na\rb\r\r\nc\nd\r\n", 0, 3, NULL);
     put("INBOX", "", 0, 4, NULL);
     put("INBOX", "no end", 0, 5, NULL);
+    put("INBOX", "Subject: a\r\n\r\nhalf an end\r", 0, 6, NULL);
     char *before = view_of(RIG_USER);
-    transfer(mailbox_export, RIG_USER, NULL, "m", MAILBOX_MAILDIR, 3, NULL);
-    transfer(mailbox_import, "m@example.org", NULL, "m", 0, 3, NULL);
+    transfer(mailbox_export, RIG_USER, NULL, "m", MAILBOX_MAILDIR, 4, NULL);
+    transfer(mailbox_import, "m@example.org", NULL, "m", 0, 4, NULL);
     char *after = view_of("m@example.org");
     assert_string_equal(before, after);
     free(before);
