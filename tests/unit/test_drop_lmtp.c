@@ -390,6 +390,24 @@ static void recipients(void **state)
     drop_talk_whole(&drop_lmtp, script, DROP_BY_LINE);
 }
 
+/* A server hands over the mail of many: who is not there does not end its session. */
+static void strangers(void **state)
+{
+    static const char *const before[] = {HELLO, MAIL, NULL};
+    static const char *const stranger[] = {"C:RCPT TO:<x@example.org>", "S:550 5.1.1", NULL};
+    static const char *const behind[] = {ALICE, DATA, BODY, "S:250 2.0.0", BYE, NULL};
+    struct drop_talk t;
+
+    (void)state;
+    drop_talk_open(&t, &drop_lmtp);
+    drop_talk_follow(&t, before, DROP_BY_LINE);
+    for (unsigned i = 0; i < 2 * drop_rig.settings.errors_max; i++)
+        drop_talk_follow(&t, stranger, DROP_BY_LINE);
+    drop_talk_follow(&t, behind, DROP_BY_LINE);
+    drop_talk_close(&t);
+    TURN_UNTIL(drop_rig.loop, drop_rig.sessions == 0);
+}
+
 static void loops(void **state)
 {
     static const char *const script[] = {
@@ -545,21 +563,10 @@ int main(void)
     log_set_level(LOG_ERROR);
 #define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        RUN(delivers),
-        RUN(speaks),
-        RUN(pipelines),
-        RUN(smuggles_nothing),
-        RUN(one_of_each),
-        RUN(folders),
-        RUN(quota),
-        RUN(sizes),
-        RUN(recipients),
-        RUN(loops),
-        RUN(disk_full),
-        RUN(goes_on_alone),
-        RUN(stops),
-        RUN(times_out),
-        cmocka_unit_test(tells_hops),
+        RUN(delivers),      RUN(speaks),    RUN(pipelines), RUN(smuggles_nothing),
+        RUN(one_of_each),   RUN(folders),   RUN(quota),     RUN(sizes),
+        RUN(recipients),    RUN(strangers), RUN(loops),     RUN(disk_full),
+        RUN(goes_on_alone), RUN(stops),     RUN(times_out), cmocka_unit_test(tells_hops),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

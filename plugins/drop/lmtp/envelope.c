@@ -251,12 +251,16 @@ void lmtp_rcpt(struct lmtp_session *s, struct span text)
     }
     struct status why =
         esmtp_error_status(esmtp_parse_rcpt(&args.params, &offer, &s->message->arena, &rcpt, NULL));
-    if (why.code == 0 && s->message->recipient_count >= s->base.worker->settings->recipients_max)
+    if (why.code != 0) {
+        lmtp_refuse(s, why);
+        return;
+    }
+    if (s->message->recipient_count >= s->base.worker->settings->recipients_max)
         why = STATUS(452, 4, 5, 3, "Too many recipients; send the rest separately");
-    if (why.code == 0)
+    else
         why = take_recipient(s, &args.path);
     if (why.code == 0)
-        lmtp_reply(s, 250, ESC(2, 1, 5), SPAN("Recipient OK"));
-    else
-        lmtp_refuse(s, why);
+        why = STATUS(250, 2, 1, 5, "Recipient OK");
+    /* That somebody is not there is no error of the server that asks for him. */
+    lmtp_reply(s, why.code, why.enhanced, why.text);
 }
