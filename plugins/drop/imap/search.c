@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -302,6 +301,7 @@ void imap_search_start(struct imap_search_run *run, struct loop *loop)
     arena_init(&s->arena);
     search_plan_make(&s->plan, run->program, &run->scope, &s->arena);
     search_message_init(&s->message);
+    s->message.is_cancelled = &s->is_cancelled;
     s->sort = (struct search_sort){.program = run->program, .arena = &s->arena};
     if (run->kind == IMAP_SEARCH_THREAD)
         s->threader = threader_create(run->program->thread);

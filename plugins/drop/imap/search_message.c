@@ -64,6 +64,8 @@ enum search_answer search_message_walk(struct search_message *m, uint64_t at, ui
 {
     if (len == 0)
         return SEARCH_YES;
+    if (m->is_cancelled != NULL && atomic_load(m->is_cancelled))
+        return message_answer(m, err_make(ERR_CANCELLED, "search"));
     if (!m->may_block && (len > SEARCH_LOOP_MAX ||
                           !mailstore_content_is_resident(m->txn, m->entry->message, at, len)))
         return SEARCH_WAITS;

@@ -11,6 +11,8 @@
 #include "plugins/drop/mime/digest.h"
 #include "plugins/drop/mime/text.h"
 
+#include <stdatomic.h>
+
 /* ---- search_plan.c: what is asked --------------------------------------------------------- */
 
 struct search_node {
@@ -53,7 +55,8 @@ enum search_answer {
 struct search_message {
     struct kv_txn *txn;
     const struct mailstore_entry *entry;
-    bool may_block; /* this is no loop's thread */
+    bool may_block;                  /* this is no loop's thread */
+    const atomic_bool *is_cancelled; /* looked at between its parts; NULL = it cannot be */
     struct err error;
 
     bool has_digest;
