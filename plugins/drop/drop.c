@@ -10,6 +10,7 @@
 #include "proto/address.h"
 
 #include <smarthop_plugin.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -22,6 +23,10 @@ struct drop {
     struct drop_server *server;
     char *socket; /* the relay's own way in */
     struct smarthop_next_hop hop;
+    struct {
+        uint32_t metric;
+        _Atomic uint64_t told;
+    } counts[DROP_COUNTS];
 };
 
 static struct span span_of_text(struct smarthop_span text)
@@ -231,6 +236,37 @@ static void stop(void *state)
     free(drop);
 }
 
+static void declare_metrics(struct drop *drop)
+{
+    static const struct {
+        const char *name;
+        const char *help;
+    } metrics[DROP_COUNTS] = {
+        [DROP_COUNT_SESSIONS] = {"sessions_total", "POP3, IMAP and LMTP sessions."},
+        [DROP_COUNT_LOGINS] = {"logins_total", "Log-ins that succeeded."},
+        [DROP_COUNT_LOGINS_FAILED] = {"logins_failed_total", "Log-ins that failed."},
+        [DROP_COUNT_DELIVERED] = {"delivered_total", "Recipients whose mail was delivered."},
+        [DROP_COUNT_NOT_DELIVERED] = {"not_delivered_total", "Recipients whose mail was not."},
+    };
+
+    for (unsigned i = 0; i < DROP_COUNTS; i++)
+        drop->counts[i].metric =
+            drop->host->metric(drop->self, SMARTHOP_COUNTER, metrics[i].name, metrics[i].help);
+}
+
+/* What has come since the last time. */
+static void metrics(void *state)
+{
+    struct drop *drop = state;
+
+    for (unsigned i = 0; i < DROP_COUNTS; i++) {
+        uint64_t now = drop_server_count(drop->server, (enum drop_count)i);
+        uint64_t told = atomic_load(&drop->counts[i].told);
+        if (now > told && atomic_compare_exchange_strong(&drop->counts[i].told, &told, now))
+            drop->host->metric_add(drop->self, drop->counts[i].metric, now - told);
+    }
+}
+
 static int start(const struct smarthop_host *host, struct smarthop_self *self, void **state_out)
 {
     struct drop *drop = mem_zalloc(sizeof *drop);
@@ -249,6 +285,7 @@ static int start(const struct smarthop_host *host, struct smarthop_self *self, v
         stop(drop);
         return -1;
     }
+    declare_metrics(drop);
     *state_out = drop;
     return 0;
 }
@@ -444,6 +481,7 @@ SMARTHOP_EXPORT const struct smarthop_plugin smarthop_plugin = {
     .start = start,
     .stop = stop,
     .reload = reload,
+    .metrics = metrics,
     .command = on_command,
     .hooks = {[SMARTHOP_ON_RCPT] = on_rcpt, [SMARTHOP_ON_ROUTE] = on_route},
 };

@@ -1,4 +1,5 @@
 """From smtplib to poplib: mail to a mailbox of the drop, over the relay's queue."""
+import json
 import smtplib
 
 import pytest
@@ -88,3 +89,13 @@ def test_aliases_are_read_again_when_they_change(start_drop, tmp_path):
     drop.relay.wait_log("plugin", what="aliases-refused")
     drop.deliver(MESSAGE, f"help@{DOMAIN}")
     assert count_of(drop, BOB) == 2
+
+
+def test_metrics(start_drop):
+    drop = start_drop()
+    drop.deliver(MESSAGE)
+    count_of(drop, ALICE)
+    told = json.loads(drop.relay.ctl("--json", "plugin", "show", "drop").stdout)["metrics"]
+    names = {metric["name"]: metric["value"] for metric in told}
+    assert names == {"sessions_total": 2, "logins_total": 1, "logins_failed_total": 0,
+                     "delivered_total": 1, "not_delivered_total": 0}

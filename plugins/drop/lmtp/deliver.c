@@ -87,13 +87,14 @@ static struct status status_of(const struct lmtp_session *s, const struct lmtp_r
     return status_of_refusal(s, refusal);
 }
 
-static void log_outcome(struct lmtp_session *s, const struct lmtp_recipient *recipient,
-                        const struct status *why)
+static void tell_outcome(struct lmtp_session *s, const struct lmtp_recipient *recipient,
+                         const struct status *why)
 {
     const struct lmtp_message *m = s->message;
     bool is_good = status_is_success(why);
     struct log_line line;
 
+    drop_session_count(&s->base, is_good ? DROP_COUNT_DELIVERED : DROP_COUNT_NOT_DELIVERED);
     if (!drop_session_log(&s->base, &line, LOG_INFO, is_good ? "delivered" : "not-delivered"))
         return;
     log_span(&line, "from", m->reverse_path);
@@ -118,7 +119,7 @@ static void finish(struct lmtp_session *s)
     for (unsigned i = 0; i < s->message->recipient_count; i++) {
         const struct lmtp_recipient *recipient = &s->message->recipients[i];
         struct status why = status_of(s, recipient);
-        log_outcome(s, recipient, &why);
+        tell_outcome(s, recipient, &why);
         if (s->state == LMTP_APPEND)
             answer(s, recipient, why);
     }

@@ -80,12 +80,14 @@ static void succeed(struct login *login, struct span user)
         return;
     }
     log_login(login, user, true);
+    drop_session_count(login->session, DROP_COUNT_LOGINS);
     tell(login, LOGIN_GOOD);
 }
 
 static void fail(struct login *login, struct span user)
 {
     log_login(login, user, false);
+    drop_session_count(login->session, DROP_COUNT_LOGINS_FAILED);
     tell(login, LOGIN_BAD);
 }
 

@@ -60,6 +60,7 @@ struct drop_server {
     unsigned member_count;
     _Atomic uint64_t sessions;
     _Atomic uint64_t next_id;
+    _Atomic uint64_t counts[DROP_COUNTS];
 };
 
 /* The newest certificate, for the caller to unref; NULL = none. Any thread. */

@@ -538,6 +538,11 @@ struct mailstore *drop_server_store(struct drop_server *server)
     return server->store;
 }
 
+uint64_t drop_server_count(const struct drop_server *server, enum drop_count count)
+{
+    return atomic_load_explicit(&server->counts[count], memory_order_relaxed);
+}
+
 const struct drop_settings *drop_server_settings(const struct drop_server *server)
 {
     return &server->settings;

@@ -104,6 +104,17 @@ void drop_session_end(struct drop_session *session);
 /* Begins a line of the log with what every line of a session has; as log_begin. */
 bool drop_session_log(struct drop_session *session, struct log_line *line, enum log_level level,
                       const char *event);
+/* What is counted, for metrics. */
+enum drop_count {
+    DROP_COUNT_SESSIONS, /* that have begun */
+    DROP_COUNT_LOGINS,   /* that succeeded */
+    DROP_COUNT_LOGINS_FAILED,
+    DROP_COUNT_DELIVERED,     /* recipients by LMTP: taken */
+    DROP_COUNT_NOT_DELIVERED, /* and refused */
+    DROP_COUNTS
+};
+/* Any thread. */
+void drop_session_count(const struct drop_session *session, enum drop_count count);
 /* Whether passwords may come over this connection as it is. */
 bool drop_session_may_log_in(const struct drop_session *session);
 
@@ -142,6 +153,8 @@ void drop_server_stop(struct drop_server *server);
 bool drop_server_reload(struct drop_server *server, char *problem, size_t problem_size);
 struct mailstore *drop_server_store(struct drop_server *server);
 const struct drop_settings *drop_server_settings(const struct drop_server *server);
+/* Any thread. Since the start. */
+uint64_t drop_server_count(const struct drop_server *server, enum drop_count count);
 /* Any thread. The newest snapshots, for the caller to unref; users NULL = there is no file. */
 struct addresses *drop_server_addresses(struct drop_server *server);
 struct users *drop_server_users(struct drop_server *server);

@@ -124,6 +124,7 @@ void session_accept(struct drop_seat *seat, struct conn *conn)
         turn_away(conn, seat->door);
         return;
     }
+    drop_session_count(session, DROP_COUNT_SESSIONS);
     session->id = atomic_fetch_add(&worker->server->next_id, 1) + 1;
     list_append(&worker->sessions, &session->link);
     if (!is_implicit(seat->door)) {
@@ -144,6 +145,11 @@ void drop_session_start_tls(struct drop_session *session)
 {
     session->tls = server_tls(session->worker->server);
     conn_start_tls_server(session->conn, session->tls, NULL);
+}
+
+void drop_session_count(const struct drop_session *session, enum drop_count count)
+{
+    atomic_fetch_add_explicit(&session->worker->server->counts[count], 1, memory_order_relaxed);
 }
 
 bool drop_session_login(struct drop_session *session, struct span user)
