@@ -88,7 +88,7 @@ static bool inflate_piece(struct conn *c)
     z_stream *z = &squeeze->input;
     char plain[PIECE];
 
-    z->next_out = bytes_of(plain);
+    z->next_out = (Bytef *)plain;
     z->avail_out = sizeof plain;
     int rc = inflate(z, Z_SYNC_FLUSH);
     if (rc != Z_OK && rc != Z_BUF_ERROR) { /* an end of the stream is none of the protocol's */
