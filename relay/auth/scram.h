@@ -11,7 +11,7 @@
 enum {
     SCRAM_SALT = 16, /* of new keys */
     SCRAM_SALT_MAX = 64,
-    SCRAM_ITERATIONS = 100000,   /* of new keys: each client spends as much at every login */
+    SCRAM_ITERATIONS = 65536,    /* of new keys: the most that clients by Cyrus SASL compute */
     SCRAM_ITERATIONS_MIN = 4096, /* RFC 7677 4 */
     SCRAM_ITERATIONS_MAX = 1000000,
     SCRAM_NONCE = 24, /* random bytes of one side */
