@@ -117,6 +117,13 @@ static inline struct mailstore_user rig_user(struct mailstore *store, const char
     return user;
 }
 
+/* The store is well in these tests. */
+static inline enum mailstore_refusal rig_refusal(const struct mailstore_op *op)
+{
+    assert_false(err_is(op->result));
+    return op->refusal;
+}
+
 static inline enum mailstore_refusal rig_create(struct mailstore *store, const char *user,
                                                 const char *name)
 {
@@ -124,7 +131,7 @@ static inline enum mailstore_refusal rig_create(struct mailstore *store, const c
         .op = {.kind = MAILSTORE_CREATE}, .user = span_cstr(user), .name = span_cstr(name)};
 
     mailstore_run(store, &create.op);
-    return err_is(create.op.result) ? MAILSTORE_STALE : create.op.refusal;
+    return rig_refusal(&create.op);
 }
 
 static inline enum mailstore_refusal rig_delete(struct mailstore *store, const char *user,
@@ -134,7 +141,7 @@ static inline enum mailstore_refusal rig_delete(struct mailstore *store, const c
         .op = {.kind = MAILSTORE_DELETE}, .user = span_cstr(user), .name = span_cstr(name)};
 
     mailstore_run(store, &it.op);
-    return err_is(it.op.result) ? MAILSTORE_STALE : it.op.refusal;
+    return rig_refusal(&it.op);
 }
 
 static inline enum mailstore_refusal rig_rename(struct mailstore *store, const char *user,
@@ -146,7 +153,7 @@ static inline enum mailstore_refusal rig_rename(struct mailstore *store, const c
                                   .to = span_cstr(to)};
 
     mailstore_run(store, &it.op);
-    return err_is(it.op.result) ? MAILSTORE_STALE : it.op.refusal;
+    return rig_refusal(&it.op);
 }
 
 /* Result fields are in *it; uids {0, 0} means all there are. */

@@ -23,7 +23,6 @@ static int tell_refusal(struct buf *out, struct span name, enum mailstore_refusa
         [MAILSTORE_INBOX] = "INBOX is always there, as long as its user has mailboxes",
         [MAILSTORE_OVER_QUOTA] = "the quota is used up",
         [MAILSTORE_TOO_MANY] = "that would be too many mailboxes",
-        [MAILSTORE_STALE] = "it has become another mailbox meanwhile",
     };
 
     buf_addf(out, "%.*s: %s\n", SPAN_ARG(name), texts[refusal]);

@@ -80,7 +80,6 @@ struct imap_verdict imap_verdict_of(struct imap_session *s, const struct mailsto
         [MAILSTORE_INBOX] = {IMAP_NO, "CANNOT", "INBOX is always there"},
         [MAILSTORE_OVER_QUOTA] = {IMAP_NO, "OVERQUOTA", "There is no room left in your quota"},
         [MAILSTORE_TOO_MANY] = {IMAP_NO, "LIMIT", "There are as many of them as there may be"},
-        [MAILSTORE_STALE] = {IMAP_NO, NULL, "The mailbox is not the one that it was"},
     };
 
     if (err_is(op->result))

@@ -57,7 +57,6 @@ static struct status status_of_refusal(const struct lmtp_session *s, enum mailst
     case MAILSTORE_EXISTS:
     case MAILSTORE_INBOX:
     case MAILSTORE_NO_BOX:
-    case MAILSTORE_STALE:
     case MAILSTORE_TOO_MANY:
         break;
     }

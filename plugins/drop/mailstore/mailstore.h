@@ -238,7 +238,6 @@ enum mailstore_refusal {
     MAILSTORE_INBOX,      /* CANNOT: INBOX is neither deleted nor created */
     MAILSTORE_OVER_QUOTA, /* OVERQUOTA */
     MAILSTORE_TOO_MANY,   /* LIMIT: mailboxes, keywords, or UIDs are at their end */
-    MAILSTORE_STALE,      /* the mailbox has another UIDVALIDITY than was expected */
 };
 
 struct mailstore_op {
