@@ -8,8 +8,8 @@
 #include <errno.h>
 
 enum {
-    LOOKUPS_MOST = 1000, /* at a time, as all of these */
-    FETCHES_MOST = 64,
+    LOOKUPS_MOST = 1000,  /* at a time, as all of these */
+    FETCHES_MOST = 16,    /* its pool has fewer threads */
     PUTS_MOST = 16 << 20, /* bytes on their way to the store; then no more is read */
     PUT_COST = 512,       /* beside its bytes */
 };
@@ -133,7 +133,7 @@ static bool fetch(struct courier *courier, const struct wire_frame *frame)
     struct wire_parcel asked;
     bool is_write = frame->kind == WIRE_WRITE;
 
-    if (!wire_read_parcel(frame->body, &asked) || frame->token == 0 ||
+    if (!wire_read_parcel(frame->body, &asked) || frame->token == 0 || asked.number < 0 ||
         asked.len > WIRE_PIECE_MOST || asked.bytes.len > WIRE_PIECE_MOST)
         return false;
     size_t len = is_write ? asked.bytes.len : asked.len;
