@@ -128,7 +128,9 @@ static bool take_user(struct question *q, struct span name, struct span folder)
 
 static void find(struct question *q, struct span local, struct span domain, unsigned depth);
 
-static void open_targets(struct question *q, const struct alias *alias, unsigned depth)
+/* A target without a domain is one of `domain`. */
+static void open_targets(struct question *q, const struct alias *alias, struct span domain,
+                         unsigned depth)
 {
     for (unsigned i = 0; i < alias->target_count; i++) {
         const struct alias_target *target = &alias->targets[i];
@@ -136,14 +138,14 @@ static void open_targets(struct question *q, const struct alias *alias, unsigned
             struct span address = join(q, target->local, target->domain);
             add_result(q, (struct address_result){.forward = address});
         } else {
-            find(q, target->local, target->domain, depth + 1);
+            find(q, target->local, target->domain.len > 0 ? target->domain : domain, depth + 1);
         }
     }
 }
 
 /* One that is open stands for itself, the user of its name; what one that was open has said holds.
  */
-static bool take_alias(struct question *q, struct span key, unsigned depth)
+static bool take_alias(struct question *q, struct span key, struct span domain, unsigned depth)
 {
     const struct alias *alias = find_alias(q, key);
     const struct opening *before = alias != NULL ? find_opening(q, alias) : NULL;
@@ -156,7 +158,7 @@ static bool take_alias(struct question *q, struct span key, unsigned depth)
         q->openings = arena_alloc(q->arena, ADDRESS_RESULTS_MAX * sizeof *q->openings);
     struct opening *opening = &q->openings[q->opening_count++];
     opening->alias = alias;
-    open_targets(q, alias, depth);
+    open_targets(q, alias, domain, depth);
     opening->is_done = true;
     return true;
 }
@@ -165,10 +167,10 @@ static bool take_alias(struct question *q, struct span key, unsigned depth)
 static bool take_name(struct question *q, struct span name, struct span domain, struct span folder,
                       unsigned depth)
 {
-    struct span whole = domain.len > 0 ? join(q, name, domain) : SPAN_NONE;
+    struct span whole = join(q, name, domain);
 
-    return (whole.len > 0 && take_alias(q, whole, depth)) || take_alias(q, name, depth) ||
-           (whole.len > 0 && take_user(q, whole, folder)) || take_user(q, name, folder);
+    return take_alias(q, whole, domain, depth) || take_alias(q, name, domain, depth) ||
+           take_user(q, whole, folder) || take_user(q, name, folder);
 }
 
 /* Where the separator stands: behind one character at least, outside quotes; or at the end. */
@@ -196,8 +198,7 @@ static void find(struct question *q, struct span local, struct span domain, unsi
         return;
     if (at < local.len && take_name(q, span_head(name, at), domain, folder, depth))
         return;
-    if (domain.len > 0)
-        take_alias(q, join(q, SPAN(""), domain), depth);
+    take_alias(q, join(q, SPAN(""), domain), domain, depth);
 }
 
 enum address_answer addresses_find(const struct addresses *addresses, const struct users *users,

@@ -11,9 +11,9 @@
  * like others.
  *
  * The aliases file has a line an alias, "address: target, target"; a target is an address (local or
- * not), or a user. An alias without a domain holds in all local domains. What stands behind an
- * alias may be an alias in turn, ADDRESS_DEPTH_MAX deep; one that meets itself is the user or
- * address itself. smarthop-aliases(5) is the description.
+ * not), or a name in the domain that was asked for. An alias without a domain holds in all local
+ * domains. What stands behind an alias may be an alias in turn, ADDRESS_DEPTH_MAX deep; one that
+ * meets itself is the user or address itself. smarthop-aliases(5) is the description.
  */
 #ifndef SMARTHOP_DROP_ADDRESS_H
 #define SMARTHOP_DROP_ADDRESS_H

@@ -8,10 +8,10 @@
 
 #include <stdatomic.h>
 
-/* What a line says on its right: the parts of an address; without a domain a name alone. */
+/* What a line says on its right: the parts of an address. */
 struct alias_target {
     struct span local;  /* as written, without needless quotes */
-    struct span domain; /* in lower-case ASCII form */
+    struct span domain; /* in lower-case ASCII form; empty = the one that was asked for */
 };
 
 struct alias {
