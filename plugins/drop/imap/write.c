@@ -24,7 +24,7 @@ static void write_quoted(struct buf *out, struct span text)
     for (size_t from = 0, i = 0; i <= text.len; i++) {
         if (i < text.len && text.ptr[i] != '"' && text.ptr[i] != '\\')
             continue;
-        buf_add(out, span_of(text.ptr + from, i - from));
+        buf_add(out, span_head(span_from(text, from), i - from));
         if (i < text.len)
             buf_add(out, SPAN("\\"));
         from = i;
