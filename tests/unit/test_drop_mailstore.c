@@ -562,6 +562,24 @@ static void test_reopen(void **state)
     assert_true(rig_entry(store, after.id, 3).message > message + 1);
 }
 
+/* Before its row says so: each message is told to one. */
+static void test_recent_at_once(void **state)
+{
+    (void)state;
+    rig_put(store, "INBOX", "1");
+    rig_put(store, "INBOX", "2");
+    struct mailstore_box box = inbox();
+    assert_int_equal(mailstore_recent_from(store, &box), 1);
+    assert_int_equal(mailstore_recent_take(store, &box), 1);
+    assert_int_equal(mailstore_recent_take(store, &box), 3);
+    assert_int_equal(mailstore_recent_from(store, &box), 3);
+    rig_put(store, "INBOX", "3");
+    box = inbox();
+    assert_int_equal(box.recent_from, 1);
+    assert_int_equal(mailstore_recent_take(store, &box), 3);
+    assert_int_equal(mailstore_recent_take(store, &box), 4);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -581,6 +599,7 @@ int main(void)
         TEST(test_copy_to_another_user),
         TEST(test_many),
         TEST(test_recent),
+        TEST(test_recent_at_once),
         TEST(test_check),
         TEST(test_reopen),
     };

@@ -89,31 +89,13 @@ static bool on_entry(void *context, const struct mailstore_entry *entry)
     return --job->left > 0;
 }
 
-static void on_claimed(struct imap_session *s)
-{
-    const struct mailstore_claim_recent *claim = &s->operation->claim;
-
-    if (!err_is(claim->op.result) && claim->op.refusal == MAILSTORE_FINE) {
-        s->view.recent_from = claim->first;
-        s->view.recent_end = claim->end;
-    }
-    selected(s);
-}
-
 /* The view is whole. */
 static void take_view(struct imap_session *s)
 {
     s->view.keywords_told = MAILSTORE_KEYWORDS_MAX; /* they are told at once */
     if (s->command->select.condstore || s->command->select.has_qresync)
         s->enabled |= IMAP_ENABLE_CONDSTORE;
-    if (s->view.is_read_only || imap_has(s, IMAP_ENABLE_REV2) ||
-        s->view.recent_from >= s->view.uid_next) {
-        selected(s);
-        return;
-    }
-    struct imap_operation *operation = imap_operation_create(s, MAILSTORE_CLAIM_RECENT);
-    operation->claim.box = s->view.box;
-    imap_submit(s, operation, on_claimed);
+    selected(s);
 }
 
 static void read_step(struct imap_session *s)
@@ -169,14 +151,16 @@ void imap_do_select(struct imap_session *s)
     s->job = job;
     job->session = s;
     job->next = 1;
+    bool is_read_only = s->command->verb == IMAP_EXAMINE;
     s->view = (struct imap_view){.box = box.id,
-                                 .is_read_only = s->command->verb == IMAP_EXAMINE,
+                                 .is_read_only = is_read_only,
                                  .uid_validity = box.uid_validity,
                                  .uid_next = box.uid_next,
                                  .changed = box.highest_modseq,
                                  .vanished = box.highest_modseq,
-                                 .recent_from = box.recent_from,
-                                 .recent_end = box.uid_next};
+                                 .recent_from = mailstore_recent_from(s->drop.worker->store, &box),
+                                 .recent_end = is_read_only ? box.uid_next : 0};
+    imap_take_recent(s, &box);
     imap_write_on(s, read_step);
 }
 

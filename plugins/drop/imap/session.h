@@ -71,7 +71,6 @@ struct imap_operation {
         struct mailstore_delete delete;
         struct mailstore_rename rename;
         struct mailstore_subscribe subscribe;
-        struct mailstore_claim_recent claim;
         struct mailstore_set_quota quota;
     };
 };
@@ -231,6 +230,8 @@ void imap_tell_flags(struct imap_session *s, const struct mailstore_box *box);
 /* "* 1 FETCH (UID 7 FLAGS (...) MODSEQ (5))"; `seq` from 1. */
 void imap_tell_entry(struct imap_session *s, uint32_t seq, const struct mailstore_entry *entry,
                      const struct mailstore_box *box, bool has_uid, bool has_flags);
+/* recent.c: messages that nobody was told of are \Recent here. */
+void imap_take_recent(struct imap_session *s, const struct mailstore_box *box);
 struct imap_scope imap_scope_of(const struct imap_session *s);
 /* The command's set in UIDs; false, and refused, where it names what is not there. */
 bool imap_resolve(struct imap_session *s, const struct imap_set *set, struct mailstore_range **out,

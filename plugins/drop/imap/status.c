@@ -27,13 +27,13 @@ static bool on_entry(void *context, const struct mailstore_entry *entry)
     return true;
 }
 
-static void count(struct kv_txn *txn, const struct mailstore_box *box, unsigned items,
-                  struct tally *tally)
+static void count(struct mailstore *store, struct kv_txn *txn, const struct mailstore_box *box,
+                  unsigned items, struct tally *tally)
 {
     struct err e = ERR_OK;
 
     if (items & IMAP_STATUS_RECENT)
-        e = mailstore_entry_walk(txn, box->id, box->recent_from, on_recent, tally);
+        e = mailstore_entry_walk(txn, box->id, mailstore_recent_from(store, box), on_recent, tally);
     if (!err_is(e) && (items & IMAP_STATUS_DELETED_STORAGE) && box->deleted > 0)
         e = mailstore_entry_walk(txn, box->id, 1, on_entry, tally);
     if (err_is(e))
@@ -67,7 +67,7 @@ void imap_write_status(struct imap_session *s, struct kv_txn *txn, const struct 
     struct buf *out = imap_out(s);
     const char *between = "";
 
-    count(txn, box, items, &tally);
+    count(s->drop.worker->store, txn, box, items, &tally);
     buf_add(out, SPAN("* STATUS "));
     imap_write_mailbox(out, box->name, imap_is_utf8(s));
     buf_add(out, SPAN(" ("));

@@ -171,7 +171,8 @@ static bool on_new(void *context, const struct mailstore_entry *entry)
     return true;
 }
 
-static struct err gather(struct imap_session *s, struct kv_txn *txn)
+static struct err gather(struct imap_session *s, struct kv_txn *txn,
+                         const struct mailstore_box *box)
 {
     struct imap_sync *sync = s->sync;
     struct err e = mailstore_change_walk(txn, s->view.box, s->view.changed, on_changed, s);
@@ -183,6 +184,8 @@ static struct err gather(struct imap_session *s, struct kv_txn *txn)
     if (err_is(e))
         return e;
     put_in_order(sync);
+    if (sync->uid_next > s->view.uid_next)
+        imap_take_recent(s, box);
     s->view.uid_next = sync->uid_next;
     s->view.changed = sync->modseq;
     if (sync->has_expunges)
@@ -316,7 +319,7 @@ static void sync_gather(struct imap_session *s)
         if (imap_view_box(s, txn, &box)) {
             s->sync->modseq = box.highest_modseq;
             s->sync->uid_next = box.uid_next;
-            e = gather(s, txn);
+            e = gather(s, txn, &box);
         }
         mailstore_read_end(txn);
     }
@@ -325,29 +328,10 @@ static void sync_gather(struct imap_session *s)
     imap_write_on(s, sync_step);
 }
 
-static void on_claimed(struct imap_session *s)
-{
-    const struct mailstore_claim_recent *claim = &s->operation->claim;
-
-    if (!err_is(claim->op.result) && claim->op.refusal == MAILSTORE_FINE &&
-        claim->first < claim->end) {
-        if (s->view.recent_end != claim->first)
-            s->view.recent_from = claim->first;
-        s->view.recent_end = claim->end;
-    }
-    sync_gather(s);
-}
-
 static bool is_news(const struct imap_session *s, const struct mailstore_box *box)
 {
     return box->uid_next > s->view.uid_next || box->highest_modseq > s->view.changed ||
            (s->sync->has_expunges && box->highest_modseq > s->view.vanished);
-}
-
-static bool wants_recent(const struct imap_session *s, const struct mailstore_box *box)
-{
-    return !s->view.is_read_only && !imap_has(s, IMAP_ENABLE_REV2) &&
-           box->uid_next > s->view.uid_next && box->recent_from < box->uid_next;
 }
 
 void imap_sync_start(struct imap_session *s, bool has_expunges)
@@ -368,10 +352,6 @@ void imap_sync_start(struct imap_session *s, bool has_expunges)
     if (!is_news(s, &box)) {
         sync_free(s);
         imap_synced(s);
-    } else if (wants_recent(s, &box)) {
-        struct imap_operation *operation = imap_operation_create(s, MAILSTORE_CLAIM_RECENT);
-        operation->claim.box = box.id;
-        imap_submit(s, operation, on_claimed);
     } else {
         sync_gather(s);
     }

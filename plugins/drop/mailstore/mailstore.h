@@ -122,6 +122,12 @@ struct mailstore_box {
 struct err mailstore_box_find(struct kv_txn *txn, struct span user, struct span name,
                               struct mailstore_box *out);
 struct err mailstore_box_get(struct kv_txn *txn, uint32_t id, struct mailstore_box *out);
+/* Takes the messages that no session has been told of as \Recent for the caller: UIDs from what is
+ * returned to below box->uid_next, which may be none. Nobody else gets them; that they are not told
+ * again by a later process takes a MAILSTORE_CLAIM_RECENT behind it. Any thread, at once. */
+uint32_t mailstore_recent_take(struct mailstore *store, const struct mailstore_box *box);
+/* The same, with nothing taken: what the row's recent_from will be. */
+uint32_t mailstore_recent_from(struct mailstore *store, const struct mailstore_box *box);
 /* All of the user, in the order of the names' bytes. */
 typedef bool mailstore_visit_box(void *context, const struct mailstore_box *box);
 struct err mailstore_box_walk(struct kv_txn *txn, struct span user, mailstore_visit_box *visit,

@@ -59,6 +59,19 @@ struct store_watches {
     struct list buckets[STORE_WATCH_BUCKETS]; /* under lock */
 };
 
+/* Up to which UID messages have been told as \Recent, though the row may not say so yet. */
+enum { STORE_RECENT_SLOTS = 1024 };
+struct store_recent_slot {
+    uint32_t box;
+    uint32_t end;
+};
+struct store_recent {
+    pthread_mutex_t lock;
+    struct store_recent_slot slots[STORE_RECENT_SLOTS];
+};
+void recent_init(struct store_recent *recent);
+void recent_fini(struct store_recent *recent);
+
 struct mailstore {
     struct kv *kv;
     uint64_t box_max;
@@ -69,6 +82,7 @@ struct mailstore {
     struct store_known known; /* the writer's */
     struct store_sweep sweep;
     struct store_watches watches;
+    struct store_recent recent;
 };
 
 struct box_row {

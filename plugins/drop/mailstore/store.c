@@ -105,6 +105,7 @@ static void dispose(struct mailstore *store)
 {
     kv_close(store->kv);
     watches_fini(&store->watches);
+    recent_fini(&store->recent);
     free(store);
 }
 
@@ -117,6 +118,7 @@ struct err mailstore_open(const struct mailstore_options *options, struct mailst
     store->draft_memory = options->draft_memory;
     mailstore_set_quota(store, options->quota_bytes, options->quota_messages);
     watches_init(&store->watches);
+    recent_init(&store->recent);
     struct err e = begin(store, options);
     if (err_is(e)) {
         dispose(store);
