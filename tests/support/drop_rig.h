@@ -112,6 +112,12 @@ bool drop_session_log(struct drop_session *session, struct log_line *line, enum 
     return log_begin(line, level, event);
 }
 
+void drop_session_count(const struct drop_session *session, enum drop_count count)
+{
+    (void)session;
+    (void)count;
+}
+
 bool drop_session_may_log_in(const struct drop_session *session)
 {
     return session->is_tls || !drop_rig.is_remote || drop_rig.settings.plaintext_login;
