@@ -60,12 +60,6 @@ struct addresses *drop_worker_addresses(struct drop_worker *worker)
     return addresses_ref(drop_rig.addresses);
 }
 
-void drop_session_count(const struct drop_session *session, enum drop_count count)
-{
-    (void)session;
-    (void)count;
-}
-
 bool drop_worker_has_tls(const struct drop_worker *worker)
 {
     (void)worker;
