@@ -347,8 +347,8 @@ HANGING = [
     ([*ORDINARY, "X-Headers"], "headers"), ([*ORDINARY, "X-Message"], "message")]
 
 
-def hang(relay, lines):
-    """A client that says these lines, of which the last is what a plugin never answers."""
+def hang(relay, lines, more="NOOP\r\n"):
+    """A client that says these lines, of which the last is what a plugin never answers, and more."""
     client = Dialogue(relay.port)
     if lines:
         client.hello()
@@ -358,7 +358,7 @@ def hang(relay, lines):
             assert client.command("DATA").code == 354
             client.send(content.stuffed(message(f"{lines[-1]}: never")))
         else:
-            client.send(lines[-1].encode() + b"\r\nNOOP\r\n")
+            client.send(f"{lines[-1]}\r\n{more}".encode())
     relay.wait_log("plugin", what="waiting")
     return client
 
@@ -367,10 +367,9 @@ def hang(relay, lines):
 @pytest.mark.parametrize("end", ["stop", "dismissal", "reset", "leave", "timeout"])
 def test_ends(start, lines, hook, end):
     keys = {"connect": "never" if not lines else "pass"}
-    if end == "timeout":
-        keys |= {"timeout": "50ms", "strikes": 1000}
+    keys |= {"timeout": "50ms", "strikes": 1000} if end == "timeout" else {"timeout": "10m"}
     relay = start(keys)
-    with hang(relay, lines) as client:
+    with hang(relay, lines, "" if end == "leave" else "NOOP\r\n") as client:
         if end == "timeout":
             assert client.reply().code in (421, 451)
         elif end == "stop":
@@ -389,6 +388,7 @@ def test_ends(start, lines, hook, end):
         relay.wait_log("plugin-timeout", hook=hook)
     else:
         relay.wait_log("plugin", what="cancelled")
+        assert not relay.log("plugin-timeout")
     if relay.is_running():
         relay.stop()
 
