@@ -50,17 +50,16 @@ static uint64_t deadline_of(const struct imap_session *s)
 {
     const struct drop_settings *settings = s->drop.worker->settings;
 
+    if (conn_is_congested(s->drop.conn))
+        return settings->write_timeout;
     switch (s->state) {
     case IMAP_SESSION_COMMAND:
     case IMAP_SESSION_AUTH:
     case IMAP_SESSION_HANDSHAKE:
     case IMAP_SESSION_APPEND:
     case IMAP_SESSION_IDLE:
-        if (conn_is_congested(s->drop.conn))
-            return settings->write_timeout;
         return imap_is_logged_in(s) ? settings->idle_timeout : left_to_log_in(s);
     case IMAP_SESSION_OUTPUT:
-        return settings->write_timeout;
     case IMAP_SESSION_LOGIN:
     case IMAP_SESSION_ROOM:
     case IMAP_SESSION_STORE:
@@ -332,7 +331,7 @@ static void on_deadline(struct imap_session *s)
 {
     if (s->state == IMAP_SESSION_HANDSHAKE)
         imap_cut(s, "TLS handshake timed out");
-    else if (conn_is_congested(s->drop.conn) || s->state == IMAP_SESSION_OUTPUT)
+    else if (conn_is_congested(s->drop.conn))
         imap_cut(s, "client does not read");
     else if (imap_is_logged_in(s))
         imap_bye(s, "Disconnected for inactivity", "timed out");
