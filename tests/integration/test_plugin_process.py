@@ -16,6 +16,7 @@ import pytest
 
 from support import content
 from support.dialogue import submit
+from support.landlock import NEEDS_LANDLOCK
 from support.process import BIN, SANITIZER_REPORT, run
 from support.wait import wait_until
 
@@ -124,6 +125,7 @@ def test_files(start, tmp_path):
     relay.stop()
 
 
+@NEEDS_LANDLOCK
 def test_writes(start, tmp_path):
     """In the one folder, and nowhere else, whatever the user may; reading is as before."""
     for place in ("in", "out"):

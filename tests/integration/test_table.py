@@ -7,6 +7,7 @@ import pytest
 
 from support import content
 from support.dialogue import submit
+from support.landlock import NEEDS_LANDLOCK
 from support.next_hop import NextHop
 from support.process import BIN, run
 from support.wait import wait_until
@@ -226,6 +227,7 @@ def test_restart(start, sink, tmp_path):
     relay.stop()
 
 
+@NEEDS_LANDLOCK
 def test_in_a_process(start, sink, tmp_path):
     """It compiles into its folder, and serves what changes."""
     (tmp_path / "cache").mkdir()
