@@ -86,7 +86,7 @@ static enum fetch_result stream(struct imap_session *s, struct fetch_message *m)
 
     if (binary->left == 0) {
         job->is_streaming = false;
-        job->binary = NULL;
+        job->is_decoding = false;
         return FETCH_DONE;
     }
     buf_init(&content, 0);
@@ -104,7 +104,7 @@ static enum fetch_result refuse(struct imap_session *s, const struct imap_fetch_
     struct fetch *job = s->job;
     struct buf *out = imap_out(s);
 
-    job->binary = NULL;
+    job->is_decoding = false;
     job->is_opaque = true;
     fetch_write_name(out, item);
     buf_add_text(out, item->form == IMAP_FORM_BINARY_SIZE ? " 0" : " NIL");
@@ -122,7 +122,7 @@ static enum fetch_result announce(struct imap_session *s, struct fetch_message *
     fetch_write_name(out, item);
     if (item->form == IMAP_FORM_BINARY_SIZE) {
         buf_addf(out, " %llu", (unsigned long long)binary->len);
-        job->binary = NULL;
+        job->is_decoding = false;
         return FETCH_DONE;
     }
     struct fetch_range part = {0, binary->len};
@@ -145,10 +145,13 @@ enum fetch_result fetch_binary(struct imap_session *s, struct fetch_message *m,
         return stream(s, m);
     if (encoding == MIME_OTHER)
         return refuse(s, item);
-    if (job->binary == NULL) {
+    if (job->binary == NULL)
         job->binary = arena_alloc(&s->arena, sizeof *job->binary);
+    if (!job->is_decoding) {
+        *job->binary = (struct fetch_binary){.len = 0};
         begin(job->binary, range, encoding);
     }
+    job->is_decoding = true;
     enum fetch_result result = count(s, m);
     if (result == FETCH_BROKEN)
         return refuse(s, item);

@@ -40,7 +40,7 @@ static void write_mechanisms(struct imap_session *s, struct buf *out)
 
 void imap_write_capabilities(struct imap_session *s, struct buf *out)
 {
-    buf_add(out, SPAN("IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE"));
+    buf_add(out, SPAN("IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE"));
     if (!imap_is_logged_in(s)) {
         if (!s->drop.is_tls && drop_worker_has_tls(s->drop.worker))
             buf_add(out, SPAN(" STARTTLS"));
@@ -50,7 +50,7 @@ void imap_write_capabilities(struct imap_session *s, struct buf *out)
         return;
     }
     buf_add(out, SPAN(" NAMESPACE SPECIAL-USE CHILDREN UNSELECT UIDPLUS MOVE CONDSTORE ESEARCH"
-                      " LIST-EXTENDED LIST-STATUS UTF8=ACCEPT STATUS=SIZE QRESYNC BINARY IMAP4rev2"
+                      " LIST-EXTENDED LIST-STATUS UTF8=ACCEPT STATUS=SIZE QRESYNC BINARY"
                       " SEARCHRES SORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES WITHIN MULTIAPPEND"
                       " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE OBJECTID PREVIEW SAVEDATE"
                       " CREATE-SPECIAL-USE"));
@@ -89,6 +89,13 @@ static void do_logout(struct imap_session *s)
 
 static void do_id(struct imap_session *s)
 {
+    struct log_line line;
+
+    if (s->command->id.name.len > 0 && drop_session_log(&s->drop, &line, LOG_INFO, "imap-client")) {
+        log_span(&line, "name", s->command->id.name);
+        log_span(&line, "version", s->command->id.version);
+        log_end(&line);
+    }
     imap_untagged(s, "ID (\"name\" \"Smarthop\")");
     imap_say_ok(s, "Nice to meet you");
 }

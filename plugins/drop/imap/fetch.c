@@ -224,7 +224,10 @@ static void fetch_step(struct imap_session *s)
     struct err e = mailstore_read_begin(s->drop.worker->store, &txn);
 
     if (err_is(e)) {
-        imap_fail(s, e);
+        if (job->is_within)
+            imap_cut(s, "message unreadable");
+        else
+            imap_fail(s, e);
         return;
     }
     /* Nothing may come between the pieces of one message. */

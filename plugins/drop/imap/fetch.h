@@ -40,7 +40,8 @@ struct fetch {
     char prefix[MAILSTORE_PREFIX_MAX];
     bool is_streaming;
     struct fetch_range stream;   /* what is left of a literal */
-    struct fetch_binary *binary; /* of one that is decoded; in the arena */
+    struct fetch_binary *binary; /* in the arena; of one that is decoded */
+    bool is_decoding;
 
     /* Bytes that are brought to memory. */
     struct work work;
