@@ -96,6 +96,12 @@ static void make_io_method(void)
     BIO_meth_set_ctrl(io_method, io_ctrl);
 }
 
+/* A module that this is linked into may be unloaded while the process goes on. */
+__attribute__((destructor)) static void free_io_method(void)
+{
+    BIO_meth_free(io_method);
+}
+
 void tls_io_attach(SSL *ssl, struct tls_io *io)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
