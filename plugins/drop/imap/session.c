@@ -211,7 +211,6 @@ void imap_submit(struct imap_session *s, struct imap_operation *operation, imap_
 static void begin_command(struct imap_session *s, struct imap_command *command)
 {
     s->command = command;
-    s->commands++;
     imap_enter(s, IMAP_SESSION_OUTPUT); /* it is to leave it itself */
     bool may_overtake = command->verb == IMAP_APPEND && imap_append_is_ready(s);
     if (may_overtake || !imap_pipeline_holds(s, imap_execute))

@@ -71,7 +71,6 @@ struct imap_operation {
         struct mailstore_delete delete;
         struct mailstore_rename rename;
         struct mailstore_subscribe subscribe;
-        struct mailstore_set_quota quota;
     };
 };
 
@@ -87,14 +86,13 @@ struct imap_session {
     struct imap_command *command; /* that is being executed; the reader's */
     struct arena arena;           /* of the command */
     imap_step *step;              /* in IMAP_SESSION_OUTPUT */
-    imap_step *then;              /* behind IMAP_SESSION_DISK */
     void *job;                    /* the command's own, in the arena */
     struct imap_sync *sync;       /* in the arena */
     struct imap_operation *operation;
     struct imap_login *login;                  /* log_in.c; while the client logs in */
     struct imap_append *append;                /* messages that come in; in the arena */
     const struct imap_append_literal *literal; /* the next of them; the reader's */
-    struct list commits;                       /* pipeline.c */
+    struct list commits;                       /* APPENDs on their way: pipeline.c */
     unsigned commit_count;
     uint64_t commit_bytes;
     imap_step *held;          /* what goes on behind them */
@@ -112,7 +110,6 @@ struct imap_session {
     bool is_compressed;
     unsigned enabled; /* bits of enum imap_enable */
     unsigned errors;
-    unsigned commands; /* told by the log */
 
     enum imap_outcome outcome;
     const char *code; /* of the tagged answer; static, or in the arena; NULL = none */

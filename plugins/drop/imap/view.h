@@ -22,7 +22,6 @@ struct imap_view {
     uint32_t recent_end;
     uint32_t recent_told;
     unsigned keywords_told; /* by FLAGS */
-    bool has_keywords_told;
 };
 
 void view_fini(struct imap_view *view);
