@@ -24,7 +24,7 @@ struct change {
     unsigned at;        /* of the ranges */
     uint32_t next;      /* UID, within that */
     bool has_flags;     /* what is told of each */
-    uint64_t modseq;    /* of the mailbox before */
+    uint64_t modseq;    /* up to which the client had been told before */
     const char *ending; /* MODIFIED, and which */
 };
 
@@ -129,12 +129,6 @@ static void stored(struct imap_session *s)
         store_over(s);
 }
 
-/* As far as the client knows now; the rest is told behind. */
-static uint64_t modseq_told(const struct imap_session *s)
-{
-    return s->view.changed;
-}
-
 void imap_do_store(struct imap_session *s)
 {
     const struct imap_store *wanted = &s->command->store;
@@ -145,7 +139,7 @@ void imap_do_store(struct imap_session *s)
     if (wanted->unchanged_since != UINT64_MAX)
         imap_use_condstore(s);
     s->job = job;
-    job->modseq = modseq_told(s);
+    job->modseq = s->view.changed;
     struct imap_operation *operation = imap_operation_create(s, MAILSTORE_STORE);
     operation->store.box = s->view.box;
     operation->store.uids = job->uids;
