@@ -37,8 +37,8 @@ build tsan unit_tests
 build asan unit_tests
 build release
 run fuzz -L fuzz
-# What has no threads cannot race; schedule_explain mostly waits, and races as schedule does.
-run tsan -L unit -E 'unit/(proto_|conf|recipients|rules|route|verdict|deliver_body|schedule_explain)'
+# What has no threads cannot race; the scheduler's other tests mostly wait, and race as its first.
+run tsan -L unit -E 'unit/(proto_|conf|recipients|rules|route|verdict|deliver_body|schedule_|drop_(mime|digest|text|preview|address|imap_command|lmtp))'
 run asan -L unit
 # Those have been run by now, where they find more.
 run release -LE 'unit|fuzz'

@@ -87,7 +87,7 @@ function(smarthop_unit_test name)
 endfunction()
 
 # smarthop_fuzz_target(NAME LINKS libraries): tests/fuzz/fuzz_NAME.c over tests/fuzz/corpus/NAME.
-# With the fuzz preset it searches for some seconds; elsewhere it replays the corpus.
+# It replays the corpus; with the fuzz preset and -DSMARTHOP_FUZZ_SECONDS=60 it searches as long.
 function(smarthop_fuzz_target name)
     cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})
     set(corpus ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name})
@@ -101,11 +101,16 @@ function(smarthop_fuzz_target name)
         target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
         set(found ${CMAKE_CURRENT_BINARY_DIR}/found/${name})
         file(MAKE_DIRECTORY ${found})
-        add_test(NAME fuzz/${name} COMMAND fuzz_${name} -max_total_time=1 -max_len=65536
+        set(search -runs=0)
+        if(SMARTHOP_FUZZ_SECONDS)
+            set(search -max_total_time=${SMARTHOP_FUZZ_SECONDS})
+        endif()
+        add_test(NAME fuzz/${name} COMMAND fuzz_${name} ${search} -max_len=65536
             -timeout=5 -print_final_stats=0 -verbosity=0 ${found} ${corpus})
     else()
         target_sources(fuzz_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.c)
         add_test(NAME fuzz/${name} COMMAND fuzz_${name} ${corpus})
     endif()
-    set_tests_properties(fuzz/${name} PROPERTIES TIMEOUT 120 LABELS fuzz)
+    math(EXPR patience "120 + 2 * ${SMARTHOP_FUZZ_SECONDS}")
+    set_tests_properties(fuzz/${name} PROPERTIES TIMEOUT ${patience} LABELS fuzz)
 endfunction()
