@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 
 packages_need build test
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
-jobs=$(nproc)
+jobs=$(($(nproc) + 1)) # many of the tests mostly wait
 
 build() { # PRESET [TARGET]
     cmake --preset "$1" -DSMARTHOP_TESTS=ON >"build-$1.log" 2>&1 &&

@@ -3,6 +3,10 @@
 
 # Assertions stay on in every build.
 set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+if(SMARTHOP_ASAN OR SMARTHOP_TSAN OR SMARTHOP_FUZZ) # for their reports lines are enough
+    set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g1")
+    set(CMAKE_C_FLAGS_DEBUG "-g1")
+endif()
 
 add_library(smarthop_flags INTERFACE)
 target_include_directories(smarthop_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/relay)
