@@ -1,10 +1,11 @@
 """From smtplib to poplib: mail to a mailbox of the drop, over the relay's queue."""
+import imaplib
 import json
 import smtplib
 
 import pytest
 from support import content
-from support.drop import ALICE, BOB, DOMAIN
+from support.drop import ALICE, BOB, DOMAIN, PASSWORDS
 from support.wait import wait_until
 
 MESSAGE = content.message(b"hello")
@@ -99,3 +100,24 @@ def test_metrics(start_drop):
     names = {metric["name"]: metric["value"] for metric in told}
     assert names == {"sessions_total": 2, "logins_total": 1, "logins_failed_total": 0,
                      "delivered_total": 1, "not_delivered_total": 0}
+
+
+@pytest.mark.parametrize("log_in", [
+    lambda client, name: client.login(name, PASSWORDS[ALICE]),
+    lambda client, name: client.authenticate(
+        "PLAIN", lambda _: f"\0{name}\0{PASSWORDS[ALICE]}".encode()),
+], ids=["login", "plain"])
+def test_the_whole_address_is_a_name_too(start_drop, log_in):
+    drop = start_drop()
+    drop.deliver(MESSAGE)
+
+    def imap():
+        return imaplib.IMAP4("127.0.0.1", drop.ports["imap"])
+    client = imap()
+    log_in(client, f"{ALICE}@{DOMAIN}")
+    assert client.select()[1] == [b"1"]
+    client.logout()
+    with pytest.raises(imaplib.IMAP4.error):
+        log_in(imap(), f"{ALICE}@elsewhere.test")
+    with pytest.raises(imaplib.IMAP4.error):
+        log_in(imap(), f"nobody@{DOMAIN}")

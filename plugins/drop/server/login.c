@@ -112,8 +112,28 @@ static void on_verified(struct call *call)
         fail(login, span_cstr(login->name));
 }
 
+/* Clients like to send the whole address: alice@example.org is alice where there is no user of that
+ * name, and the domain is local. */
+static struct span own_name(const struct login *login, struct span name)
+{
+    size_t at = span_rindex(name, '@');
+
+    if (at == name.len)
+        return name;
+    struct users *users = auth_users(auth_of(login));
+    struct addresses *addresses = drop_worker_addresses(login->session->worker);
+    bool is_short = users_find(users, name) == NULL &&
+                    users_find(users, span_head(name, at)) != NULL &&
+                    addresses_is_local(addresses, span_from(name, at + 1));
+    addresses_unref(addresses);
+    users_unref(users);
+    return is_short ? span_head(name, at) : name;
+}
+
 static void verify(struct login *login, struct span user, struct span password)
 {
+    user = own_name(login, user);
+    login->name = span_to_text(user);
     login->verify = (struct auth_verify){.call.done = on_verified};
     list_init(&login->verify.call.link);
     login->is_hashing = true;
@@ -164,7 +184,8 @@ static void go_on(struct login *login, enum sasl_result result)
         break;
     case SASL_DONE:
         note(login, true);
-        succeed(login, sasl_server_user(login->sasl));
+        succeed(login,
+                login->name != NULL ? span_cstr(login->name) : sasl_server_user(login->sasl));
         break;
     case SASL_FAILED:
         on_failed(login);
@@ -263,7 +284,6 @@ void login_password(struct login *login, struct drop_session *session, struct sp
         fail(login, user);
         return;
     }
-    login->name = span_to_text(span_of(name, user.len));
     verify(login, span_of(name, user.len), password);
 }
 

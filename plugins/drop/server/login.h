@@ -32,7 +32,7 @@ struct login {
     struct auth_verify verify;
     struct call tell;
     enum login_event event;
-    char *name;            /* of login_password, prepared */
+    char *name;            /* whose password is checked; NULL = nobody's yet */
     const char *mechanism; /* for the log */
     bool is_telling;       /* `tell` is on its way */
     bool is_hashing;       /* `verify` is */
