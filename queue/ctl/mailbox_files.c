@@ -171,10 +171,16 @@ enum ctl_exit ctl_mailbox_compact(struct ctl *ctl)
         return opened;
     mailstore_stats(store, &before);
     struct err e = mailstore_tidy(store, VANISHED_KEPT);
-    mailstore_stats(store, &after);
+    if (!err_is(e))
+        e = mailstore_compact(store);
     mailstore_close(store);
     if (err_is(e))
         return mailbox_store_failed(e);
+    opened = mailbox_open(ctl, false, &store);
+    if (opened != CTL_OK)
+        return opened;
+    mailstore_stats(store, &after);
+    mailstore_close(store);
     uint64_t given = before.map_used > after.map_used ? before.map_used - after.map_used : 0;
     if (ctl->json) {
         json_open(NULL, '{');

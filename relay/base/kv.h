@@ -48,6 +48,12 @@ struct err kv_open(const struct kv_options *options, struct kv **out);
 /* Any thread, after the last submission: what was submitted is committed and completed first. */
 void kv_close(struct kv *kv);
 
+/* Puts a copy without unused pages in the place of the data file; blocks. Nothing may be submitted
+ * any more, and behind a success the kv is only to be closed. ERR_CONFLICT: another process is
+ * reading. On failure, and after a power cut at any moment, the file is as it was or whole and new.
+ */
+struct err kv_compact(struct kv *kv);
+
 enum kv_kind {
     KV_GROW,   /* takes room: refused with ERR_NO_SPACE below the low-water mark */
     KV_SHRINK, /* gives room back, or must not fail: may use the reserve */

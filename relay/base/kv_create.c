@@ -49,3 +49,50 @@ struct err kv_create_data(const struct kv *kv)
         e = err_system(errno, "name the store's data");
     return e;
 }
+
+/* ---- compacting --------------------------------------------------------------------------- */
+
+static struct err copy_data(const struct kv *kv)
+{
+    int fd = openat(kv->folder, UNFINISHED, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return err_system(errno, "compact store");
+    int rc = mdb_env_copyfd2(kv->env, fd, MDB_CP_COMPACT);
+    if (rc == 0 && fsync(fd) != 0)
+        rc = errno;
+    close(fd);
+    return kv_error(rc, "compact store");
+}
+
+/* LMDB's own lock, as the first to open an environment takes it: nobody else has it open, and
+ * whoever opens it now waits until we are gone, and finds the new file. */
+static struct err be_alone(const struct kv *kv, int *lock_out)
+{
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+
+    *lock_out = openat(kv->folder, "lock.mdb", O_RDWR | O_CLOEXEC);
+    if (*lock_out < 0)
+        return err_system(errno, "compact store");
+    if (fcntl(*lock_out, F_SETLK, &all) == 0)
+        return ERR_OK;
+    return err_make(ERR_CONFLICT, "another program is reading the store");
+}
+
+struct err kv_compact(struct kv *kv)
+{
+    int lock = -1;
+    struct err e = copy_data(kv);
+
+    if (!err_is(e))
+        e = be_alone(kv, &lock);
+    if (!err_is(e) && renameat(kv->folder, UNFINISHED, kv->folder, DATA) != 0)
+        e = err_system(errno, "compact store");
+    if (!err_is(e) && fsync(kv->folder) != 0)
+        e = err_system(errno, "compact store");
+    if (err_is(e))
+        unlinkat(kv->folder, UNFINISHED, 0);
+    if (lock >= 0)
+        close(lock);
+    return e;
+}

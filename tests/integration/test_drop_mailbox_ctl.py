@@ -142,3 +142,30 @@ def test_what_others_have_written_is_read(drop, tmp_path):
     assert fields(drop, "check")["problems"] == 0
     drop.relay.start()
     assert b"Subject: seen" in messages_of(drop)[0]
+
+
+def test_compacting_makes_the_file_smaller_and_loses_nothing(drop):
+    body = b"".join(b"line %d of a long one\r\n" % n for n in range(4000))
+    for _ in range(30):
+        drop.deliver(content.message(body))
+    drop.deliver(content.message(b"the one that stays"))
+    client = drop.imap()
+    client.select()
+    client.store("1:30", "+FLAGS", "(\\Deleted)")
+    client.expunge()
+    client.logout()
+    drop.relay.stop()
+    data = drop.relay.folder / "mail" / "data.mdb"
+    before = data.stat().st_size
+    told = fields(drop, "compact")
+    assert told["ok"]
+    assert data.stat().st_size < before / 2
+    assert not list(data.parent.glob("*.new"))
+    assert fields(drop, "check")["problems"] == 0
+    drop.relay.start()
+    client = drop.imap()
+    assert client.select()[1] == [b"1"]
+    assert b"the one that stays" in client.fetch("1", "(BODY.PEEK[])")[1][0][1]
+    client.logout()
+    drop.deliver(content.message(b"and another"))
+    assert boxes(drop)["INBOX"]["messages"] == 2

@@ -465,5 +465,8 @@ struct err mailstore_check(struct mailstore *store, void (*tell)(void *context, 
 /* Removes what nothing refers to any more, and vanished UIDs beyond `keep` ranges a mailbox, in
  * bounded steps, as the writer does by itself when there is little to do. Blocks. */
 struct err mailstore_tidy(struct mailstore *store, uint64_t keep);
+/* Makes the file as small as its content; blocks. Behind a success the store is only to be closed.
+ * ERR_CONFLICT: another process is reading. */
+struct err mailstore_compact(struct mailstore *store);
 
 #endif

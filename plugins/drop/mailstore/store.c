@@ -128,6 +128,12 @@ struct err mailstore_open(const struct mailstore_options *options, struct mailst
     return ERR_OK;
 }
 
+struct err mailstore_compact(struct mailstore *store)
+{
+    store_sweep_stop(store);
+    return kv_compact(store->kv);
+}
+
 void mailstore_close(struct mailstore *store)
 {
     if (store == NULL)
