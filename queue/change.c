@@ -21,7 +21,8 @@ static struct err apply_stage(struct kv_op *op, struct kv_txn *txn)
 
     rows_begin(stage->own.queue, txn);
     struct err e = rows_use_id(stage->own.queue, txn, stage->id);
-    return err_is(e) ? e : rows_put_chunks(txn, stage->id, stage->first_chunk, stage->data);
+    return err_is(e) ? e
+                     : chunk_put_all(txn, TABLE_BODY, stage->id, stage->first_chunk, stage->data);
 }
 
 void queue_stage(struct queue *queue, struct queue_stage *stage)

@@ -8,10 +8,6 @@
 enum { RECORD_VERSION = 5, META_VERSION = 2 };
 
 /* Any odd constant spreads the parts of a key over the seed. */
-static uint64_t seed_of(uint64_t id, uint32_t part)
-{
-    return id + (uint64_t)part * 0x9e3779b97f4a7c15u;
-}
 
 uint64_t codec_destination_number(uint64_t seed, struct span key)
 {
@@ -167,7 +163,7 @@ size_t codec_write_group(uint64_t id, const struct queue_group *group, char *roo
         record_put_text(&w, group->recipients[i].original, ESMTP_ORCPT_MAX);
         put_status(&w, &group->recipients[i].last);
     }
-    return record_seal(&w, seed_of(id, group->number));
+    return record_seal(&w, record_seed(id, group->number));
 }
 
 static void get_recipients(struct record_reader *r, struct arena *arena, struct queue_group *out)
@@ -193,7 +189,7 @@ struct err codec_read_group(struct span record, uint64_t id, uint32_t number, st
                             struct queue_group *out)
 {
     struct record_reader r =
-        record_open(arena_dup(arena, record), RECORD_VERSION, seed_of(id, number));
+        record_open(arena_dup(arena, record), RECORD_VERSION, record_seed(id, number));
 
     *out = (struct queue_group){.number = number, .state = record_get8(&r)};
     if (out->state < QUEUE_GROUP_WAITING || out->state > QUEUE_GROUP_FUTURE)
@@ -264,21 +260,11 @@ struct err codec_read_suspension(struct span record, struct span pattern,
 /* ---- chunk ------------------------------------------------------------------------------ */
 
 /* The checksum leads, so that the data's length is the record's but for a fixed number. */
-void codec_write_chunk(uint64_t id, uint32_t number, struct span data, char *room)
-{
-    wire_put64(room, hash64(data, seed_of(id, number)));
-    memcpy(room + CODEC_CHECKSUM, data.ptr, data.len);
-}
 
 struct err codec_read_chunk(struct span record, uint64_t id, uint32_t number, struct span *data_out)
 {
-    struct span data = span_from(record, CODEC_CHECKSUM);
-
     *data_out = SPAN_NONE;
-    if (record.len <= CODEC_CHECKSUM || data.len > QUEUE_CHUNK)
+    if (record.len <= CHUNK_CHECKSUM || record.len > CHUNK_SIZE)
         return err_make(ERR_CORRUPT, "body chunk's length");
-    if (wire_get64(record.ptr) != hash64(data, seed_of(id, number)))
-        return err_make(ERR_CORRUPT, "body chunk's checksum");
-    *data_out = data;
-    return ERR_OK;
+    return chunk_read(record, id, number, data_out);
 }

@@ -21,8 +21,6 @@ enum {
     CODEC_REASON_MAX = 512,
     CODEC_TAGS_MAX = 1024,
     CODEC_WISHES_MAX = 1024,
-    CODEC_CHECKSUM = 8,
-    CODEC_CHUNK_MAX = QUEUE_CHUNK + CODEC_CHECKSUM,
 };
 
 /* The one record of the table `meta`. */
@@ -57,9 +55,7 @@ size_t codec_write_suspension(const struct queue_suspension *suspension, char *r
 struct err codec_read_suspension(struct span record, struct span pattern,
                                  struct queue_suspension *out);
 
-/* `room` holds data.len + CODEC_CHECKSUM bytes. */
-void codec_write_chunk(uint64_t id, uint32_t number, struct span data, char *room);
-/* The data points into `record`. */
+/* As chunk_read, of a chunk that is not empty. */
 struct err codec_read_chunk(struct span record, uint64_t id, uint32_t number,
                             struct span *data_out);
 

@@ -20,6 +20,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/chunk.h"
 #include "base/kv.h"
 #include "proto/esmtp.h"
 #include "proto/status.h"
@@ -29,8 +30,8 @@
 struct queue;
 
 enum {
-    QUEUE_CHUNK = 4072,    /* body bytes in one stored chunk: with its checksum, one LMDB page */
-    QUEUE_GROUP_MAX = 100, /* recipients in one group; more of them make further groups */
+    QUEUE_CHUNK = CHUNK_BYTES, /* body bytes in one stored chunk */
+    QUEUE_GROUP_MAX = 100,     /* recipients in one group; more of them make further groups */
 };
 
 /* ---- messages in memory -------------------------------------------------------------------- */

@@ -69,7 +69,6 @@ struct err rows_use_id(struct queue *queue, struct kv_txn *txn, uint64_t id);
 struct err rows_put_destination(struct kv_txn *txn, uint64_t number,
                                 const struct queue_destination *destination);
 struct err rows_put_meta(struct kv_txn *txn, const struct codec_meta *meta);
-struct err rows_put_chunks(struct kv_txn *txn, uint64_t id, uint32_t first, struct span data);
 /* The group's record and its due row. */
 struct err rows_put_group(struct queue *queue, struct kv_txn *txn, uint64_t id,
                           const struct queue_group *group);

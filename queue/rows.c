@@ -109,22 +109,6 @@ struct err rows_use_id(struct queue *queue, struct kv_txn *txn, uint64_t id)
     return e;
 }
 
-struct err rows_put_chunks(struct kv_txn *txn, uint64_t id, uint32_t first, struct span data)
-{
-    for (uint32_t number = first; data.len > 0; number++) {
-        struct span piece = span_head(data, QUEUE_CHUNK);
-        struct key key = key_of_part(id, number);
-        char *room;
-        struct err e =
-            kv_reserve(txn, TABLE_BODY, key_span(&key), piece.len + CODEC_CHECKSUM, &room);
-        if (err_is(e))
-            return e;
-        codec_write_chunk(id, number, piece, room);
-        data = span_from(data, piece.len);
-    }
-    return ERR_OK;
-}
-
 struct err rows_put_group(struct queue *queue, struct kv_txn *txn, uint64_t id,
                           const struct queue_group *group)
 {
@@ -168,7 +152,7 @@ struct err rows_put_message(struct queue *queue, struct kv_txn *txn,
     codec_write_message(message, room);
     e = put_deadline(txn, message);
     if (!err_is(e))
-        e = rows_put_chunks(txn, message->id, staged, buf_span(&message->body));
+        e = chunk_put_all(txn, TABLE_BODY, message->id, staged, buf_span(&message->body));
     for (unsigned i = 0; i < message->group_count && !err_is(e); i++)
         e = rows_put_group(queue, txn, message->id, &message->groups[i]);
     return e;

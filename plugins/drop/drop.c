@@ -392,10 +392,13 @@ static bool leads_away(const struct address_result *found)
 static int rewrite(struct drop *drop, const struct smarthop_event *event,
                    const struct address_result *found, struct smarthop_verdict *verdict)
 {
-    struct smarthop_span *recipients =
-        drop->host->alloc(drop->self, event->token, ADDRESS_RESULTS_MAX * sizeof *recipients);
+    size_t count = 0;
 
-    for (; found != NULL && verdict->recipient_count < ADDRESS_RESULTS_MAX; found = found->next) {
+    for (const struct address_result *one = found; one != NULL; one = one->next)
+        count++;
+    struct smarthop_span *recipients =
+        drop->host->alloc(drop->self, event->token, count * sizeof *recipients);
+    for (; found != NULL; found = found->next) {
         struct span domain = span_of_text(event->recipient->domain);
         bool is_whole = found->forward.len > 0 || span_index(found->user, '@') < found->user.len;
         struct span name = found->forward.len > 0 ? found->forward : found->user;

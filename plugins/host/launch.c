@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -52,11 +51,10 @@ static bool make_sockets(unsigned count, int *ours, int *theirs)
     return true;
 }
 
-static int spawn(const char *program, const int *theirs, unsigned count, int output, pid_t *pid_out)
+int launch_spawn(const char *program, char *const arguments[],
+                 const posix_spawn_file_actions_t *actions, pid_t *pid_out)
 {
-    posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    char *const arguments[] = {"smarthop-plugin", NULL};
     char *const environment[] = {NULL};
     sigset_t none;
 
@@ -64,6 +62,16 @@ static int spawn(const char *program, const int *theirs, unsigned count, int out
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
+    int error = posix_spawn(pid_out, program, actions, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    return error;
+}
+
+static int spawn(const char *program, const int *theirs, unsigned count, int output, pid_t *pid_out)
+{
+    posix_spawn_file_actions_t actions;
+    char *const arguments[] = {"smarthop-plugin", NULL};
+
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
@@ -71,9 +79,8 @@ static int spawn(const char *program, const int *theirs, unsigned count, int out
     for (unsigned i = 0; i < count; i++)
         posix_spawn_file_actions_adddup2(&actions, theirs[i], FIRST + (int)i);
     posix_spawn_file_actions_addclosefrom_np(&actions, FIRST + (int)count);
-    int error = posix_spawn(pid_out, program, &actions, &attributes, arguments, environment);
+    int error = launch_spawn(program, arguments, &actions, pid_out);
     posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
     return error;
 }
 

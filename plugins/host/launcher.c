@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -129,23 +128,15 @@ static struct err name_users(const struct plugin_launcher *launcher, const struc
 static int spawn(const char *program, int socket, pid_t *pid_out)
 {
     posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
     char *const arguments[] = {"smarthop-plugin", "--launch", NULL};
-    char *const environment[] = {NULL};
-    sigset_t none;
 
-    sigemptyset(&none);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, socket, LAUNCH_CONTROL);
     posix_spawn_file_actions_addclosefrom_np(&actions, LAUNCH_CONTROL + 1);
-    int error = posix_spawn(pid_out, program, &actions, &attributes, arguments, environment);
+    int error = launch_spawn(program, arguments, &actions, pid_out);
     posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
     return error;
 }
 

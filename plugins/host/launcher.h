@@ -12,6 +12,7 @@
 
 #include "plugins/host/host.h"
 
+#include <spawn.h>
 #include <sys/types.h>
 
 /* ---- what they tell each other ------------------------------------------------------------ */
@@ -52,6 +53,11 @@ struct launch_end {
 ssize_t launch_receive(int socket, struct launch_packet *out, int *fd_out);
 /* `fd` below 0 = none goes along. */
 bool launch_send(int socket, const struct launch_packet *packet, int fd);
+
+/* launch.c. Starts the program without an environment, in a session of its own, with no signal held
+ * back, and with the descriptors that `actions` gives it. errno, or 0. Any thread. */
+int launch_spawn(const char *program, char *const arguments[],
+                 const posix_spawn_file_actions_t *actions, pid_t *pid_out);
 
 /* ---- the daemon's side: main thread ------------------------------------------------------- */
 

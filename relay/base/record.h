@@ -61,6 +61,12 @@ static inline void record_put64(struct record_writer *w, uint64_t value)
 
 /* Cut to `most` bytes, of which there may be 65535. */
 void record_put_text(struct record_writer *w, struct span text, size_t most);
+/* Of a key that is a number and a part of it. */
+static inline uint64_t record_seed(uint64_t number, uint32_t part)
+{
+    return number + (uint64_t)part * 0x9e3779b97f4a7c15u;
+}
+
 /* The record's length. */
 size_t record_seal(struct record_writer *w, uint64_t seed);
 

@@ -94,3 +94,13 @@ struct span span_format_u64(uint64_t value, char text[SPAN_U64_MAX])
     } while (value > 0);
     return span_of(text + at, SPAN_U64_MAX - at);
 }
+
+bool span_has_control(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return true;
+    }
+    return false;
+}

@@ -72,6 +72,9 @@ static inline size_t span_index(struct span s, char byte)
 /* Index of the last such byte, or s.len. */
 size_t span_rindex(struct span s, char byte);
 
+/* Whether one of its bytes is a control character other than the tab. */
+bool span_has_control(struct span s);
+
 /* Without leading and trailing spaces and tabs. */
 struct span span_trim(struct span s);
 

@@ -43,16 +43,6 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-static bool has_control(struct span line)
-{
-    for (size_t i = 0; i < line.len; i++) {
-        unsigned char c = (unsigned char)line.ptr[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f)
-            return true;
-    }
-    return false;
-}
-
 /* Without the comment: a # may be part of an address, so one begins a comment only at the start of
  * the line or behind a blank, outside quotes. */
 static struct span strip(struct span line)
@@ -126,7 +116,7 @@ static void take_line(struct recipients_reader *reader, struct span line)
 {
     struct span text = strip(line);
 
-    if (has_control(line)) {
+    if (span_has_control(line)) {
         problems_add(&reader->problems,
                      "there is a control character in the line; write plain text whose lines "
                      "end with a line feed alone");

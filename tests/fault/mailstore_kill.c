@@ -16,7 +16,7 @@ enum {
     THREADS = 4,
     ACKS_MOST = 400, /* before the kill, at most */
     UIDS = 20000,
-    LARGE = 60 * STORE_CHUNK,
+    LARGE = 60 * CHUNK_BYTES,
 };
 
 static const char *const boxes[2] = {"INBOX", "Kept"};
@@ -219,8 +219,9 @@ static struct known *know(struct known_box *box, uint32_t uid)
     return &box->uids[uid];
 }
 
-static void learn(const struct line *line)
+static void learn(const void *said)
 {
+    const struct line *line = said;
     struct known_box *inbox = &known[line->slot][0];
     struct known *entry = know(inbox, line->uid);
 
@@ -248,30 +249,6 @@ static void learn(const struct line *line)
     }
     need(line->number > inbox->modseq, "modification sequence", line->slot, 0, line->uid);
     inbox->modseq = line->number;
-}
-
-/* Lets the child work until `acks` lines have come, kills it, and reads what it said till then. */
-static void run_round(const char *folder, unsigned acks)
-{
-    struct line line;
-    int pipes[2];
-
-    if (pipe2(pipes, O_CLOEXEC) != 0)
-        die("pipe");
-    pid_t child = start_self("work", folder, pipes[1]);
-    close(pipes[1]);
-    for (unsigned i = 0; i < acks; i++) {
-        if (!read_line(pipes[0], &line, sizeof line))
-            die("the child ended by itself");
-        learn(&line);
-        if (i == acks / 2 && wait_for(start_self("read", folder, -1)) != 0)
-            die("the reader failed");
-    }
-    kill(child, SIGKILL);
-    while (read_line(pipes[0], &line, sizeof line))
-        learn(&line);
-    close(pipes[0]);
-    await_killed(child);
 }
 
 /* ---- the parent: what it finds -------------------------------------------------------------- */
@@ -392,7 +369,7 @@ int main(int argc, char **argv)
     scratch_make(folder);
     mailstore_close(open_store(folder, false)); /* for the reader of the first round */
     for (unsigned round = 0; round < ROUNDS; round++) {
-        run_round(folder, 1 + (unsigned)random() % ACKS_MOST);
+        run_round(folder, 1 + (unsigned)random() % ACKS_MOST, sizeof(struct line), learn);
         check_store(folder, round == ROUNDS - 1);
     }
     scratch_remove(folder);

@@ -208,8 +208,9 @@ static struct known *know(uint64_t id)
     return &known[known_count++];
 }
 
-static void learn(const struct line *line)
+static void learn(const void *said)
 {
+    const struct line *line = said;
     struct known *entry = know(line->id);
 
     entry->inserted = true;
@@ -217,30 +218,6 @@ static void learn(const struct line *line)
         entry->in_doubt = true;
     else if (line->tale == TALE_SETTLED)
         entry->settled = true;
-}
-
-/* Lets the child work until `acks` lines have come, kills it, and reads what it said till then. */
-static void run_round(const char *folder, unsigned acks)
-{
-    struct line line;
-    int pipes[2];
-
-    if (pipe2(pipes, O_CLOEXEC) != 0)
-        die("pipe");
-    pid_t child = start_self("work", folder, pipes[1]);
-    close(pipes[1]);
-    for (unsigned i = 0; i < acks; i++) {
-        if (!read_line(pipes[0], &line, sizeof line))
-            die("the child ended by itself");
-        learn(&line);
-        if (i == acks / 2 && wait_for(start_self("read", folder, -1)) != 0)
-            die("the reader failed");
-    }
-    kill(child, SIGKILL);
-    while (read_line(pipes[0], &line, sizeof line))
-        learn(&line);
-    close(pipes[0]);
-    await_killed(child);
 }
 
 static bool visit_found(void *context, struct queue_message *message)
@@ -329,7 +306,7 @@ int main(int argc, char **argv)
     struct queue_options options = rig_queue_options(folder);
     for (unsigned round = 0; round < ROUNDS; round++) {
         struct queue *queue;
-        run_round(folder, 1 + (unsigned)random() % ACKS_MOST);
+        run_round(folder, 1 + (unsigned)random() % ACKS_MOST, sizeof(struct line), learn);
         if (err_is(queue_open(&options, &queue)))
             die("cannot open the store after the kill");
         check_store(queue);

@@ -4,7 +4,7 @@
  * again: it must come out as the same bytes.
  */
 #include "base/hash.h"
-#include "base/wire.h"
+#include "base/record.h"
 #include "plugins/drop/mailstore/codec.h"
 
 #include <stdlib.h>
@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { ID = 7, UID = 3, LEN_MOST = 1 << 20, SEALED = 0x80 };
 
 #define USER       SPAN("anna")
-#define SEED(part) (ID * UINT64_C(0x9e3779b97f4a7c15) + (part)) /* as in codec.c */
+#define SEED(part) record_seed(ID, part)
 
 static char written[LEN_MOST];
 
@@ -72,20 +72,20 @@ static void try_chunk(struct span record)
 {
     struct span data;
 
-    if (err_is(store_read_chunk(record, ID, UID, &data)))
+    if (err_is(chunk_read(record, ID, UID, &data)))
         return;
-    store_write_chunk(ID, UID, data, written);
-    need_same(record, data.len + STORE_CHECKSUM);
+    chunk_write(ID, UID, data, written);
+    need_same(record, data.len + CHUNK_CHECKSUM);
 }
 
 /* Behind a copy of the record, so that the reader meets a checksum that fits. */
 static void try_sealed(void (*try)(struct span record), struct span record, uint64_t seed)
 {
-    char *sealed = mem_alloc(record.len + STORE_CHECKSUM);
+    char *sealed = mem_alloc(record.len + CHUNK_CHECKSUM);
 
     memcpy(sealed, record.ptr, record.len);
     wire_put64(sealed + record.len, hash64(record, seed));
-    try(span_of(sealed, record.len + STORE_CHECKSUM));
+    try(span_of(sealed, record.len + CHUNK_CHECKSUM));
     free(sealed);
 }
 

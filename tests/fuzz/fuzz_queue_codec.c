@@ -4,6 +4,7 @@
  * it must come out as the same bytes.
  */
 #include "base/hash.h"
+#include "base/record.h"
 #include "queue/codec.h"
 #include "queue/keys.h"
 
@@ -63,13 +64,13 @@ static void try_chunk(struct span record)
 
     if (err_is(codec_read_chunk(record, ID, NUMBER, &body)))
         return;
-    codec_write_chunk(ID, NUMBER, body, written);
-    need_same(record, body.len + CODEC_CHECKSUM);
+    chunk_write(ID, NUMBER, body, written);
+    need_same(record, body.len + CHUNK_CHECKSUM);
 }
 
 static const struct kind {
     void (*try)(struct span record);
-    uint32_t part; /* of the key, which seeds the checksum as in codec.c */
+    uint32_t part; /* of the key, which seeds the checksum */
     uint64_t id;
 } kinds[] = {
     {try_meta, 0, 0},         {try_message, 0, ID}, {try_group, NUMBER, ID},
@@ -79,13 +80,13 @@ static const struct kind {
 /* Behind a copy of the record, so that the reader meets a checksum that fits. */
 static void try_sealed(const struct kind *kind, struct span record)
 {
-    uint64_t seed = kind->id + (uint64_t)kind->part * 0x9e3779b97f4a7c15u;
-    char *copy = mem_alloc(record.len + CODEC_CHECKSUM);
+    uint64_t seed = record_seed(kind->id, kind->part);
+    char *copy = mem_alloc(record.len + CHUNK_CHECKSUM);
 
     if (record.len > 0)
         memcpy(copy, record.ptr, record.len);
     wire_put64(copy + record.len, hash64(span_of(copy, record.len), seed));
-    kind->try(span_of(copy, record.len + CODEC_CHECKSUM));
+    kind->try(span_of(copy, record.len + CHUNK_CHECKSUM));
     free(copy);
 }
 

@@ -1,7 +1,6 @@
 """POP3 out of the drop: poplib, word by word, and other people's clients."""
 import os
 import poplib
-import shutil
 import subprocess
 
 import pytest
@@ -260,10 +259,6 @@ def run(*arguments, **options):
     return done.returncode, done.stdout, done.stderr
 
 
-def needs(program):
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"there is no {program}")
-
-
 def count_of(drop):
     client = drop.pop3()
     count = client.stat()[0]
@@ -271,7 +266,6 @@ def count_of(drop):
     return count
 
 
-@needs("curl")
 def test_curl(start_drop, certificate):
     drop = start_drop()
     deliver(drop, b"one", b"two")
@@ -283,7 +277,6 @@ def test_curl(start_drop, certificate):
     assert (code, errors) == (0, b"") and len(out.splitlines()) == 2
 
 
-@needs("fetchmail")
 def test_fetchmail(start_drop, certificate, tmp_path):
     drop = start_drop()
     deliver(drop, b"one", b"two")
@@ -305,7 +298,6 @@ def test_fetchmail(start_drop, certificate, tmp_path):
     assert count_of(drop) == 0
 
 
-@needs("mpop")
 def test_mpop(start_drop, certificate, tmp_path):
     drop = start_drop()
     deliver(drop, b"one", b"two")

@@ -6,10 +6,12 @@
 #define SMARTHOP_TESTS_KILL_RIG_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +78,34 @@ static inline void await_killed(pid_t child)
 
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
         die("the child ended by itself");
+}
+
+enum { KILL_LINE_MAX = 64 };
+
+/* Lets the child work until `acks` lines of `len` bytes (KILL_LINE_MAX at most) have come, with a
+ * reader beside it in the midst, kills it, and reads what it said till then. */
+static inline void run_round(const char *folder, unsigned acks, size_t len,
+                             void (*learn)(const void *line))
+{
+    _Alignas(max_align_t) char line[KILL_LINE_MAX];
+    int pipes[2];
+
+    if (len > sizeof line || pipe2(pipes, O_CLOEXEC) != 0)
+        die("pipe");
+    pid_t child = start_self("work", folder, pipes[1]);
+    close(pipes[1]);
+    for (unsigned i = 0; i < acks; i++) {
+        if (!read_line(pipes[0], line, len))
+            die("the child ended by itself");
+        learn(line);
+        if (i == acks / 2 && wait_for(start_self("read", folder, -1)) != 0)
+            die("the reader failed");
+    }
+    kill(child, SIGKILL);
+    while (read_line(pipes[0], line, len))
+        learn(line);
+    close(pipes[0]);
+    await_killed(child);
 }
 
 #endif

@@ -84,16 +84,16 @@ static void test_sizes(void **state)
     (void)state;
     static const size_t sizes[] = {0,
                                    1,
-                                   STORE_CHUNK - 1,
-                                   STORE_CHUNK,
-                                   STORE_CHUNK + 1,
-                                   2 * STORE_CHUNK,
+                                   CHUNK_BYTES - 1,
+                                   CHUNK_BYTES,
+                                   CHUNK_BYTES + 1,
+                                   2 * CHUNK_BYTES,
                                    MEMORY - 1,
                                    MEMORY,
                                    MEMORY + 1,
-                                   17 * STORE_CHUNK - 1,
-                                   17 * STORE_CHUNK,
-                                   17 * STORE_CHUNK + 1,
+                                   17 * CHUNK_BYTES - 1,
+                                   17 * CHUNK_BYTES,
+                                   17 * CHUNK_BYTES + 1,
                                    LARGE};
     uint64_t size;
 
@@ -118,9 +118,9 @@ static void test_sizes(void **state)
 static void test_parts(void **state)
 {
     (void)state;
-    static const uint64_t at[] = {0,     1,        STORE_CHUNK - 1, STORE_CHUNK, STORE_CHUNK + 1,
+    static const uint64_t at[] = {0,     1,        CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1,
                                   50000, LARGE - 1};
-    static const uint64_t len[] = {1, STORE_CHUNK - 1, STORE_CHUNK, STORE_CHUNK + 1, 20000};
+    static const uint64_t len[] = {1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 20000};
 
     put_bytes(span_of(large, LARGE));
     uint64_t message = message_of("INBOX", 1);
@@ -207,7 +207,7 @@ static void test_back_pressure(void **state)
     assert_false(err_is(writing.append.op.result));
     expect_content(message_of("INBOX", 1), 0, UINT64_MAX, span_of(large, LARGE));
     assert_int_equal(rows(TABLE_STAGED), 0);
-    assert_int_equal(rows(TABLE_BODY), (LARGE + STORE_CHUNK - 1) / STORE_CHUNK);
+    assert_int_equal(rows(TABLE_BODY), (LARGE + CHUNK_BYTES - 1) / CHUNK_BYTES);
     assert_int_equal(rig_check(store), 0);
 }
 
@@ -293,11 +293,11 @@ static void test_shared_until_the_last(void **state)
     (void)state;
     struct mailstore_target targets[] = {rig_target("a", "INBOX"), rig_target("b", "INBOX")};
 
-    rig_append(store, targets, 2, false, span_of(large, 5 * STORE_CHUNK), NULL);
+    rig_append(store, targets, 2, false, span_of(large, 5 * CHUNK_BYTES), NULL);
     uint64_t message = rig_entry(store, targets[0].box, 1).message;
     rig_expunge(store, targets[0].box, ALL, true);
     assert_false(err_is(mailstore_tidy(store, 0)));
-    expect_content(message, 0, UINT64_MAX, span_of(large, 5 * STORE_CHUNK));
+    expect_content(message, 0, UINT64_MAX, span_of(large, 5 * CHUNK_BYTES));
     rig_expunge(store, targets[1].box, ALL, true);
     assert_false(err_is(mailstore_tidy(store, 0)));
     assert_int_equal(rows(TABLE_BODY) + rows(TABLE_DIGEST) + rows(TABLE_MESSAGE), 0);
@@ -341,7 +341,7 @@ static void test_small_ones_go_at_once(void **state)
 {
     (void)state;
     store_sweep_stop(store);
-    put_bytes(span_of(large, 3 * STORE_CHUNK));
+    put_bytes(span_of(large, 3 * CHUNK_BYTES));
     put_bytes(SPAN(""));
     rig_expunge(store, rig_box(store, RIG_USER, "INBOX").id, ALL, true);
     assert_int_equal(rows(TABLE_GARBAGE) + rows(TABLE_BODY) + rows(TABLE_DIGEST), 0);

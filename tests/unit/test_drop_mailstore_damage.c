@@ -9,7 +9,7 @@
 
 static char folder[SCRATCH_PATH];
 static struct mailstore *store;
-static char large[100 * STORE_CHUNK];
+static char large[100 * CHUNK_BYTES];
 
 static int setup(void **state)
 {
@@ -64,7 +64,7 @@ static struct err apply_damage(struct kv_op *op, struct kv_txn *txn)
 {
     struct damage *damage = container_of(op, struct damage, op);
     struct span record;
-    char copy[STORE_CHUNK_MAX];
+    char copy[CHUNK_SIZE];
     struct err e = kv_get(txn, damage->table, damage->key, &record);
 
     if (err_is(e) || damage->is_removed)
@@ -100,15 +100,15 @@ static void expect_damage(uint64_t message, uint64_t offset, enum err_kind expec
 static void test_damaged_chunk(void **state)
 {
     (void)state;
-    put_bytes(span_of(large, 3 * STORE_CHUNK));
+    put_bytes(span_of(large, 3 * CHUNK_BYTES));
     uint64_t message = message_of("INBOX", 1);
     do_damage(TABLE_BODY, key_of_part(message, 1), false);
     expect_damage(message, 0, ERR_NONE);
-    expect_damage(message, STORE_CHUNK, ERR_CORRUPT);
-    expect_damage(message, 2 * STORE_CHUNK, ERR_NONE);
+    expect_damage(message, CHUNK_BYTES, ERR_CORRUPT);
+    expect_damage(message, 2 * CHUNK_BYTES, ERR_NONE);
     assert_int_equal(rig_check(store), 1);
     do_damage(TABLE_BODY, key_of_part(message, 2), true);
-    expect_damage(message, 2 * STORE_CHUNK, ERR_CORRUPT);
+    expect_damage(message, 2 * CHUNK_BYTES, ERR_CORRUPT);
 }
 
 static void test_damaged_rows(void **state)

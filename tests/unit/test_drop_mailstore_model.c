@@ -482,7 +482,7 @@ static void open_store(void)
 
     options.box_max = MODEL_BOX_MAX;
     options.quota_messages = MODEL_MESSAGES_MAX;
-    options.draft_memory = 3 * STORE_CHUNK;
+    options.draft_memory = 3 * CHUNK_BYTES;
     store = rig_open(&options);
 }
 

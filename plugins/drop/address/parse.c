@@ -55,16 +55,6 @@ static struct span strip(struct span line)
     }
 }
 
-static bool has_control(struct span line)
-{
-    for (size_t i = 0; i < line.len; i++) {
-        unsigned char c = (unsigned char)line.ptr[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f)
-            return true;
-    }
-    return false;
-}
-
 /* What other servers' files have, and this one does not take. */
 static bool is_command(struct span text)
 {
@@ -178,7 +168,7 @@ static void take_line(struct parsing *p, struct span line)
 
     if (line.len > ADDRESS_LINE_MAX)
         problems_add(&p->problems, "the line is longer than %d bytes", ADDRESS_LINE_MAX);
-    else if (has_control(line))
+    else if (span_has_control(line))
         problems_add(&p->problems,
                      "there is a control character in the line; lines end with a line feed alone");
     else if (text.len > 0 && colon == text.len)

@@ -61,31 +61,33 @@ static int order_delete(struct mailstore *store, struct span user, struct span n
     return code;
 }
 
-static struct err find_user(struct mailstore *store, struct span user, struct mailstore_user *found)
+/* DONE, or what has been told of why not. */
+static int find_user(struct mailstore *store, struct span user, struct mailstore_user *found,
+                     struct buf *out)
 {
     struct kv_txn *txn;
     struct err e = mailstore_read_begin(store, &txn);
 
-    if (err_is(e))
-        return e;
-    e = mailstore_user_get(store, txn, user, found);
-    mailstore_read_end(txn);
-    return e;
+    if (!err_is(e)) {
+        e = mailstore_user_get(store, txn, user, found);
+        mailstore_read_end(txn);
+    }
+    if (e.kind == ERR_NOT_FOUND) {
+        buf_addf(out, "%.*s: has no mailboxes\n", SPAN_ARG(user));
+        return FAILED;
+    }
+    return err_is(e) ? tell_failure(out, e) : DONE;
 }
 
 static int order_delete_all(struct mailstore *store, struct span user, struct buf *out)
 {
     struct mailstore_remove_user it = {.op = {.kind = MAILSTORE_REMOVE_USER}, .user = user};
     struct mailstore_user found;
-    struct err e = find_user(store, user, &found);
+    int code = find_user(store, user, &found, out);
 
-    if (e.kind == ERR_NOT_FOUND) {
-        buf_addf(out, "%.*s: has no mailboxes\n", SPAN_ARG(user));
-        return FAILED;
-    }
-    if (err_is(e))
-        return tell_failure(out, e);
-    int code = run_order(store, &it.op, user, out);
+    if (code != DONE)
+        return code;
+    code = run_order(store, &it.op, user, out);
     free(it.boxes);
     if (code == DONE)
         buf_addf(out, "%.*s: %" PRIu64 " mailboxes with %" PRIu64 " messages deleted\n",
@@ -117,14 +119,10 @@ static void tell_bound(struct buf *out, uint64_t used, uint64_t most, const char
 static int tell_quota(struct mailstore *store, struct span user, struct buf *out)
 {
     struct mailstore_user found;
-    struct err e = find_user(store, user, &found);
+    int code = find_user(store, user, &found, out);
 
-    if (e.kind == ERR_NOT_FOUND) {
-        buf_addf(out, "%.*s: has no mailboxes\n", SPAN_ARG(user));
-        return FAILED;
-    }
-    if (err_is(e))
-        return tell_failure(out, e);
+    if (code != DONE)
+        return code;
     buf_addf(out, "%.*s: ", SPAN_ARG(user));
     tell_bound(out, found.bytes, found.bytes_max, "bytes");
     buf_add(out, SPAN("; "));

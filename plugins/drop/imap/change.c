@@ -63,12 +63,9 @@ static void tell_step(struct imap_session *s)
     const struct change *job = s->job;
     struct mailstore_box box;
     struct kv_txn *txn;
-    struct err e = mailstore_read_begin(s->drop.worker->store, &txn);
 
-    if (err_is(e)) {
-        imap_fail(s, e);
+    if (!imap_read_begin(s, &txn))
         return;
-    }
     if (imap_view_box(s, txn, &box))
         tell_some(s, txn, &box);
     mailstore_read_end(txn);

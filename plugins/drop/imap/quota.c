@@ -63,12 +63,8 @@ void imap_do_getquotaroot(struct imap_session *s)
     struct mailstore_user user;
     struct err e = read_user(s, s->command->name, &user);
 
-    if (e.kind == ERR_NOT_FOUND) {
-        imap_say_no(s, "NONEXISTENT", "There is no such mailbox");
-        return;
-    }
     if (err_is(e)) {
-        imap_fail(s, e);
+        imap_fail_to_find(s, e);
         return;
     }
     buf_add(imap_out(s), SPAN("* QUOTAROOT "));

@@ -55,6 +55,23 @@ void imap_fail(struct imap_session *s, struct err error)
     imap_finish(s, verdict.outcome, verdict.code, verdict.text);
 }
 
+void imap_fail_to_find(struct imap_session *s, struct err error)
+{
+    if (error.kind == ERR_NOT_FOUND)
+        imap_say_no(s, "NONEXISTENT", "There is no such mailbox");
+    else
+        imap_fail(s, error);
+}
+
+bool imap_read_begin(struct imap_session *s, struct kv_txn **out)
+{
+    struct err e = mailstore_read_begin(s->drop.worker->store, out);
+
+    if (err_is(e))
+        imap_fail(s, e);
+    return !err_is(e);
+}
+
 static struct imap_verdict verdict_of_error(struct imap_session *s, struct err error)
 {
     char text[ERR_TEXT_MAX];

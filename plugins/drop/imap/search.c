@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "plugins/drop/imap/view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,22 +165,6 @@ static bool search_on_entry(void *context, const struct mailstore_entry *entry)
     return !walk->is_stopped;
 }
 
-/* The first place of the view from this UID on. */
-static uint32_t search_place(const struct imap_scope *scope, uint32_t uid)
-{
-    uint32_t low = 0, high = scope->count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (scope->uids[middle] < uid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* From where it is to the end of the present range; false where it stops within. */
 static bool search_range(struct imap_search_state *s, struct kv_txn *txn)
 {
@@ -188,7 +173,7 @@ static bool search_range(struct imap_search_state *s, struct kv_txn *txn)
 
     if (s->next_uid < range->first)
         s->next_uid = range->first;
-    s->index = search_place(&s->run->scope, s->next_uid);
+    s->index = uids_seek(s->run->scope.uids, s->run->scope.count, s->next_uid);
     struct err e =
         mailstore_entry_walk(txn, s->run->scope.box, s->next_uid, search_on_entry, &walk);
     if (err_is(e) && e.kind != ERR_NOT_FOUND)

@@ -53,12 +53,9 @@ static void selected(struct imap_session *s)
 {
     struct mailstore_box box;
     struct kv_txn *txn;
-    struct err e = mailstore_read_begin(s->drop.worker->store, &txn);
 
-    if (err_is(e)) {
-        imap_fail(s, e);
+    if (!imap_read_begin(s, &txn))
         return;
-    }
     bool is_there = imap_view_box(s, txn, &box);
     if (is_there) {
         imap_tell_flags(s, &box);
@@ -140,12 +137,8 @@ void imap_do_select(struct imap_session *s)
     }
     imap_unselect(s); /* also where this one fails (RFC 9051 6.3.2) */
     struct err e = find(s, &box);
-    if (e.kind == ERR_NOT_FOUND) {
-        imap_say_no(s, "NONEXISTENT", "There is no such mailbox");
-        return;
-    }
     if (err_is(e)) {
-        imap_fail(s, e);
+        imap_fail_to_find(s, e);
         return;
     }
     s->job = job;

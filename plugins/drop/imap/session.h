@@ -187,6 +187,10 @@ void imap_say_no(struct imap_session *s, const char *code, const char *text);
 void imap_say_bad(struct imap_session *s, const char *text);
 /* The store's own trouble. */
 void imap_fail(struct imap_session *s, struct err error);
+/* The same of a mailbox that was looked for: NONEXISTENT where there is none. */
+void imap_fail_to_find(struct imap_session *s, struct err error);
+/* A read transaction, or false, and the command has failed. */
+bool imap_read_begin(struct imap_session *s, struct kv_txn **out);
 /* Whether the operation was done; if not the command has been refused. `missing` is the code where
  * there is no such mailbox. */
 bool imap_is_done(struct imap_session *s, const struct mailstore_op *op, const char *missing);

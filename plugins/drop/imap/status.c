@@ -96,10 +96,8 @@ void imap_do_status(struct imap_session *s)
             imap_write_status(s, txn, &box, s->command->status.items);
         mailstore_read_end(txn);
     }
-    if (e.kind == ERR_NOT_FOUND) {
-        imap_say_no(s, "NONEXISTENT", "There is no such mailbox");
-    } else if (err_is(e)) {
-        imap_fail(s, e);
+    if (err_is(e)) {
+        imap_fail_to_find(s, e);
     } else {
         if (s->command->status.items & IMAP_STATUS_HIGHESTMODSEQ)
             imap_use_condstore(s);

@@ -19,18 +19,23 @@ void view_add(struct imap_view *view, uint32_t uid)
     view->uids[view->count++] = uid;
 }
 
-uint32_t view_seek(const struct imap_view *view, uint32_t uid)
+uint32_t uids_seek(const uint32_t *uids, uint32_t count, uint32_t uid)
 {
-    uint32_t low = 0, high = view->count;
+    uint32_t low = 0, high = count;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (view->uids[middle] < uid)
+        if (uids[middle] < uid)
             low = middle + 1;
         else
             high = middle;
     }
     return low;
+}
+
+uint32_t view_seek(const struct imap_view *view, uint32_t uid)
+{
+    return uids_seek(view->uids, view->count, uid);
 }
 
 uint32_t view_find(const struct imap_view *view, uint32_t uid)

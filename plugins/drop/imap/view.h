@@ -29,7 +29,10 @@ void view_fini(struct imap_view *view);
 void view_add(struct imap_view *view, uint32_t uid);
 /* Sequence number of a UID; 0 = it is not there. */
 uint32_t view_find(const struct imap_view *view, uint32_t uid);
-/* Index of the first UID >= `uid`; `count` where there is none. */
+/* Index of the first of these UIDs, which are ascending, that is >= `uid`; `count` where there is
+ * none. */
+uint32_t uids_seek(const uint32_t *uids, uint32_t count, uint32_t uid);
+/* The same in a view. */
 uint32_t view_seek(const struct imap_view *view, uint32_t uid);
 /* Takes messages out; the ranges of UIDs are in descending order, apart from each other. */
 void view_remove(struct imap_view *view, const struct mailstore_range *ranges, unsigned count);

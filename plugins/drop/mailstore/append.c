@@ -161,10 +161,10 @@ static struct err put_digest(struct kv_txn *txn, const struct draft_parts *parts
     struct key key = key_of(parts->id);
     char *room;
     struct err e =
-        kv_reserve(txn, TABLE_DIGEST, key_span(&key), parts->digest.len + STORE_CHECKSUM, &room);
+        kv_reserve(txn, TABLE_DIGEST, key_span(&key), parts->digest.len + CHUNK_CHECKSUM, &room);
 
     if (!err_is(e))
-        store_write_chunk(parts->id, STORE_DIGEST, parts->digest, room);
+        chunk_write(parts->id, STORE_DIGEST, parts->digest, room);
     return e;
 }
 
@@ -173,7 +173,7 @@ static struct err put_message(struct appending *appending, const struct draft_pa
 {
     struct kv_txn *txn = appending->txn;
     struct key key = key_of(parts->id);
-    size_t chunks = parts->staged + (parts->rest.len + STORE_CHUNK - 1) / STORE_CHUNK;
+    size_t chunks = parts->staged + (parts->rest.len + CHUNK_BYTES - 1) / CHUNK_BYTES;
     struct message_row row = {
         .references = references, .chunks = (uint32_t)chunks, .size = parts->size};
     struct err e = store_use_id(appending->store, txn, parts->id);
@@ -183,7 +183,7 @@ static struct err put_message(struct appending *appending, const struct draft_pa
     if (!err_is(e) && parts->staged > 0)
         e = kv_delete(txn, TABLE_STAGED, key_span(&key));
     if (!err_is(e))
-        e = store_put_chunks(txn, parts->id, parts->staged, parts->rest);
+        e = chunk_put_all(txn, TABLE_BODY, parts->id, parts->staged, parts->rest);
     if (!err_is(e))
         e = put_digest(txn, parts);
     return err_is(e) ? e : store_put_message(txn, parts->id, &row);

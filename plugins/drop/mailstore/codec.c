@@ -6,11 +6,6 @@
 /* The part of a mailbox's own record, which no UID is. */
 enum { RECORD_VERSION = 1, BOX_SEED = 0 };
 
-static uint64_t seed_of(uint64_t id, uint64_t part)
-{
-    return id * 0x9e3779b97f4a7c15u + part;
-}
-
 /* ---- meta ------------------------------------------------------------------------------- */
 
 size_t store_write_meta(const struct store_meta *meta, char *room)
@@ -83,13 +78,13 @@ size_t store_write_box(const struct mailstore_box *box, uint32_t vanished, char 
     record_put8(&w, box->keyword_count);
     for (unsigned i = 0; i < box->keyword_count; i++)
         record_put_text(&w, box->keywords[i], MAILSTORE_KEYWORD_MAX);
-    return record_seal(&w, seed_of(box->id, BOX_SEED));
+    return record_seal(&w, record_seed(box->id, BOX_SEED));
 }
 
 struct err store_read_box(struct span record, uint32_t id, struct mailstore_box *out,
                           uint32_t *vanished_out)
 {
-    struct record_reader r = record_open(record, RECORD_VERSION, seed_of(id, BOX_SEED));
+    struct record_reader r = record_open(record, RECORD_VERSION, record_seed(id, BOX_SEED));
 
     out->id = id;
     out->user = record_get_text(&r, MAILSTORE_USER_MAX);
@@ -126,13 +121,13 @@ size_t store_write_entry(uint32_t box, const struct mailstore_entry *entry, char
     record_put64(&w, (uint64_t)entry->save_date);
     record_put16(&w, (uint16_t)entry->internal_zone);
     record_put_text(&w, entry->prefix, MAILSTORE_PREFIX_MAX);
-    return record_seal(&w, seed_of(box, entry->uid));
+    return record_seal(&w, record_seed(box, entry->uid));
 }
 
 struct err store_read_entry(struct span record, uint32_t box, uint32_t uid,
                             struct mailstore_entry *out)
 {
-    struct record_reader r = record_open(record, RECORD_VERSION, seed_of(box, uid));
+    struct record_reader r = record_open(record, RECORD_VERSION, record_seed(box, uid));
 
     out->uid = uid;
     out->flags = record_get8(&r);
@@ -156,35 +151,15 @@ size_t store_write_message(uint64_t id, const struct message_row *row, char *roo
     record_put32(&w, row->references);
     record_put32(&w, row->chunks);
     record_put64(&w, row->size);
-    return record_seal(&w, seed_of(id, 0));
+    return record_seal(&w, record_seed(id, 0));
 }
 
 struct err store_read_message(struct span record, uint64_t id, struct message_row *out)
 {
-    struct record_reader r = record_open(record, RECORD_VERSION, seed_of(id, 0));
+    struct record_reader r = record_open(record, RECORD_VERSION, record_seed(id, 0));
 
     out->references = record_get32(&r);
     out->chunks = record_get32(&r);
     out->size = record_get64(&r);
     return record_close(&r, "message record");
-}
-
-void store_write_chunk(uint64_t id, uint32_t number, struct span data, char *room)
-{
-    wire_put64(room, hash64(data, seed_of(id, number)));
-    if (data.len > 0)
-        memcpy(room + STORE_CHECKSUM, data.ptr, data.len);
-}
-
-struct err store_read_chunk(struct span record, uint64_t id, uint32_t number, struct span *data_out)
-{
-    struct span data = span_from(record, STORE_CHECKSUM);
-
-    *data_out = SPAN_NONE;
-    if (record.len < STORE_CHECKSUM)
-        return err_make(ERR_CORRUPT, "body chunk's length");
-    if (wire_get64(record.ptr) != hash64(data, seed_of(id, number)))
-        return err_make(ERR_CORRUPT, "body chunk's checksum");
-    *data_out = data;
-    return ERR_OK;
 }

@@ -7,12 +7,10 @@
 #ifndef SMARTHOP_DROP_MAILSTORE_CODEC_H
 #define SMARTHOP_DROP_MAILSTORE_CODEC_H
 
+#include "base/chunk.h"
 #include "plugins/drop/mailstore/mailstore.h"
 
 enum {
-    STORE_CHECKSUM = 8,
-    STORE_CHUNK_MAX = 4080, /* one overflow page of LMDB, exactly (DESIGN: the store) */
-    STORE_CHUNK = STORE_CHUNK_MAX - STORE_CHECKSUM,
     STORE_BOX_MAX = 1024 + MAILSTORE_KEYWORDS_MAX * (MAILSTORE_KEYWORD_MAX + 2),
 };
 
@@ -58,12 +56,7 @@ struct err store_read_entry(struct span record, uint32_t box, uint32_t uid,
 size_t store_write_message(uint64_t id, const struct message_row *row, char *room);
 struct err store_read_message(struct span record, uint64_t id, struct message_row *out);
 
-/* A chunk of a body, or a digest (number STORE_DIGEST): the checksum stands in front. `room` holds
- * data.len + STORE_CHECKSUM bytes. */
+/* The number of the chunk that is a digest: in a table of its own, and as long as it is. */
 #define STORE_DIGEST UINT32_MAX
-void store_write_chunk(uint64_t id, uint32_t number, struct span data, char *room);
-/* The data points into `record`. */
-struct err store_read_chunk(struct span record, uint64_t id, uint32_t number,
-                            struct span *data_out);
 
 #endif

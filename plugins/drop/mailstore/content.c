@@ -4,22 +4,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-struct err store_put_chunks(struct kv_txn *txn, uint64_t id, uint32_t first, struct span data)
-{
-    for (uint32_t number = first; data.len > 0; number++) {
-        struct span piece = span_head(data, STORE_CHUNK);
-        struct key key = key_of_part(id, number);
-        char *room;
-        struct err e =
-            kv_reserve(txn, TABLE_BODY, key_span(&key), piece.len + STORE_CHECKSUM, &room);
-        if (err_is(e))
-            return e;
-        store_write_chunk(id, number, piece, room);
-        data = span_from(data, piece.len);
-    }
-    return ERR_OK;
-}
-
 struct err mailstore_message_size(struct kv_txn *txn, uint64_t message, uint64_t *size_out)
 {
     struct message_row row = {.size = 0};
@@ -36,7 +20,7 @@ struct err mailstore_digest_get(struct kv_txn *txn, uint64_t message, struct spa
     struct err e = kv_get(txn, TABLE_DIGEST, key_span(&key), &record);
 
     *out = SPAN_NONE;
-    return err_is(e) ? e : store_read_chunk(record, message, STORE_DIGEST, out);
+    return err_is(e) ? e : chunk_read(record, message, STORE_DIGEST, out);
 }
 
 /* ---- walking ------------------------------------------------------------------------------ */
@@ -62,7 +46,7 @@ static bool stretch_init(struct stretch *stretch, uint64_t size, uint64_t offset
         return false;
     stretch->at = offset;
     stretch->end = len < size - offset ? offset + len : size;
-    stretch->number = (uint32_t)(offset / STORE_CHUNK);
+    stretch->number = (uint32_t)(offset / CHUNK_BYTES);
     return true;
 }
 
@@ -78,14 +62,14 @@ static bool is_next(const struct stretch *stretch, struct span key)
 static bool visit_chunk(void *context, struct span key, struct span record)
 {
     struct stretch *stretch = context;
-    uint64_t begin = (uint64_t)stretch->number * STORE_CHUNK;
+    uint64_t begin = (uint64_t)stretch->number * CHUNK_BYTES;
     struct span data;
 
     if (!is_next(stretch, key)) {
         stretch->error = err_make(ERR_CORRUPT, "body chunk is missing");
         return false;
     }
-    stretch->error = store_read_chunk(record, stretch->message, stretch->number, &data);
+    stretch->error = chunk_read(record, stretch->message, stretch->number, &data);
     if (err_is(stretch->error))
         return false;
     data = span_from(data, (size_t)(stretch->at - begin));
@@ -96,7 +80,7 @@ static bool visit_chunk(void *context, struct span key, struct span record)
     }
     stretch->number++;
     stretch->at += data.len;
-    if (stretch->at < stretch->end && stretch->at % STORE_CHUNK != 0) {
+    if (stretch->at < stretch->end && stretch->at % CHUNK_BYTES != 0) {
         stretch->error = err_make(ERR_CORRUPT, "body chunk's length");
         return false;
     }
@@ -169,7 +153,7 @@ static bool visit_pages(void *context, struct span key, struct span record)
         stretch->run.first = first;
         stretch->run.end = end;
     }
-    return !stretch->is_stopped && (uint64_t)stretch->number * STORE_CHUNK < stretch->end;
+    return !stretch->is_stopped && (uint64_t)stretch->number * CHUNK_BYTES < stretch->end;
 }
 
 bool mailstore_content_is_resident(struct kv_txn *txn, uint64_t message, uint64_t offset,

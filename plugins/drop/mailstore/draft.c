@@ -78,14 +78,15 @@ static struct err apply_stage(struct kv_op *op, struct kv_txn *txn)
     struct mailstore_draft *draft = container_of(op, struct mailstore_draft, op);
     struct draft_parts parts = {.id = draft->id, .staged = draft->staging_first};
     struct key key = key_of(draft->id);
-    size_t chunks = buf_len(&draft->staging) / STORE_CHUNK;
+    size_t chunks = buf_len(&draft->staging) / CHUNK_BYTES;
     char value[sizeof(uint32_t)];
     struct err e = draft_check_staged(txn, &parts);
 
     if (!err_is(e))
         e = store_use_id(draft->store, txn, draft->id);
     if (!err_is(e))
-        e = store_put_chunks(txn, draft->id, draft->staging_first, buf_span(&draft->staging));
+        e = chunk_put_all(txn, TABLE_BODY, draft->id, draft->staging_first,
+                          buf_span(&draft->staging));
     wire_put32(value, draft->staging_first + (uint32_t)chunks);
     return err_is(e) ? e : kv_put(txn, TABLE_STAGED, key_span(&key), span_of(value, sizeof value));
 }
@@ -123,7 +124,7 @@ static void on_staged(struct call *call)
 /* Whole chunks of what is held, where that is too much. */
 static void stage(struct mailstore_draft *draft)
 {
-    size_t len = buf_len(&draft->held) / STORE_CHUNK * STORE_CHUNK;
+    size_t len = buf_len(&draft->held) / CHUNK_BYTES * CHUNK_BYTES;
     struct span rest = span_from(buf_span(&draft->held), len);
     struct buf held;
 
@@ -135,7 +136,7 @@ static void stage(struct mailstore_draft *draft)
     draft->staging = draft->held;
     draft->held = held;
     draft->staging_first = draft->staged;
-    draft->staged += (uint32_t)(len / STORE_CHUNK);
+    draft->staged += (uint32_t)(len / CHUNK_BYTES);
     draft->is_staging = true;
     draft->op = (struct kv_op){.home = draft->loop, .kind = KV_GROW, .apply = apply_stage};
     draft->op.call.done = on_staged;

@@ -197,10 +197,6 @@ struct err store_make_box(struct mailstore *store, struct kv_txn *txn, struct us
                           struct span user, struct span name, enum mailstore_use use,
                           uint32_t *box_out, enum mailstore_refusal *refusal_out);
 
-/* ---- content.c ------------------------------------------------------------------------------ */
-
-struct err store_put_chunks(struct kv_txn *txn, uint64_t id, uint32_t first, struct span data);
-
 /* ---- the operations: on the writer thread --------------------------------------------------- */
 
 struct err append_apply(struct kv_op *op, struct kv_txn *txn);
