@@ -240,7 +240,7 @@ def test_returned_at_its_time(way, start, sink):
     relay, next_hop = start("--deliver-by", "--reply-rcpt", "450 4.2.0 later",
                             retry_first=NEVER, retry_max=NEVER)
     submit(relay, "BY=3;R")
-    relay.wait_log("deferred")
+    wait_until(lambda: relay.queue()[0]["recipients"][0]["tries"] == 1, "the try to be recorded")
     if way == "restarted":
         relay.kill()
         relay.start()
