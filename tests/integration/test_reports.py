@@ -9,6 +9,7 @@ from support import content, report
 from support.dialogue import Dialogue, submit
 from support.next_hop import NextHop
 from support.relay import to
+from support.wait import wait_until
 
 SENDER = "sender@client.test"
 MESSAGE = content.message("Grüße".encode(), b".dot")
@@ -66,7 +67,7 @@ def test_several_recipients(start, sink):
         "no@example.test", "no@other.test"]
     assert next_hop.recipients() == ["ok@example.test"]
     relay.wait_log("deferred", count=2)
-    [listed] = relay.queue()
+    [listed] = wait_until(lambda: len(left := relay.queue()) == 1 and left, "the report to be gone")
     [waiting] = listed["recipients"]
     assert (waiting["address"], waiting["status"]["code"]) == ("later@example.test", 450)
     next_hop.stop()
