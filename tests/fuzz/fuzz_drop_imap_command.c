@@ -5,7 +5,7 @@
 #include "tests/support/fuzz.h"
 #include "tests/support/imap_print.h"
 
-enum { APPEND_MAX = 50, LINES_MAX = 300, LITERALS_MAX = 200 };
+enum { APPEND_MAX = 50, LINES_MAX = 300, LITERALS_MAX = 200, SKIP_MAX = 100 };
 
 static void set_up(struct imap_dialogue *dialogue, uint32_t seed)
 {
@@ -14,8 +14,10 @@ static void set_up(struct imap_dialogue *dialogue, uint32_t seed)
     dialogue->drops = (seed & 2) != 0;
     imap_reader_set_utf8(dialogue->reader, (seed & 4) != 0);
     imap_reader_set_append_max(dialogue->reader, APPEND_MAX);
-    if ((seed & 8) != 0)
+    if ((seed & 8) != 0) {
         imap_reader_set_bounds(dialogue->reader, LINES_MAX, LITERALS_MAX);
+        imap_reader_set_skip_max(dialogue->reader, SKIP_MAX);
+    }
 }
 
 static void run(struct span data, uint32_t seed, bool whole, struct buf *events)

@@ -304,7 +304,7 @@ static inline void print_command(struct buf *out, const struct imap_command *com
         buf_add_text(out, command->is_no ? " NO " : " BAD ");
         if (command->code != NULL)
             buf_addf(out, "[%s] ", command->code);
-        buf_addf(out, "%s\n", command->problem);
+        buf_addf(out, "%s%s\n", command->problem, command->is_endless ? " (endless)" : "");
         return;
     }
     buf_addf(out, " %s%s", command->is_uid ? "UID " : "", imap_verb_name(command->verb));
@@ -334,6 +334,7 @@ struct imap_dialogue {
     uint64_t left; /* bytes of a message that still come */
     bool is_within_message;
     bool is_thrown_away;
+    bool is_over; /* the command before has no end */
 };
 
 static inline void dialogue_end_message(struct imap_dialogue *d)
@@ -361,7 +362,7 @@ static inline void dialogue_feed(struct imap_dialogue *d, struct span input, str
     struct imap_command *command;
     struct imap_append_literal *literal;
 
-    for (;;) {
+    while (!d->is_over) {
         if (d->is_within_message) {
             struct span bytes = span_head(input, d->left);
             input = span_from(input, bytes.len);
@@ -382,6 +383,7 @@ static inline void dialogue_feed(struct imap_dialogue *d, struct span input, str
             break;
         case IMAP_READ_COMMAND:
             print_command(events, command);
+            d->is_over = command->is_endless;
             break;
         }
     }

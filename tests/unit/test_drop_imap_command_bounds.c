@@ -309,6 +309,66 @@ static void can_be_bounded_further(void **state)
     buf_fini(&events);
 }
 
+/* Of what is refused only so much is thrown away. Whatever is cut where, the command that goes on
+ * and on is the last one. */
+static void does_not_skip_without_end(void **state)
+{
+    static const struct {
+        const char *name;
+        struct span input;
+        const char *events;
+    } cases[] = {
+        {"as much as may be", SPAN("a APPEND x {101+}\r\n"), ""},
+        {"one more", SPAN("a APPEND x {102+}\r\n"),
+         "a NO [TOOBIG] The message is too large (endless)\n"},
+        {"the largest number", SPAN("a APPEND x {9223372036854775807+}\r\n"),
+         "a NO [TOOBIG] The message is too large (endless)\n"},
+        {"a name", SPAN("a SELECT {102+}\r\n"), "a NO [LIMIT] A literal is too large (endless)\n"},
+        {"two that are small",
+         SPAN("a LOGIN {51+}\r\n012345678901234567890123456789012345678901234"
+              "567890 {52+}\r\n"),
+         "a NO [LIMIT] A literal is too large (endless)\n"},
+        {"one whose client waits", SPAN("a APPEND x {102}\r\nb NOOP\r\n"),
+         "a NO [TOOBIG] The message is too large\nb NOOP\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (size_t way = 0; way < split_ways(cases[i].input.len); way++) {
+            struct imap_reader *reader = imap_reader_create();
+            struct buf events;
+            buf_init(&events, 0);
+            imap_reader_set_append_max(reader, 50);
+            imap_reader_set_bounds(reader, 40, 30);
+            imap_reader_set_skip_max(reader, 101);
+            feed(reader, cases[i].input, way, &events);
+            CHECK_SPAN(cases[i].name, buf_span(&events), span_cstr(cases[i].events));
+            buf_fini(&events);
+            imap_reader_free(reader);
+        }
+}
+
+/* Its end may be far off, or never come: behind each piece it may be over. */
+static void does_not_skip_a_line_without_end(void **state)
+{
+    struct imap_reader *reader = imap_reader_create();
+    struct buf input, events;
+
+    (void)state;
+    buf_init(&input, 0);
+    buf_init(&events, 0);
+    imap_reader_set_bounds(reader, 40, 30);
+    imap_reader_set_skip_max(reader, 1000);
+    add_times(&input, "a ", 1000);
+    feed(reader, span_head(buf_span(&input), 1042), SPLIT_BYTES, &events);
+    assert_int_equal(buf_len(&events), 0);
+    feed(reader, SPAN("a"), SPLIT_WHOLE, &events);
+    CHECK_SPAN("events", buf_span(&events), SPAN("a BAD The command is too long (endless)\n"));
+    imap_reader_free(reader);
+    buf_fini(&input);
+    buf_fini(&events);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +377,8 @@ int main(void)
         cmocka_unit_test(bounds_bytes),
         cmocka_unit_test(skips_literals_behind_long_lines),
         cmocka_unit_test(can_be_bounded_further),
+        cmocka_unit_test(does_not_skip_without_end),
+        cmocka_unit_test(does_not_skip_a_line_without_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,6 +129,21 @@ static void test_says_nonsense(void **state)
     drop_talk_close(&t);
 }
 
+/* What is refused is read, but not for ever. */
+static void test_sends_too_much(void **state)
+{
+    struct drop_talk t;
+
+    (void)state;
+    drop_talk_open(&t, &drop_imap);
+    SAY(&t, HELLO, LOGIN, "C:a APPEND INBOX {9223372036854775807}", "S:a NO [TOOBIG]",
+        "C:b APPEND INBOX {9223372036854775807+}", "S:* BYE [TOOBIG]", "!eof");
+    drop_talk_close(&t);
+    drop_talk_open(&t, &drop_imap);
+    SAY(&t, HELLO, "C:a APPEND INBOX {100000+}", "S:* BYE [TOOBIG]", "!eof");
+    drop_talk_close(&t);
+}
+
 static void test_guesses_passwords(void **state)
 {
     struct drop_talk t;
@@ -252,6 +267,7 @@ int main(void)
         TEST(test_never_reads),
         TEST(test_says_nothing),
         TEST(test_says_nonsense),
+        TEST(test_sends_too_much),
         TEST(test_guesses_passwords),
         TEST(test_too_many_sessions),
         TEST(test_no_password_without_tls),

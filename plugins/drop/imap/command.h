@@ -15,7 +15,9 @@
  *
  * What is refused is still read to its end, so that the client stays in step: announced literals
  * that are too large are refused before their data where they are synchronizing (the client then
- * sends no data), and skipped where they are not.
+ * sends no data), and skipped where they are not. Only so much is skipped, though: a command of
+ * which more is announced or comes is handed out as `is_endless`, and no other can follow it (RFC
+ * 7888 4 lets a server choose between the two).
  *
  * Mailbox names arrive in modified UTF-7 or, for a client that has enabled it, in UTF-8; here they
  * are UTF-8 always, INBOX in capitals.
@@ -315,6 +317,7 @@ struct imap_command {
     const char *problem; /* IMAP_INVALID: what the BAD says; static */
     const char *code;    /* a response code for it, "TOOBIG", "BADCHARSET", ...; NULL = none */
     bool is_no;          /* the refusal is a NO, not a BAD */
+    bool is_endless;     /* refused, and its end is not waited for: the session is over */
     struct arena arena;  /* of all that it points to */
     union {
         struct {
@@ -394,6 +397,9 @@ void imap_reader_set_append_max(struct imap_reader *reader, uint64_t bytes);
 /* Less than IMAP_LINE_MAX and IMAP_LITERALS_MAX, for clients that nobody knows yet. (As much as RFC
  * 2971 allows in an ID is 32 KiB.) */
 void imap_reader_set_bounds(struct imap_reader *reader, size_t line_max, size_t literals_max);
+/* Bytes of a refused command that are read and thrown away, behind what it is refused for; no bound
+ * until it is set. What imap_reader_dropped was told of does not count. */
+void imap_reader_set_skip_max(struct imap_reader *reader, uint64_t bytes);
 
 /*
  * Takes bytes off the front of *input: as far as a command goes. With IMAP_READ_COMMAND

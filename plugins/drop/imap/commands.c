@@ -242,7 +242,10 @@ void imap_execute(struct imap_session *s)
     enum imap_verb verb = s->command->verb;
     const char *problem = objection(s, table[verb].when);
 
-    if (table[verb].execute == NULL)
+    if (s->command->is_endless)
+        imap_bye(s, "[TOOBIG] More would follow than is read of what is refused",
+                 "refused command goes on and on");
+    else if (table[verb].execute == NULL)
         imap_say_bad(s, "This command is not known here");
     else if (problem != NULL)
         imap_say_bad(s, problem);

@@ -48,11 +48,22 @@ static void challenge(struct imap_session *s)
     imap_enter(s, IMAP_SESSION_AUTH);
 }
 
+/* A message that is too large is still read where it is not much too large: its client hears why it
+ * was refused, and does not try again and again. */
+static void widen_bounds(struct imap_session *s)
+{
+    uint64_t message_max = s->drop.worker->settings->message_size_max;
+
+    imap_reader_set_bounds(s->reader, IMAP_LINE_MAX, IMAP_LITERALS_MAX);
+    imap_reader_set_append_max(s->reader, message_max);
+    imap_reader_set_skip_max(s->reader, IMAP_LITERALS_MAX + 2 * message_max);
+}
+
 static void welcomed(struct imap_session *s)
 {
     struct buf text;
 
-    imap_reader_set_bounds(s->reader, IMAP_LINE_MAX, IMAP_LITERALS_MAX);
+    widen_bounds(s);
     buf_init(&text, 0);
     buf_add(&text, SPAN("CAPABILITY "));
     imap_write_capabilities(s, &text);

@@ -28,6 +28,8 @@ struct imap_reader {
     size_t literals_max;
     uint64_t left;
     uint64_t append_max;
+    uint64_t skipped; /* bytes of the command that are thrown away, with those announced */
+    uint64_t skip_max;
     struct imap_command command;
     struct imap_append_literal literal;
 };
@@ -45,6 +47,7 @@ struct imap_reader *imap_reader_create(void)
 
     buf_init(&reader->text, 0); /* take_piece and begin_literal see to its bounds */
     reader->append_max = UINT64_MAX;
+    reader->skip_max = UINT64_MAX;
     imap_reader_set_bounds(reader, IMAP_LINE_MAX, IMAP_LITERALS_MAX);
     return reader;
 }
@@ -74,6 +77,11 @@ void imap_reader_set_bounds(struct imap_reader *reader, size_t line_max, size_t 
     reader->literals_max = literals_max;
 }
 
+void imap_reader_set_skip_max(struct imap_reader *reader, uint64_t bytes)
+{
+    reader->skip_max = bytes;
+}
+
 bool imap_reader_is_within(const struct imap_reader *reader)
 {
     return !reader->is_told && (reader->state != READER_LINE || buf_len(&reader->text) > 0 ||
@@ -99,6 +107,7 @@ static void begin_command(struct imap_reader *reader)
     reader->literal.index = 0;
     reader->lines = 0;
     reader->literals = 0;
+    reader->skipped = 0;
     forget_text(reader);
 }
 
@@ -124,6 +133,14 @@ static void refuse_with_no(struct imap_reader *reader, struct span text, const c
     refuse(reader, text, problem);
     reader->command.code = code;
     reader->command.is_no = true;
+}
+
+static void skip(struct imap_reader *reader, uint64_t bytes)
+{
+    if (bytes > reader->skip_max - reader->skipped)
+        reader->command.is_endless = true;
+    else
+        reader->skipped += bytes;
 }
 
 /* ---- lines --------------------------------------------------------------------------------- */
@@ -169,6 +186,7 @@ static void take_piece(struct imap_reader *reader, struct span piece)
         refuse(reader, buf_span(text), "The command is too long");
         piece = span_from(piece, room);
     }
+    skip(reader, piece.len);
     reader->line = 0;
     buf_add(text, span_from(piece, piece.len > tail ? piece.len - tail : 0));
     if (buf_len(text) > tail)
@@ -270,6 +288,9 @@ static enum imap_read begin_literal(struct imap_reader *reader, const struct ann
     if (reader->is_refused) {
         if (a->is_synchronizing) /* the client is told instead, and sends no more of it */
             return end_command(reader, text);
+        skip(reader, a->size);
+        if (reader->command.is_endless)
+            return end_command(reader, text);
         forget_text(reader);
         reader->state = READER_SKIP;
         reader->left = a->size;
@@ -305,12 +326,14 @@ static enum imap_read read_line(struct imap_reader *reader, struct span *input)
 
     *input = span_from(*input, piece.len);
     /* Most commands are one line, which need not be gathered. */
-    if (len > 0 && len <= line_room(reader) && buf_len(&reader->text) == 0 &&
+    if (len > 0 && len <= line_room(reader) && buf_len(&reader->text) == 0 && !reader->is_refused &&
         (len < 3 || piece.ptr[len - 3] != '}')) {
         check_line(reader, span_head(piece, len - 2));
         return end_command(reader, span_head(piece, len - 2));
     }
     take_piece(reader, piece);
+    if (reader->command.is_endless)
+        return end_command(reader, SPAN_NONE);
     if (len == 0)
         return IMAP_READ_MORE;
     struct span text = span_head(buf_span(&reader->text), buf_len(&reader->text) - 2);

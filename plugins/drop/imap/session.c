@@ -14,6 +14,7 @@ enum {
     UNKNOWN_LINE_MAX = 40960, /* of a client that has not logged in: ID may have 30 values of 1024
                                  bytes (RFC 2971 3.3) */
     UNKNOWN_LITERALS_MAX = 4096,
+    UNKNOWN_SKIP_MAX = 65536,
 };
 
 static const char *state_text(enum imap_session_state state)
@@ -413,8 +414,9 @@ static void imap_open(struct drop_session *session)
 
     session->shut = on_shut;
     s->reader = imap_reader_create();
-    imap_reader_set_append_max(s->reader, session->worker->settings->message_size_max);
+    imap_reader_set_append_max(s->reader, UNKNOWN_LITERALS_MAX);
     imap_reader_set_bounds(s->reader, UNKNOWN_LINE_MAX, UNKNOWN_LITERALS_MAX);
+    imap_reader_set_skip_max(s->reader, UNKNOWN_SKIP_MAX);
     arena_init(&s->arena);
     list_init(&s->commits);
     list_init(&s->again.link);
