@@ -85,6 +85,8 @@ static size_t step_line(struct header_scanner *h, char c)
         return 1;
     }
     if (is_wsp(c)) {
+        if (h->bytes == 0)
+            h->flags |= HEADER_CONTINUES;
         if (h->fields == 0 && (h->flags & HEADER_MALFORMED) == 0)
             begin_malformed(h);
         h->state = HEADER_STATE_VALUE;

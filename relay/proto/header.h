@@ -26,6 +26,7 @@ enum header_flag {
     HEADER_MALFORMED = 1 << 1, /* a line that is no field and continues none */
     HEADER_TOO_LARGE = 1 << 2,
     HEADER_TOO_MANY = 1 << 3,
+    HEADER_CONTINUES = 1 << 4, /* it begins with a space: it would be more of a field before it */
 };
 
 struct header_value {

@@ -4,7 +4,9 @@
 
 #include <stdio.h>
 
-static void refuse_path(struct session *s, enum smtp_path_error error, enum address_error address)
+/* `syntax` is for a malformed address; RFC 3463 3.2 has one for senders and one for recipients. */
+static void refuse_path(struct session *s, enum smtp_path_error error, enum address_error address,
+                        struct enhanced_code syntax)
 {
     char text[160];
     struct enhanced_code enhanced = ESC(5, 5, 4);
@@ -14,7 +16,7 @@ static void refuse_path(struct session *s, enum smtp_path_error error, enum addr
              error == SMTP_PATH_ADDRESS ? ": " : "",
              error == SMTP_PATH_ADDRESS ? address_error_text(address) : "");
     if (error == SMTP_PATH_ADDRESS)
-        enhanced = ESC(5, 1, 3);
+        enhanced = syntax;
     if (error == SMTP_PATH_NEEDS_SMTPUTF8 || address == ADDRESS_UTF8_REFUSED) {
         enhanced = ESC(5, 6, 7);
         code = 553; /* RFC 6531 3.5 */
@@ -125,7 +127,7 @@ void envelope_mail(struct session *s, struct span text)
         flags |= SMTP_PATH_ALLOW_UTF8;
     enum smtp_path_error error = smtp_parse_mail(text, flags, &args);
     if (error != SMTP_PATH_OK) {
-        refuse_path(s, error, args.address_error);
+        refuse_path(s, error, args.address_error, ESC(5, 1, 7));
         return;
     }
     if (!auth_may_send_as(s, &args.path)) {
@@ -211,7 +213,7 @@ void envelope_rcpt(struct session *s, struct span text)
         flags |= SMTP_PATH_ALLOW_UTF8;
     enum smtp_path_error error = smtp_parse_rcpt(text, flags, &args);
     if (error != SMTP_PATH_OK) {
-        refuse_path(s, error, args.address_error);
+        refuse_path(s, error, args.address_error, ESC(5, 1, 3));
         return;
     }
     if (!take_rcpt_params(s, &args.params))

@@ -65,10 +65,12 @@ void trace_make(struct session *s, struct transaction *tx)
     rfc5322_date((time_t)(clock_wall_ms() / 1000), 0, date);
     id_format(message->id, id);
     struct span added = missing_fields(s, tx, id, date);
+    /* A first line that begins with a space has no field to continue; ours it must not. */
+    const char *end = tx->header.flags & HEADER_CONTINUES ? "\r\n" : "";
     message->trace = arena_printf(
         &message->arena,
-        "Received: from %s (%s%s%s)\r\n\tby %s with %s id %s%.*s%.*s%.*s;\r\n\t%s\r\n%.*s",
+        "Received: from %s (%s%s%s)\r\n\tby %s with %s id %s%.*s%.*s%.*s;\r\n\t%s\r\n%.*s%s",
         s->hello, name ? name : "", name ? " " : "", s->client, s->conf->hostname,
         message->protocol.ptr, id, SPAN_ARG(cipher), SPAN_ARG(certificate), SPAN_ARG(recipient),
-        date, SPAN_ARG(added));
+        date, SPAN_ARG(added), end);
 }

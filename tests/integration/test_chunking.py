@@ -131,7 +131,7 @@ IN_STEP = {
     "without RCPT": (f"{MAIL}\r\n".encode() + chunk(DISCARDED, last=True),
                      [SENDER_OK, "554 5.5.1"]),
     "behind a refused MAIL": (b"MAIL FROM:<\r\n" + chunk(DISCARDED) + chunk(b"", last=True),
-                              ["501 5.1.3", "503 5.5.1", "503 5.5.1"]),
+                              ["501 5.1.7", "503 5.5.1", "503 5.5.1"]),
     "RSET between": (BEGIN + chunk(SAMPLE) + b"RSET\r\n" + chunk(DISCARDED, last=True),
                      [*BEGUN, OK, OK, "503 5.5.1"]),
     "EHLO between": (BEGIN + chunk(SAMPLE) + b"EHLO client.test\r\n" + chunk(b"", last=True),

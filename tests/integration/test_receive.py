@@ -74,8 +74,8 @@ DIALOGUES = {
     "MAIL": [
         ("EHLO client.test", "250"), ("MAIL", "501 5.5.4"), ("MAIL TO:<a@b.test>", "501 5.5.4"),
         ("MAIL FROM: <a@b.test>", "501 5.5.4"), ("MAIL FROM:a@b.test", "501 5.5.4"),
-        ("MAIL FROM:<a@b.test", "501 5.1.3"), ("MAIL FROM:<a b@c.test>", "501 5.1.3"),
-        ("MAIL FROM:<a@-b.test>", "501 5.1.3"), ("MAIL FROM:<a@b.test>x", "501 5.5.4"),
+        ("MAIL FROM:<a@b.test", "501 5.1.7"), ("MAIL FROM:<a b@c.test>", "501 5.1.7"),
+        ("MAIL FROM:<a@-b.test>", "501 5.1.7"), ("MAIL FROM:<a@b.test>x", "501 5.5.4"),
         ("MAIL FROM:<>", SENDER_OK), ("RSET", OK), ('MAIL FROM:<"a b"@c.test>', SENDER_OK),
         ("RSET", OK), ("MAIL FROM:<a@[192.0.2.1]>", SENDER_OK), ("RSET", OK),
         ("MAIL FROM:<@a.test,@b.test:c@d.test>", SENDER_OK)],

@@ -109,7 +109,7 @@ static const struct dialogue dialogues[] = {
      0},
     {"broken paths",
      "",
-     {HELLO, "C:MAIL FROM:a@b.test", "S:501 ", "C:MAIL FROM:<a@>", "S:501 5.1.3", MAIL,
+     {HELLO, "C:MAIL FROM:a@b.test", "S:501 ", "C:MAIL FROM:<a@>", "S:501 5.1.7", MAIL,
       "C:RCPT TO:<b>", "S:501 5.1.3", "C:RCPT TO:<>", "S:501 ", RCPT, BYE},
      0},
     {"UTF-8 without SMTPUTF8",
