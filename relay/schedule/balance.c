@@ -126,12 +126,17 @@ struct target *balance_missing(const struct site *site)
     return least != NULL && least->connections == 0 ? least : NULL;
 }
 
+/* Two addresses of one host, whichever of which a connection is made to. */
+static bool are_of_both_families(const struct target *a, const struct target *b)
+{
+    return a->address.ss_family != b->address.ss_family && strcmp(a->host, b->host) == 0;
+}
+
 const struct target *balance_other_family(const struct site *site, const struct target *target)
 {
     for (unsigned i = 0; i < site->target_count; i++) {
         const struct target *other = &site->targets[i];
-        if (other->address.ss_family != target->address.ss_family &&
-            strcmp(other->host, target->host) == 0 && look(site, other) == HEALTH_GOOD)
+        if (are_of_both_families(other, target) && look(site, other) == HEALTH_GOOD)
             return other;
     }
     return NULL;
@@ -253,12 +258,15 @@ void balance_charge(struct site *site, const struct connection *c)
 
 bool balance_is_stand_in(const struct site *site, const struct connection *c)
 {
+    const struct target *own = target_of(site, c);
+
     if (site->target_count == 1 || is_weighted(site) || site->next_hop.use_mx)
         return false;
     for (unsigned i = 0; i < site->target_count; i++) {
-        if (target_is_at(&site->targets[i], &c->address))
+        const struct target *other = &site->targets[i];
+        if (other == own)
             return false;
-        if (look(site, &site->targets[i]) == HEALTH_GOOD)
+        if ((own == NULL || !are_of_both_families(other, own)) && look(site, other) == HEALTH_GOOD)
             return true;
     }
     return false;

@@ -32,13 +32,15 @@ def silent(sink):
             filler.close()
 
 
-@pytest.fixture
-def start(start_relay, sink, dns):
+@pytest.fixture(params=["mx", "ordered", "weighted", "sticky-tenant"])
+def start(request, start_relay, sink, dns):
     def start_with(**keys):
         dns.records |= HOST
-        by_mx = {"use_mx": True, "port": sink.port, "tls": "none"}
-        return start_relay(routes={"*": by_mx}, dns_servers=[dns.address], connect_timeout="10m",
-                           **keys)
+        way = {"hosts": f"both.test:{sink.port}", "balance": request.param}
+        if request.param == "mx":
+            way = {"use_mx": True, "port": sink.port}
+        return start_relay(routes={"*": {**way, "tls": "none"}}, dns_servers=[dns.address],
+                           connect_timeout="10m", **keys)
     return start_with
 
 
