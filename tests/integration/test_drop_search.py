@@ -1,4 +1,5 @@
 """SEARCH, SORT and THREAD by IMAP, over mail as Python's email package encodes it."""
+import re
 from email.message import EmailMessage
 
 import pytest
@@ -76,3 +77,18 @@ def test_order_and_threads(client):
     assert answer("SORT", "(SUBJECT)", "UTF-8", "ALL") == "1 2 4 3"
     assert answer("THREAD", "REFERENCES", "UTF-8", "ALL") == "(4)(3)(1 2)"
     assert answer("THREAD", "ORDEREDSUBJECT", "UTF-8", "1:3") == "(3)(1 2)"
+
+
+def test_threads_have_names(client):
+    def names(numbers):
+        kind, data = client.fetch(numbers, "(THREADID)")
+        assert kind == "OK", data
+        return [re.search(rb"THREADID \((T[\w-]+)\)", line)[1].decode() for line in data]
+
+    first, answer, *others = names("1:4")
+    assert first == answer and first not in others and others[0] != others[1]
+    assert search(client, "THREADID", first) == [1, 2]
+    assert search(client, "NOT", "THREADID", others[0]) == [1, 2, 4]
+    client.copy("2", "Archive")
+    client.select("Archive")
+    assert names("1") == [first]

@@ -1,6 +1,7 @@
 /* drop/imap/thread: RFC 5256's two ways of making threads, and how their answer is written. */
 #include "plugins/drop/imap/forest.h"
 #include "plugins/drop/imap/thread.h"
+#include "support/split.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -322,12 +323,46 @@ static void test_forest(void **state)
     forest_fini(&forest);
 }
 
+/* RFC 8474: all of a conversation have one name, others have others. */
+static void test_names(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *header;
+        unsigned thread;
+    } cases[] = {
+        {"the first", "Subject: a\r\nMessage-ID: <1@x>\r\n\r\n", 1},
+        {"folded, quoted", "message-id:\r\n <\"1\" @x>\r\n\r\n", 1},
+        {"a reply", "Message-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\n\r\n", 1},
+        {"to a reply", "In-Reply-To: <2@x>\r\nReferences: junk <1@x>\r\n <2@x>\r\n\r\n", 1},
+        {"empty references", "References: \r\nMessage-ID: <3@x>\r\nIn-Reply-To: <1@x>\r\n\r\n", 1},
+        {"another", "Message-ID: <2@x>\r\n\r\n", 2},
+        {"in the body", "Message-ID: <4@x>\r\n\r\nReferences: <1@x>\r\n", 3},
+        {"none", "Subject: 1@x\r\n\r\n", 4},
+        {"none at all", "", 5},
+    };
+    char texts[COUNT(cases)][IMAP_THREAD_ID_MAX], email[IMAP_EMAIL_ID_MAX];
+    struct span names[COUNT(cases)];
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT(cases); i++) {
+        names[i] = imap_thread_id(span_cstr(cases[i].header), i, texts[i]);
+        CHECK(cases[i].name, names[i].ptr[0] == 'T');
+        CHECK(cases[i].name, !span_equal(names[i], imap_email_id(i, email)));
+        for (unsigned j = 0; j < i; j++)
+            CHECK(cases[i].name,
+                  span_equal(names[i], names[j]) == (cases[i].thread == cases[j].thread));
+    }
+    /* They may be kept by clients for years. */
+    CHECK_SPAN("name", names[0], SPAN("T6db3cb6e3e4a555c"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_references), cmocka_unit_test(test_ordered_subject),
         cmocka_unit_test(test_write),      cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_forest),
+        cmocka_unit_test(test_forest),     cmocka_unit_test(test_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

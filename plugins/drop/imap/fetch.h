@@ -97,4 +97,7 @@ enum fetch_result fetch_binary(struct imap_session *s, struct fetch_message *m,
 /* preview.c */
 enum fetch_result fetch_preview(struct imap_session *s, struct fetch_message *m);
 
+/* thread_id.c */
+enum fetch_result fetch_thread_id(struct imap_session *s, struct fetch_message *m);
+
 #endif

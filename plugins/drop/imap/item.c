@@ -112,8 +112,7 @@ enum fetch_result fetch_item(struct imap_session *s, struct fetch_message *m,
         buf_addf(out, "EMAILID (%.*s)", SPAN_ARG(imap_email_id(entry->message, id)));
         break;
     case IMAP_ITEM_THREADID:
-        buf_add(out, SPAN("THREADID NIL"));
-        break;
+        return fetch_thread_id(s, m);
     case IMAP_ITEM_SAVEDATE:
         buf_add(out, SPAN("SAVEDATE "));
         imap_write_date(out, entry->save_date, 0);

@@ -71,6 +71,9 @@ bool imap_set_resolve(const struct imap_set *set, bool is_uid, const struct imap
 enum { IMAP_EMAIL_ID_MAX = 32 };
 /* RFC 8474: the EMAILID of shared bytes, as FETCH tells it and SEARCH asks for it; in `text`. */
 struct span imap_email_id(uint64_t message, char text[IMAP_EMAIL_ID_MAX]);
+enum { IMAP_THREAD_ID_MAX = 32 };
+/* Its THREADID, likewise: by the message ids in its header. */
+struct span imap_thread_id(struct span header, uint64_t message, char text[IMAP_THREAD_ID_MAX]);
 
 /* What follows "THREAD" of the answer (RFC 5256 4): " (2)(3 6 (4 23)(44 7 96))", or nothing. UIDs
  * of the scope's view, or sequence numbers. However deep threads are, it does not recurse. */

@@ -80,7 +80,7 @@ static bool match_entry(const struct search_plan *plan, const struct search_node
         return entry->modseq >= node->number;
     case IMAP_KEY_EMAILID:
         return span_equal(node->text, imap_email_id(entry->message, id));
-    default: /* THREADID: there are none (RFC 8474 5.2) */
+    default:
         return false;
     }
 }
@@ -101,6 +101,17 @@ static enum search_answer match_sent(const struct search_node *node, struct sear
     if (node->key == IMAP_KEY_SENT_BEFORE)
         return answer_of(day < number);
     return answer_of(node->key == IMAP_KEY_SENT_ON ? day == number : day >= number);
+}
+
+static enum search_answer match_thread(const struct search_node *node, struct search_message *m)
+{
+    enum search_answer answer = search_message_header(m);
+    char id[IMAP_THREAD_ID_MAX];
+
+    if (answer != SEARCH_YES)
+        return answer;
+    return answer_of(
+        span_equal(node->text, imap_thread_id(buf_span(&m->header), m->entry->message, id)));
 }
 
 /* AND ends with the first no, OR with the first yes; both with what is neither. */
@@ -142,6 +153,8 @@ enum search_answer search_match(const struct search_plan *plan, const struct sea
     case IMAP_KEY_SENT_ON:
     case IMAP_KEY_SENT_SINCE:
         return match_sent(node, m);
+    case IMAP_KEY_THREADID:
+        return match_thread(node, m);
     default:
         return answer_of(match_entry(plan, node, m->entry));
     }

@@ -24,6 +24,7 @@ static unsigned plan_cost(const struct search_node *node)
     case IMAP_KEY_SENT_BEFORE:
     case IMAP_KEY_SENT_ON:
     case IMAP_KEY_SENT_SINCE:
+    case IMAP_KEY_THREADID:
         return 10;
     case IMAP_KEY_HEADER:
         return 11;
