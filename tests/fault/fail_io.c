@@ -8,6 +8,7 @@
  *                   process is killed, where WHAT is "kill" before the call, and where it is
  *                   "kill-after" behind it. No file, no faults.
  *   FAIL_IO_HITS    a byte is appended here for each call that has failed.
+ *   FAIL_IO_STORE   the name of a store's folder: only this one is meant, not all of the daemon's.
  *   FAIL_IO_RECORD  every write and sync of the data file is appended here, see struct record.
  *   FAIL_IO_CLOCK   seconds by which CLOCK_REALTIME is ahead.
  */
@@ -69,12 +70,16 @@ static int ends_with(const char *path, size_t len, const char *end)
  * first start it is made under another name. */
 static int is_data_file(int fd)
 {
-    char link[64], path[4096];
+    char link[64], path[4096], file[512];
+    const char *store = getenv("FAIL_IO_STORE");
 
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    snprintf(file, sizeof file, "%s%s/data.mdb", store != NULL ? "/" : "",
+             store != NULL ? store : "");
     ssize_t len = readlink(link, path, sizeof path);
-    return len > 0 && (ends_with(path, (size_t)len, "/data.mdb") ||
-                       ends_with(path, (size_t)len, "/data.mdb.new"));
+    if (len > 4 && ends_with(path, (size_t)len, ".new"))
+        len -= 4;
+    return len > 0 && ends_with(path, (size_t)len, file);
 }
 
 static int is_synced_descriptor(int fd)

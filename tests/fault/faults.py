@@ -13,9 +13,10 @@ NEVER = 1 << 30  # calls
 
 
 class Faults:
-    """Faults, recording and clock of the daemons that get `environment`. One folder, one daemon."""
+    """Faults, recording and clock of the daemons that get `environment`. One folder, one daemon.
+    `store`: the name of its folder, where only one of the daemon's stores is meant."""
 
-    def __init__(self, folder, *, record=False):
+    def __init__(self, folder, *, record=False, store=None):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.spec_path = self.folder / "spec"
@@ -28,6 +29,8 @@ class Faults:
                             "FAIL_IO_CLOCK": str(self.clock_path)}
         if record:
             self.environment["FAIL_IO_RECORD"] = str(self.record_path)
+        if store is not None:
+            self.environment["FAIL_IO_STORE"] = store
 
     def fail(self, call, error, *, first=1, every=1):
         """From now on, the `first`th "write", "sync", "meta" or "any" of them and each `every`th

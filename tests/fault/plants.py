@@ -69,4 +69,7 @@ PLANTS = (
           "queue/store.c", "    recall_delivered(queue);",
           "    struct kv_txn *pinned;\n    kv_read_begin(queue->kv, &pinned);\n"
           "    recall_delivered(queue);"),
+    Plant(18, "skip the syncs of the mailboxes", "test_drop_power_cut.py", "power_cuts",
+          "relay/base/kv.c", "MDB_NOTLS | MDB_NORDAHEAD |",
+          "MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD |"),
 )

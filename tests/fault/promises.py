@@ -40,4 +40,6 @@ PROMISES = (
             ("test_deep_queue.py",)),
     Promise(17, "rates and connections as configured, over reloads, restarts and workers",
             ("test_pace.py",)),
+    Promise(18, "the drop: what LMTP or IMAP acknowledged is there, and no UID is given twice",
+            ("test_drop_kill.py", "test_drop_power_cut.py"), ("mailstore_kill",)),
 )

@@ -6,10 +6,10 @@ import re
 import threading
 from dataclasses import dataclass, field
 
+from mailboxes import door, log_in
 from rig import Load, elapse, scaled
 from support import users
 from support.drop import ALICE, DOMAIN, PASSWORDS, section_of
-from support.wait import wait_until
 
 WAVES = scaled(6, 50)
 BOB = "rcpt0"  # whom smtp_load sends to
@@ -154,21 +154,6 @@ def check_actors(client, expected, uids):
         one.flagged = {bool(flagged)}
 
 
-def log_in(port, user):
-    client = imaplib.IMAP4("127.0.0.1", port)
-    client.login(user, PASSWORDS.get(user, user))
-    return client
-
-
-def door(relay, name):
-    """Its port: another after each start."""
-    def listening():
-        return [record for record in relay.log("plugin", what="listening")
-                if record["text"].startswith(f"listener={name} ")]
-    record = wait_until(listening, f"the door {name}")[0]
-    return int(record["text"].rsplit(":", 1)[1])
-
-
 def test_kill_under_deliveries_and_changes(make_relay, certificate_files, rng, tmp_path, figure):
     users_file = users.make(tmp_path / "users", {**PASSWORDS, BOB: BOB})
     section = section_of(users_file, certificate_files)
@@ -190,10 +175,10 @@ def test_kill_under_deliveries_and_changes(make_relay, certificate_files, rng, t
             acknowledged += actor.acknowledged
         acked |= load.acked()
         relay.start()
-        client = log_in(door(relay, "imap"), ALICE)
+        client = log_in(relay, ALICE)
         check_actors(client, expected, uids)
         client.logout()
-        client = log_in(door(relay, "imap"), BOB)
+        client = log_in(relay, BOB)
         there = {int(name) for name in contents(client, "INBOX", uids, "X-Load-Id")}
         client.logout()
         lost = acked - there

@@ -1,7 +1,5 @@
-"""Power cuts, played back: from the record of every write and sync of the data file, images of the
-file are built as a disk could hold it at a random moment. What was flushed is there; of what was
-written since, each sector is there or not. From each image the relay must start, and must have all
-that it had acknowledged and not yet delivered."""
+"""Power cuts, played back: from each image of the queue's data file (images.py) the relay must start,
+and must have all that it had acknowledged and not yet delivered."""
 
 import subprocess
 import threading
@@ -11,13 +9,13 @@ from typing import NamedTuple
 import pytest
 
 from faults import SYNC, SYNC_WRITE, WRITE, Faults, read_record
+from images import Image, image_at, name_at
 from rig import elapse, scaled, simple_message, subject_of, transact
 from support.dialogue import Dialogue
 
 CUTS = scaled(10, 60)
 SENDERS = 8
 RECORDED_S = 2.0
-SECTOR = 512
 DRAIN_S = 20
 DELIVERY_SLACK_NS = 50_000_000  # a file's time of change is only as fine as the kernel's tick
 SETTINGS = {"memory_body_max": "16KiB", "store_map_size": "256MiB"}
@@ -86,46 +84,6 @@ def recording(make_sink, make_relay, tmp_path):
     return Recording(read_record(faults.record_path), acked, delivery_times(sink), sink.port)
 
 
-class Image:
-    """The data file as of a cut."""
-
-    def __init__(self, before=b""):
-        self.bytes = bytearray(before)
-
-    def write(self, step, keeps_sector=lambda: True):
-        end = step.offset + len(step.data)
-        at = step.offset
-        while at < end:
-            sector_end = min(end, (at // SECTOR + 1) * SECTOR)
-            if keeps_sector():
-                self._put(at, step.data[at - step.offset:sector_end - step.offset])
-            at = sector_end
-
-    def _put(self, at, data):
-        if len(self.bytes) < at + len(data):
-            self.bytes.extend(bytes(at + len(data) - len(self.bytes)))
-        self.bytes[at:at + len(data)] = data
-
-
-def image_at(steps, cut, rng, before=b""):
-    """Step `cut` was under way when the power went; the disk held `before` at the first."""
-    synced = max((i for i in range(cut) if steps[i].kind == SYNC), default=-1)
-    image = Image(before)
-    kept = rng.random()  # how much of the unflushed is there: from nearly nothing to nearly all
-    for i, step in enumerate(steps[:cut + 1]):
-        durable = i < cut and (i < synced or step.kind == SYNC_WRITE)
-        if step.kind != SYNC:
-            image.write(step, (lambda: True) if durable else (lambda: rng.random() < kept))
-    return image.bytes
-
-
-def image_of_a_cut(before, record, after, rng):
-    """Makes the file `after` from that before and the record of what was written since, with a cut
-    at the last step."""
-    steps = read_record(record)
-    after.write_bytes(image_at(steps, len(steps) - 1, rng, before.read_bytes()))
-
-
 def lying_image_at(steps, cut, rng):
     """As if the disk had answered every sync and flushed nothing but the meta pages since half the
     way: what a relay that does not sync would leave."""
@@ -134,12 +92,6 @@ def lying_image_at(steps, cut, rng):
         if step.kind == SYNC_WRITE or (step.kind == WRITE and (i < cut // 2 or rng.random() < 0.5)):
             image.write(step)
     return image.bytes
-
-
-def name_at(steps, cut):
-    """The first sync is that of the new file, which has no other name before."""
-    synced = any(step.kind == SYNC for step in steps[:cut])
-    return "data.mdb" if synced else "data.mdb.new"
 
 
 @pytest.fixture

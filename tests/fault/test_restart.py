@@ -8,9 +8,10 @@ import time
 import pytest
 
 from faults import Faults
+from images import image_of_a_cut
 from rig import IS_FULL, scaled, simple_message
 from support.process import BIN, run
-from test_power_cut import SETTINGS, image_of_a_cut
+from test_power_cut import SETTINGS
 
 DEPTHS = scaled((1000,), (1000, 100_000))
 LIMITS = {1000: {"kill": 0.5, "cut": 1.0}, 100_000: {"kill": 2.0, "cut": 2.0}}
