@@ -215,18 +215,28 @@ static void commit_some(struct kv *kv, struct list *ops)
     complete_all(&applied);
 }
 
-/* Takes out what must not be tried: everything in a broken store, growth below the low water. */
+static struct err why_refused(bool broken, bool detached)
+{
+    if (broken)
+        return err_make(ERR_STORE, "store is broken");
+    if (detached)
+        return err_make(ERR_STORE, "store's file is gone");
+    return err_make(ERR_NO_SPACE, "below low water");
+}
+
+/* Takes out what must not be tried: everything in a broken store; growth below the low water, and
+ * where the data file will not be found again: what is known can still leave. */
 static void refuse(struct kv *kv, struct list *ops)
 {
     bool broken = atomic_load(&kv->broken);
-    bool low = atomic_load(&kv->low);
-    struct err why =
-        broken ? err_make(ERR_STORE, "store is broken") : err_make(ERR_NO_SPACE, "below low water");
+    bool detached = atomic_load(&kv->detached);
+    bool drains = detached || atomic_load(&kv->low);
+    struct err why = why_refused(broken, detached);
 
     for (struct list *node = ops->next, *next; node != ops; node = next) {
         next = node->next;
         struct kv_op *op = container_of(node, struct kv_op, call.link);
-        if (broken || (low && op->kind == KV_GROW))
+        if (broken || (drains && op->kind == KV_GROW))
             finish_failed(op, why);
     }
 }
@@ -235,6 +245,7 @@ static void commit_ops(struct kv *kv, struct list *ops)
 {
     for (;;) {
         kv_check_room(kv);
+        kv_check_file(kv);
         refuse(kv, ops);
         if (list_is_empty(ops))
             return;
@@ -514,6 +525,6 @@ void kv_stats(struct kv *kv, struct kv_stats *out)
         .map_size = info.me_mapsize,
         .disk_free = atomic_load(&kv->disk_free),
         .low = atomic_load(&kv->low),
-        .broken = atomic_load(&kv->broken),
+        .broken = atomic_load(&kv->broken) || atomic_load(&kv->detached),
     };
 }

@@ -10,7 +10,7 @@
  * abandoned and the others run again, so `apply` must be repeatable. A commit that fails for want
  * of room is retried one operation at a time. A full disk and a full map are ERR_NO_SPACE.
  * Operations that only give room back (KV_SHRINK) are allowed to use the reserve; others are
- * refused below the low-water mark.
+ * refused below the low-water mark, and where the data file was removed or replaced.
  *
  * Reading is blocking (a page may have to come from disk) and may be done by any thread; loops
  * leave it to loop_work. No read transaction may live across a return to a loop.
@@ -118,7 +118,8 @@ struct kv_stats {
     uint64_t map_size;
     uint64_t disk_free;
     bool low;    /* below a low-water mark: growth is refused now */
-    bool broken; /* a sync has failed; nothing is promised until the environment is open again */
+    bool broken; /* a sync has failed, or the data file was removed or replaced; nothing is promised
+                    until the environment is open again */
 };
 /* Any thread. */
 void kv_stats(struct kv *kv, struct kv_stats *out);

@@ -11,10 +11,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define DATA       "data.mdb"
-#define UNFINISHED DATA ".new"
+#define UNFINISHED KV_DATA ".new"
 
 /* What a cut has left of it is of no use. */
 static struct err make_unfinished(const char *path)
@@ -33,19 +33,30 @@ static struct err make_unfinished(const char *path)
     return kv_error(rc, "create store");
 }
 
+/* An empty one never had this name: somebody has cut it. To LMDB it would be a new one. A
+ * compaction that was killed has left a copy, as large as the data maybe. */
+static struct err take_found(const struct kv *kv, const struct stat *found)
+{
+    if (found->st_size == 0)
+        return err_make(ERR_CORRUPT, KV_DATA " is empty");
+    unlinkat(kv->folder, UNFINISHED, 0);
+    return ERR_OK;
+}
+
 struct err kv_create_data(const struct kv *kv)
 {
     struct buf path;
+    struct stat found;
 
-    if (faccessat(kv->folder, DATA, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return ERR_OK;
+    if (fstatat(kv->folder, KV_DATA, &found, AT_SYMLINK_NOFOLLOW) == 0)
+        return take_found(kv, &found);
     if (errno != ENOENT)
         return err_system(errno, "look for the store's data");
     buf_init(&path, 0);
     buf_addf(&path, "%s/" UNFINISHED "%c", kv->path, '\0');
     struct err e = make_unfinished(buf_span(&path).ptr);
     buf_fini(&path);
-    if (!err_is(e) && renameat(kv->folder, UNFINISHED, kv->folder, DATA) != 0)
+    if (!err_is(e) && renameat(kv->folder, UNFINISHED, kv->folder, KV_DATA) != 0)
         e = err_system(errno, "name the store's data");
     return e;
 }
@@ -86,7 +97,9 @@ struct err kv_compact(struct kv *kv)
 
     if (!err_is(e))
         e = be_alone(kv, &lock);
-    if (!err_is(e) && renameat(kv->folder, UNFINISHED, kv->folder, DATA) != 0)
+    if (!err_is(e))
+        atomic_store(&kv->detached, true); /* the writer's idle look need not tell of it */
+    if (!err_is(e) && renameat(kv->folder, UNFINISHED, kv->folder, KV_DATA) != 0)
         e = err_system(errno, "compact store");
     if (!err_is(e) && fsync(kv->folder) != 0)
         e = err_system(errno, "compact store");

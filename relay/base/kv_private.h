@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define KV_DATA "data.mdb"
+
 struct kv {
     MDB_env *env;
     MDB_dbi tables[KV_TABLES_MAX];
@@ -45,6 +47,7 @@ struct kv {
     _Atomic uint64_t disk_free;
     atomic_bool low;
     atomic_bool broken;
+    atomic_bool detached; /* the data file is not the one in the folder any more */
 };
 
 struct kv_txn {
@@ -65,6 +68,8 @@ struct err kv_create_data(const struct kv *kv);
 
 /* Brings kv->low up to date, and makes the reserve where it is missing. */
 void kv_check_room(struct kv *kv);
+/* Notices that the data file has been removed or replaced. */
+void kv_check_file(struct kv *kv);
 /* Takes over the reserve of a former process. */
 void kv_reserve_find(struct kv *kv);
 /* Gives the reserve's blocks back to the disk. False where there were none left. */

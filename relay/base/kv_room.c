@@ -162,6 +162,27 @@ struct err kv_probe_room(const struct kv *kv, uint64_t bytes)
     return rc == 0 ? ERR_OK : err_system(rc, "probe");
 }
 
+/* ---- the file's name ---------------------------------------------------------------------- */
+
+static bool has_its_file(const struct kv *kv)
+{
+    struct stat mine, named;
+    int fd;
+
+    if (mdb_env_get_fd(kv->env, &fd) != 0 || fstat(fd, &mine) != 0)
+        return true;
+    if (fstatat(kv->folder, KV_DATA, &named, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno != ENOENT;
+    return mine.st_dev == named.st_dev && mine.st_ino == named.st_ino;
+}
+
+void kv_check_file(struct kv *kv)
+{
+    if (has_its_file(kv) || atomic_exchange(&kv->detached, true))
+        return;
+    log_failure(LOG_ERROR, "store-gone", err_make(ERR_NOT_FOUND, KV_DATA), "path", kv->path);
+}
+
 /* ---- the file's growth -------------------------------------------------------------------- */
 
 static uint64_t next_size(const struct kv *kv, uint64_t used, uint64_t map_size)
