@@ -239,8 +239,9 @@ enum smarthop_action {
 enum smarthop_transport { SMARTHOP_SMTP, SMARTHOP_LMTP, SMARTHOP_DROP };
 
 struct smarthop_next_hop {
-    struct smarthop_span host; /* a name, an address without brackets, or "/path" of a socket */
-    uint16_t port;             /* 0 = the transport's own */
+    struct smarthop_span host; /* a name, an address without brackets, or "/path" of a socket;
+                                  "smtps:NAME", "smtps:[ADDRESS]": TLS from the first byte */
+    uint16_t port;             /* 0 = the transport's own; with smtps: 465 */
     uint16_t priority;         /* the lowest first, ... */
     uint32_t weight;           /* ... among equals by share; 0 is 1 */
 };

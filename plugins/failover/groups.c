@@ -4,7 +4,7 @@
 #include <math.h>
 #include <strings.h>
 
-enum { NONE = UINT32_MAX, WEIGHT_MAX = 65535 };
+enum { NONE = UINT32_MAX, WEIGHT_MAX = 65535, SMTPS_LEN = 6 };
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
@@ -73,22 +73,42 @@ static bool unbracket(struct smarthop_span *text)
     return opens == closes && text->len > 0;
 }
 
+/* "smtps:HOST": TLS from the first byte. "smtps:25" is a host of that name. */
+static bool take_smtps(struct smarthop_span *text)
+{
+    struct smarthop_span rest = *text;
+    uint32_t port = 0;
+
+    if (text->len <= SMTPS_LEN || strncasecmp(text->ptr, "smtps:", SMTPS_LEN) != 0)
+        return false;
+    if (take_number(&rest, ':', 0, &port) && rest.len == SMTPS_LEN - 1)
+        return false;
+    *text = smarthop_span_of(text->ptr + SMTPS_LEN, text->len - SMTPS_LEN);
+    return true;
+}
+
 static const char *member_parse(struct smarthop_span text, struct health *health,
                                 struct group_member *member)
 {
     uint32_t port = 0, priority = 0, weight = 1;
+    struct smarthop_span name;
 
     if (!take_number(&text, '@', 0, &priority))
         return "behind @ there is a priority from 0 to 65535";
     if (!take_number(&text, '*', 1, &weight))
         return "behind * there is a weight from 1 to 65535";
+    name = text;
+    bool is_smtps = take_smtps(&text);
     if (!take_port(&text, &port))
         return "behind : there is a port";
+    name.len = (size_t)(text.ptr + text.len - name.ptr);
     if (!unbracket(&text))
         return "a host is missing, or a bracket";
-    if (memchr(text.ptr, ' ', text.len) != NULL)
+    if (!is_smtps)
+        name = text;
+    if (memchr(name.ptr, ' ', name.len) != NULL)
         return "hosts have commas between them";
-    *member = (struct group_member){.name = text,
+    *member = (struct group_member){.name = name,
                                     .host = health_add(health, text),
                                     .port = (uint16_t)port,
                                     .priority = (uint16_t)priority,

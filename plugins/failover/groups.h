@@ -8,7 +8,7 @@
 #include "health.h"
 
 struct group_member {
-    struct smarthop_span name; /* without brackets */
+    struct smarthop_span name; /* without brackets, but for those behind "smtps:" */
     uint32_t host;             /* its number in the health of hosts */
     uint16_t port;             /* 0 = the usual one */
     uint16_t priority;         /* the lowest first; 0 where none is given */

@@ -12,10 +12,24 @@ static bool parse_port(struct smarthop_span text, uint16_t *port_out)
     return true;
 }
 
-/* "mail.example.org", "mail.example.org:2525", "[2001:db8::1]:25", "/run/lmtp". */
+/* The length of a "smtps:" before a host; "smtps:25" is a host of that name. */
+static size_t smtps_len(struct smarthop_span text)
+{
+    static const size_t len = 6;
+    uint16_t port;
+
+    if (text.len <= len || strncasecmp(text.ptr, "smtps:", len) != 0 ||
+        parse_port(smarthop_span_of(text.ptr + len, text.len - len), &port))
+        return 0;
+    return len;
+}
+
+/* "mail.example.org", "mail.example.org:2525", "[2001:db8::1]:25", "smtps:mail.example.org",
+ * "/run/lmtp". */
 static bool hop_of(struct smarthop_span text, struct smarthop_next_hop *hop)
 {
-    const char *colon = text.len > 0 ? memrchr(text.ptr, ':', text.len) : NULL;
+    size_t mark = smtps_len(text);
+    const char *colon = text.len > 0 ? memrchr(text.ptr + mark, ':', text.len - mark) : NULL;
     const char *end = text.ptr + text.len;
 
     hop->host = text;
@@ -26,9 +40,10 @@ static bool hop_of(struct smarthop_span text, struct smarthop_next_hop *hop)
         if (!parse_port(smarthop_span_of(colon + 1, (size_t)(end - colon - 1)), &hop->port))
             return false;
     }
-    if (hop->host.len > 2 && hop->host.ptr[0] == '[' && hop->host.ptr[hop->host.len - 1] == ']')
+    if (mark == 0 && hop->host.len > 2 && hop->host.ptr[0] == '[' &&
+        hop->host.ptr[hop->host.len - 1] == ']')
         hop->host = smarthop_span_of(hop->host.ptr + 1, hop->host.len - 2);
-    return hop->host.len > 0;
+    return hop->host.len > mark;
 }
 
 static bool add_hop(struct parser *parser, struct rule *rule, struct smarthop_span text)

@@ -6,6 +6,7 @@
 #include "token.h"
 
 #include <stdatomic.h>
+#include <strings.h>
 
 enum subject {
     SUBJECT_ANY,

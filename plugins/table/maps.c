@@ -75,6 +75,17 @@ static bool take_weight(struct smarthop_span *word, uint32_t *weight)
     return true;
 }
 
+/* "smtps:HOST"; "smtps:25" is a host of that name. */
+static bool take_smtps(struct smarthop_span *word)
+{
+    uint16_t port;
+
+    if (!text_starts(*word, "smtps:") || text_port(text_from(*word, 6), &port))
+        return false;
+    *word = text_from(*word, 6);
+    return true;
+}
+
 static bool take_host(struct rule_line *line, struct smarthop_span word)
 {
     struct smarthop_span written = word;
@@ -85,11 +96,15 @@ static bool take_host(struct rule_line *line, struct smarthop_span word)
 
     if (word.ptr[0] == '/' && line->rule.transport == SMARTHOP_LMTP)
         return rule_add_hop(line, word, 0, 0);
-    if (!take_weight(&word, &weight) || !rule_split_host(word, &host, &port, &bracketed))
-        return rule_refuse(line, written,
-                           "it is no host; write NAME, ADDRESS or [IPv6], with :PORT and *WEIGHT "
-                           "where they are wanted, for lmtp also /path/of/a/socket");
-    return rule_add_hop(line, host, port, weight);
+    bool is_weighted = take_weight(&word, &weight);
+    bool is_smtps = line->rule.transport == SMARTHOP_SMTP && take_smtps(&word);
+    if (!is_weighted || !rule_split_host(word, &host, &port, &bracketed))
+        return rule_refuse(
+            line, written,
+            "it is no host; write NAME, ADDRESS or [IPv6], with :PORT and *WEIGHT "
+            "where they are wanted, for lmtp also /path/of/a/socket, for smtp smtps:HOST");
+    return is_smtps ? rule_add_smtps(line, host, port, weight)
+                    : rule_add_hop(line, host, port, weight);
 }
 
 static bool take_hosts(struct rule_line *line, struct smarthop_span rest, uint8_t transport)

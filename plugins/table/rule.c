@@ -15,6 +15,23 @@ bool rule_key(struct rule_line *line, struct smarthop_span written, enum key_kin
     return line->key.len > 0 || rule_refuse(line, written, "it is too long for a key");
 }
 
+/* False: there is no room for it. */
+static bool join(struct rule_line *line, struct smarthop_span one, char between,
+                 struct smarthop_span other, struct smarthop_span *out)
+{
+    size_t len = one.len + 1 + other.len;
+    char *to = line->room + line->room_used;
+
+    if (len > sizeof line->room - line->room_used)
+        return false;
+    memcpy(to, one.ptr, one.len);
+    to[one.len] = between;
+    memcpy(to + one.len + 1, other.ptr, other.len);
+    line->room_used += len;
+    *out = smarthop_span_of(to, len);
+    return true;
+}
+
 /* ---- next hops ---------------------------------------------------------------------------- */
 
 static bool is_ip6(struct smarthop_span s)
@@ -60,6 +77,16 @@ bool rule_add_hop(struct rule_line *line, struct smarthop_span host, uint16_t po
     };
     rule->hop_count++;
     return true;
+}
+
+bool rule_add_smtps(struct rule_line *line, struct smarthop_span host, uint16_t port,
+                    uint32_t weight)
+{
+    struct smarthop_span marked;
+
+    if (!join(line, SMARTHOP_TEXT("smtps"), ':', host, &marked))
+        return rule_refuse(line, host, "a host has at most 255 bytes");
+    return rule_add_hop(line, marked, port, weight);
 }
 
 /* ---- refusals ----------------------------------------------------------------------------- */
@@ -116,23 +143,6 @@ void rule_take_text(struct rule *rule, struct smarthop_span text)
 
 /* ---- addresses ---------------------------------------------------------------------------- */
 
-/* An address without a domain gets the origin. */
-static bool complete(struct rule_line *line, struct smarthop_span origin,
-                     struct smarthop_span *target)
-{
-    size_t len = target->len + 1 + origin.len;
-    char *to = line->origin_room + line->origin_len;
-
-    if (len > sizeof line->origin_room - line->origin_len)
-        return false;
-    memcpy(to, target->ptr, target->len);
-    to[target->len] = '@';
-    memcpy(to + target->len + 1, origin.ptr, origin.len);
-    line->origin_len += len;
-    *target = smarthop_span_of(to, len);
-    return true;
-}
-
 static bool add_target(struct rule_line *line, const struct dialect *dialect,
                        struct smarthop_span target)
 {
@@ -147,7 +157,7 @@ static bool add_target(struct rule_line *line, const struct dialect *dialect,
             return rule_refuse(line, written,
                                "it has no domain; write user@domain, or set local_domains, the "
                                "first of which is added");
-        if (!complete(line, dialect->origin, &target))
+        if (!join(line, target, '@', dialect->origin, &target))
             return rule_refuse(line, written, "too many addresses without a domain; add it");
     }
     if (!is_domain && !text_is_address(target))
@@ -233,7 +243,7 @@ bool rule_parse(struct rule_line *line, const struct dialect *dialect, struct sm
     struct rule *rule = &line->rule;
 
     memset(rule, 0, offsetof(struct rule, hops));
-    line->origin_len = 0;
+    line->room_used = 0;
     switch (dialect->kind) {
     case DIALECT_MAPS:
         return maps_parse(line, text);

@@ -50,8 +50,8 @@ struct rule_line {
     unsigned line;
     struct problems *problems;
     char key_room[KEY_MAX];
-    char origin_room[16 * 1024]; /* addresses that had no domain */
-    size_t origin_len;
+    char room[16 * 1024]; /* what is not in the file as it is wanted */
+    size_t room_used;
 
     enum key_kind kind; /* from here on: the result */
     struct smarthop_span key;
@@ -71,6 +71,9 @@ bool rule_split_host(struct smarthop_span text, struct smarthop_span *host, uint
                      bool *bracketed);
 bool rule_add_hop(struct rule_line *line, struct smarthop_span host, uint16_t port,
                   uint32_t weight);
+/* Likewise, with TLS from the first byte. */
+bool rule_add_smtps(struct rule_line *line, struct smarthop_span host, uint16_t port,
+                    uint32_t weight);
 /* A refusal's text behind its "550" and "5.7.1", either of which may be missing. */
 void rule_take_text(struct rule *rule, struct smarthop_span text);
 bool maps_parse(struct rule_line *line, struct smarthop_span text);

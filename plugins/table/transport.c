@@ -26,15 +26,23 @@ static bool is_smtp(const struct dialect *dialect, struct smarthop_span name)
     return name.len == 0 || text_is(name, "smtp") || text_is(name, "relay");
 }
 
-/* Ports by name, as services are called. */
-static struct smarthop_span with_number(struct smarthop_span text, char *room, size_t size)
+/* A port by its service's name. */
+struct service {
+    const char *name, *number;
+};
+
+static const struct service services[] = {
+    {"smtp", "25"}, {"submission", "587"}, {"lmtp", "24"}, {NULL, NULL}};
+/* With TLS from the first byte. */
+static const struct service smtps_services[] = {
+    {"smtps", "465"}, {"submissions", "465"}, {NULL, NULL}};
+
+static struct smarthop_span with_number(struct smarthop_span text, const struct service *ports,
+                                        char *room, size_t size)
 {
-    static const struct {
-        const char *name, *number;
-    } ports[] = {{"smtp", "25"}, {"submission", "587"}, {"lmtp", "24"}};
     size_t at = text_rindex(text, ':');
 
-    for (size_t i = 0; at < text.len && i < sizeof ports / sizeof ports[0]; i++) {
+    for (size_t i = 0; at < text.len && ports[i].name != NULL; i++) {
         size_t len = strlen(ports[i].number);
         if (!text_is(text_from(text, at + 1), ports[i].name) || at + 1 + len > size)
             continue;
@@ -53,11 +61,11 @@ static bool refuse_hop(struct rule_line *line, struct smarthop_span word)
 }
 
 /* The host part and the port of one next hop; the span stays in the line. */
-static bool split(struct rule_line *line, struct smarthop_span word, struct smarthop_span *host,
-                  uint16_t *port, bool *bracketed)
+static bool split(struct rule_line *line, struct smarthop_span word, const struct service *ports,
+                  struct smarthop_span *host, uint16_t *port, bool *bracketed)
 {
     char room[300];
-    struct smarthop_span numbered = with_number(word, room, sizeof room);
+    struct smarthop_span numbered = with_number(word, ports, room, sizeof room);
 
     if (!rule_split_host(numbered, host, port, bracketed))
         return refuse_hop(line, word);
@@ -78,7 +86,7 @@ static bool take_smtp(struct rule_line *line, struct smarthop_span nexthop)
     rule->action = SMARTHOP_SEND;
     rule->own_mx = word.len == 0;
     for (; word.len > 0; word = text_word(&nexthop, true)) {
-        if (!split(line, word, &host, &port, &bracketed))
+        if (!split(line, word, services, &host, &port, &bracketed))
             return false;
         if (bracketed || (port != 0 && port != SMTP_PORT)) {
             if (!rule_add_hop(line, host, port, 0))
@@ -92,6 +100,22 @@ static bool take_smtp(struct rule_line *line, struct smarthop_span nexthop)
         }
     }
     return true;
+}
+
+/* As a transport with smtp_tls_wrappermode; there are no MX look-ups. */
+static bool take_smtps(struct rule_line *line, struct smarthop_span nexthop)
+{
+    struct smarthop_span word;
+    struct smarthop_span host;
+    uint16_t port;
+    bool bracketed;
+
+    line->rule.action = SMARTHOP_SEND;
+    while ((word = text_word(&nexthop, true)).len > 0)
+        if (!split(line, word, smtps_services, &host, &port, &bracketed) ||
+            !rule_add_smtps(line, host, port, 0))
+            return false;
+    return line->rule.hop_count > 0 || rule_refuse(line, nexthop, "smtps: needs a host");
 }
 
 /* unix:/path, inet:host:port, or as with SMTP; there are no MX look-ups. */
@@ -115,7 +139,7 @@ static bool take_lmtp(struct rule_line *line, struct smarthop_span nexthop)
         } else {
             if (text_starts(word, "inet:"))
                 word = text_from(word, 5);
-            if (!split(line, word, &host, &port, &bracketed))
+            if (!split(line, word, services, &host, &port, &bracketed))
                 return false;
         }
         if (!rule_add_hop(line, host, port, 0))
@@ -153,6 +177,8 @@ bool transport_parse(struct rule_line *line, const struct dialect *dialect,
     }
     if (is_smtp(dialect, name))
         return take_smtp(line, nexthop);
+    if (text_is(name, "smtps") || text_is(name, "relay-smtps"))
+        return take_smtps(line, nexthop);
     if (text_is(name, "lmtp"))
         return take_lmtp(line, nexthop);
     if (text_is(name, "error"))
@@ -165,7 +191,8 @@ bool transport_parse(struct rule_line *line, const struct dialect *dialect,
         line->rule.action = SMARTHOP_DISCARD;
         return true;
     }
-    return rule_refuse(line, name,
-                       "there is no such transport; there is smtp, relay, lmtp, error, "
-                       "retry, hold and discard, and those that smtp_transports names");
+    return rule_refuse(
+        line, name,
+        "there is no such transport; there is smtp, relay, smtps, relay-smtps, lmtp, "
+        "error, retry, hold and discard, and those that smtp_transports names");
 }

@@ -214,6 +214,18 @@ void conf_weight_print(unsigned weight, struct buf *out)
         buf_addf(out, "*%u", weight);
 }
 
+/* "smtps:HOST"; "smtps:25" is a host of that name. */
+static bool take_smtps(struct span *text)
+{
+    struct span rest = span_from(*text, strlen("smtps:"));
+    uint64_t port;
+
+    if (!span_starts_nocase(*text, SPAN("smtps:")) || span_parse_u64(rest, &port))
+        return false;
+    *text = rest;
+    return true;
+}
+
 bool conf_hop_parse(struct span text, struct conf_hop *out, struct buf *why)
 {
     struct endpoint end;
@@ -224,6 +236,7 @@ bool conf_hop_parse(struct span text, struct conf_hop *out, struct buf *why)
         return false;
     if (span_starts_nocase(text, SPAN("unix:/")))
         return parse_path_hop(span_from(text, strlen("unix:")), out, why);
+    out->implicit_tls = take_smtps(&text);
     if (!split_endpoint(text, &end))
         return refuse(why, "is not a host; expected one like host, host:25 or [192.0.2.1]:25");
     out->is_address = parse_ip(end.host, bytes) != 0;
@@ -260,6 +273,8 @@ void conf_address_print(const struct conf_address *address, struct buf *out)
 
 void conf_hop_print(const struct conf_hop *hop, struct buf *out)
 {
+    if (hop->implicit_tls)
+        buf_addf(out, "smtps:");
     if (hop->is_path)
         buf_addf(out, "unix:%s", hop->host);
     else

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { PLAIN_NAME_MAX = 64, LOCAL_MAX = 64, SMTP_PORT = 25 };
+enum { PLAIN_NAME_MAX = 64, LOCAL_MAX = 64, SMTP_PORT = 25, SMTPS_PORT = 465 };
 
 static unsigned line_of(const struct conf_loading *loading, const char *name)
 {
@@ -314,6 +314,10 @@ static const char *host_problem(const struct conf_route *route, const struct con
         return "unix: is for protocol = lmtp only";
     if (host->is_path && route->tls == CONF_ROUTE_TLS_REQUIRED)
         return "there is no TLS over unix:";
+    if (host->implicit_tls && route->protocol == CONF_ROUTE_LMTP)
+        return "smtps: is for protocol = smtp only";
+    if (host->implicit_tls && route->tls == CONF_ROUTE_TLS_NONE)
+        return "smtps: does not go with tls = none";
     if (!host->is_path && route->protocol == CONF_ROUTE_LMTP && host->port == SMTP_PORT)
         return "LMTP is not for port 25 (RFC 2033); write the port";
     return NULL;
@@ -327,7 +331,7 @@ static void check_hosts(struct conf_loading *loading, struct conf_route *route, 
     for (unsigned i = 0; i < route->host_count; i++) {
         struct conf_hop *host = &route->hosts[i];
         if (host->port == 0 && !host->is_path)
-            host->port = route->port;
+            host->port = host->implicit_tls ? SMTPS_PORT : route->port;
         const char *problem = host_problem(route, host);
         if (problem != NULL)
             conf_source_problem(&loading->source, line, "route \"%s\": %s", route->pattern,

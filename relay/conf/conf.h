@@ -124,9 +124,10 @@ struct conf_hop {
     char *host; /* name, address without brackets, or a Unix socket's path */
     uint16_t port;
     bool is_path;
-    bool is_address; /* a numeric address: nothing is looked up */
-    bool use_mx;     /* look up the MX of `host` rather than its addresses */
-    unsigned weight; /* its share among the hosts of its route, from 1 */
+    bool is_address;   /* a numeric address: nothing is looked up */
+    bool use_mx;       /* look up the MX of `host` rather than its addresses */
+    bool implicit_tls; /* from the first byte */
+    unsigned weight;   /* its share among the hosts of its route, from 1 */
 };
 
 /* Answers of a DNS block list, in host order, both ends included. */

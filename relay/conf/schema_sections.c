@@ -112,7 +112,8 @@ static const struct conf_key route_keys[] = {
          "Hosts, used as balance says: \"host\", \"host:port\", \"[192.0.2.1]:port\", "
          "\"[2001:db8::1]:port\"; with protocol = lmtp also \"unix:/path\". Their addresses are "
          "looked up, never their MX; brackets around a name change nothing. A weight from 1 to "
-         "1000 may follow: \"host:port*3\"."},
+         "1000 may follow: \"host:port*3\". \"smtps:host\" is a host with TLS from the first byte "
+         "(RFC 8314), at port 465 where none is written."},
     {.name = "mx",
      .offset = offsetof(struct conf_route, mx_domain),
      .type = CONF_DOMAIN,
@@ -166,8 +167,11 @@ static const struct conf_key route_keys[] = {
      .reloadable = true, .help = "The port of MX hosts, and of hosts written without one."},
     {FIELD(conf_route, tls), .type = CONF_ENUM, .standard = "opportunistic", .words = route_tls,
      .reloadable = true,
-     .help = "none: in clear; opportunistic: encrypted where the host offers it; required: "
-             "encrypted or not at all."},
+     .help =
+         "none: in clear; opportunistic: encrypted where the host offers it; required: "
+         "encrypted, by a host with a valid certificate for its name, or not at all. With a host "
+         "after smtps: all is encrypted, and required says that its certificate has to be "
+         "right."},
     {FIELD(conf_route, protocol), .type = CONF_ENUM, .standard = "smtp", .words = route_protocols,
      .reloadable = true,
      .help = "smtp; lmtp: the hosts are mail stores that take it by LMTP (RFC 2033) and answer for "

@@ -59,6 +59,8 @@ struct deliver_options {
     const struct deliver_credentials *credentials; /* NULL = nobody logs in */
     enum deliver_eight_bit eight_bit;
     enum deliver_tls tls;
+    bool implicit_tls; /* TLS from the first byte (RFC 8314 3.3), whatever `tls` says: that tells
+                          only whether the certificate has to be right */
     struct tls_client *tls_client;
     struct ssl_session_st *resume; /* NULL = none; referenced while it is needed */
     struct deliver_deadlines deadlines;

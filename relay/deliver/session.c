@@ -219,6 +219,16 @@ static void send_extended_hello(struct deliver_session *s, enum deliver_state st
     send_hello(s, s->options.lmtp ? "LHLO" : "EHLO", state);
 }
 
+/* Returns how many bytes of plain text had come already. */
+static size_t shake_hands(struct deliver_session *s)
+{
+    bool required = s->options.tls == DELIVER_TLS_REQUIRED;
+
+    deliver_enter(s, DELIVER_STATE_HANDSHAKE);
+    return conn_start_tls_client(s->conn, s->options.tls_client, s->options.host,
+                                 required ? TLS_VERIFY_NAME : TLS_VERIFY_NONE, s->options.resume);
+}
+
 static void on_greeting(struct deliver_session *s, const struct smtp_reply *reply)
 {
     struct status status = judge(s, reply);
@@ -285,21 +295,16 @@ static void on_ehlo_reply(struct deliver_session *s, const struct smtp_reply *re
 static void on_starttls_reply(struct deliver_session *s, const struct smtp_reply *reply)
 {
     struct status status = judge(s, reply);
-    bool required = s->options.tls == DELIVER_TLS_REQUIRED;
 
     if (!status_is_success(&status)) {
         /* RFC 3207 4: refused, the session goes on in plain text. */
-        if (required || reply->code == 421 || reply->code < 400)
+        if (s->options.tls == DELIVER_TLS_REQUIRED || reply->code == 421 || reply->code < 400)
             deliver_fail(s, &status);
         else
             log_in(s);
         return;
     }
-    deliver_enter(s, DELIVER_STATE_HANDSHAKE);
-    size_t injected =
-        conn_start_tls_client(s->conn, s->options.tls_client, s->options.host,
-                              required ? TLS_VERIFY_NAME : TLS_VERIFY_NONE, s->options.resume);
-    if (injected > 0)
+    if (shake_hands(s) > 0)
         fail_own(s, VERDICT_INJECTED);
 }
 
@@ -313,6 +318,8 @@ static void on_secured(struct deliver_session *s)
     /* A resumed session is not verified again: the one it came from may never have been. */
     if (s->options.tls == DELIVER_TLS_REQUIRED && !info.verified)
         fail_own(s, VERDICT_UNVERIFIED);
+    else if (s->options.implicit_tls)
+        deliver_enter(s, DELIVER_STATE_GREETING);
     else
         send_extended_hello(s, DELIVER_STATE_EHLO_TLS);
 }
@@ -338,11 +345,11 @@ static void on_rset_reply(struct deliver_session *s, const struct smtp_reply *re
 
 /* ---- events -------------------------------------------------------------------------------- */
 
-/* Opportunistic: what TLS spoiled is tried again without it. A server's alert may come only after
- * our side of the handshake is done. */
+/* Opportunistic: what STARTTLS spoiled is tried again without it. A server's alert may come only
+ * after our side of the handshake is done. */
 static bool tls_is_to_blame(const struct deliver_session *s)
 {
-    return s->options.tls == DELIVER_TLS_OPPORTUNISTIC &&
+    return s->options.tls == DELIVER_TLS_OPPORTUNISTIC && !s->options.implicit_tls &&
            (s->state == DELIVER_STATE_HANDSHAKE || s->state == DELIVER_STATE_EHLO_TLS);
 }
 
@@ -412,7 +419,10 @@ static void on_conn(struct conn *conn, enum conn_event event, void *owner)
     switch (event) {
     case CONN_CONNECTED:
         deliver_race_end(s);
-        deliver_enter(s, DELIVER_STATE_GREETING);
+        if (s->options.implicit_tls)
+            shake_hands(s);
+        else
+            deliver_enter(s, DELIVER_STATE_GREETING);
         break;
     case CONN_SECURED:
         on_secured(s);

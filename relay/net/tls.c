@@ -40,6 +40,12 @@ struct tls_client {
     SSL_CTX *ctx;
 };
 
+/* The peer has begun with something else. */
+static bool is_no_tls(unsigned long code)
+{
+    return ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER;
+}
+
 void tls_error_text(char *text, size_t size)
 {
     unsigned long code = ERR_get_error();
@@ -48,7 +54,8 @@ void tls_error_text(char *text, size_t size)
 
     if (ERR_SYSTEM_ERROR(code))
         reason = strerror_r(ERR_GET_REASON(code), why, sizeof why);
-    snprintf(text, size, "%s", reason ? reason : "TLS failure");
+    snprintf(text, size, "%s%s", reason ? reason : "TLS failure",
+             is_no_tls(code) ? " (the peer does not speak TLS)" : "");
     ERR_clear_error();
 }
 

@@ -25,6 +25,8 @@ static const struct {
 
 enum { BALANCE_WORDS = sizeof balance_words / sizeof balance_words[0] };
 
+static const struct span smtps_mark = {"smtps:", 6};
+
 static bool parse_balance(struct span word, enum conf_balance *out)
 {
     for (size_t i = 0; i < BALANCE_WORDS; i++) {
@@ -74,6 +76,9 @@ static bool parse_place(struct span text, struct route_host *out)
         return false;
     out->port = (uint16_t)port;
     out->name = span_head(text, colon);
+    out->implicit_tls = span_starts_nocase(out->name, smtps_mark);
+    if (out->implicit_tls)
+        out->name = span_from(out->name, smtps_mark.len);
     out->is_address = out->name.len > 0 && out->name.ptr[0] == '[';
     if (out->is_address) {
         if (out->name.ptr[out->name.len - 1] != ']')
@@ -175,6 +180,18 @@ void route_refuse_later(const struct route_query *query, struct route_answer *an
     buf_fini(&text);
 }
 
+/* RFC 8314 is about hosts to which mail is submitted: there are none among those of an MX, and no
+ * LMTP. */
+static bool is_sound(const struct route_next_hop *hop)
+{
+    bool is_special = hop->use_mx || hop->lmtp;
+
+    for (unsigned i = 0; i < hop->host_count; i++)
+        if (hop->hosts[i].implicit_tls && is_special)
+            return false;
+    return !hop->use_mx || hop->host_count == 1;
+}
+
 bool route_next_hop_parse(struct span text, struct route_next_hop *out)
 {
     struct span options, hosts, kind;
@@ -197,7 +214,7 @@ bool route_next_hop_parse(struct span text, struct route_next_hop *out)
             return false;
         out->host_count++;
     }
-    return out->host_count > 0 && (!out->use_mx || out->host_count == 1);
+    return out->host_count > 0 && is_sound(out);
 }
 
 /* By hand rather than by printf: every accepted recipient comes through here. */
@@ -205,6 +222,8 @@ static void format_host(const struct route_host *host, struct buf *out)
 {
     if (host->is_path)
         buf_add(out, SPAN("unix:"));
+    if (host->implicit_tls)
+        buf_add(out, smtps_mark);
     if (host->is_address)
         buf_add(out, SPAN("["));
     buf_add(out, host->name);

@@ -16,6 +16,7 @@ enum {
     DEPTH_MOST = 16,     /* rewritings of what has been rewritten */
     ANSWERS_MOST = 1000, /* of one recipient */
     SMTP_PORT = 25,
+    SMTPS_PORT = 465,
     LMTP_PORT = 24,
 };
 
@@ -58,18 +59,37 @@ static void fail(struct route_asking *a, enum route_verdict verdict, struct stat
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
-static bool take_host(const struct smarthop_next_hop *given, uint16_t port, struct route_host *out)
+/* "smtps:" before a name, or an address in brackets or without. */
+static bool take_smtps(struct span *host)
 {
+    static const struct span mark = {"smtps:", 6};
+
+    if (!span_starts_nocase(*host, mark))
+        return false;
+    *host = span_from(*host, mark.len);
+    if (host->len > 2 && host->ptr[0] == '[' && host->ptr[host->len - 1] == ']')
+        *host = span_of(host->ptr + 1, host->len - 2);
+    return true;
+}
+
+static bool take_host(const struct smarthop_next_hop *given, bool lmtp, struct route_host *out)
+{
+    struct span host = plugin_span(given->host);
+    bool implicit_tls = take_smtps(&host);
+    uint16_t port = lmtp ? LMTP_PORT : implicit_tls ? SMTPS_PORT : SMTP_PORT;
     struct ip_address ip;
 
     *out = (struct route_host){
-        .name = plugin_span(given->host),
+        .name = host,
         .port = given->port != 0 ? given->port : port,
+        .implicit_tls = implicit_tls,
         .weight = given->weight != 0 ? given->weight : 1,
     };
+    if (host.len == 0 || (implicit_tls && lmtp))
+        return false;
     if (out->weight > UINT16_MAX)
         return false;
-    out->is_path = out->name.ptr[0] == '/';
+    out->is_path = !implicit_tls && host.ptr[0] == '/';
     if (out->is_path)
         return span_index(out->name, ',') == out->name.len &&
                span_index(out->name, ';') == out->name.len;
@@ -132,7 +152,7 @@ static bool take_hosts(const struct route_asking *a, const struct smarthop_verdi
     if (hops[0].priority != hops[v->next_hop_count - 1].priority)
         draw_order(hops, v->next_hop_count, seed_of(a));
     for (unsigned i = 0; i < v->next_hop_count; i++) {
-        if (!take_host(&hops[i], hop->lmtp ? LMTP_PORT : SMTP_PORT, &hop->hosts[i]))
+        if (!take_host(&hops[i], hop->lmtp, &hop->hosts[i]))
             return false;
         is_weighted |= hops[i].weight > 1;
     }

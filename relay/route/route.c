@@ -121,6 +121,7 @@ static void to_hosts(struct routing *r, const struct conf_route *route)
             .port = route->hosts[i].port,
             .is_address = route->hosts[i].is_address,
             .is_path = route->hosts[i].is_path,
+            .implicit_tls = route->hosts[i].implicit_tls,
             .weight = route->hosts[i].weight,
         };
     }

@@ -149,12 +149,14 @@ struct route_host {
     uint16_t port;    /* 0 for a path */
     bool is_address;
     bool is_path;
-    unsigned weight; /* from 1 */
+    bool implicit_tls; /* from the first byte (RFC 8314 3.3) */
+    unsigned weight;   /* from 1 */
 };
 
 /* A next hop as it is acted on. Text form: "mx:DOMAIN:PORT;tls=WORD" or
- * "hosts:HOST:PORT,...;tls=WORD", addresses in brackets, sockets as "unix:/PATH", and behind it
- * what else is not as usual:
+ * "hosts:HOST:PORT,...;tls=WORD", addresses in brackets, sockets as "unix:/PATH", hosts with
+ * TLS from the first byte as "smtps:HOST:PORT" (then tls=WORD tells only whether the certificate
+ * has to be right), and behind it what else is not as usual:
  * ";proto=lmtp", ";xforward=yes", ";auth=NAME", ";auth_without_tls=yes", ";source=NAME",
  * ";limits=NAME", ";balance=WORD", ";for=DOMAIN". A host's weight, where it is not 1, follows it:
  * "HOST:PORT*3". Never a password. "refused:550 5.7.1 TEXT" is for a recipient that was refused

@@ -126,10 +126,11 @@ struct target *balance_missing(const struct site *site)
     return least != NULL && least->connections == 0 ? least : NULL;
 }
 
-/* Two addresses of one host, whichever of which a connection is made to. */
+/* Two addresses of one host and port, whichever of which a connection is made to. */
 static bool are_of_both_families(const struct target *a, const struct target *b)
 {
-    return a->address.ss_family != b->address.ss_family && strcmp(a->host, b->host) == 0;
+    return a->address.ss_family != b->address.ss_family && port_of(a) == port_of(b) &&
+           strcmp(a->host, b->host) == 0;
 }
 
 const struct target *balance_other_family(const struct site *site, const struct target *target)

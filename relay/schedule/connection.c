@@ -264,6 +264,7 @@ void connection_open(struct site *site, struct target *target, struct origin *or
         .xforward = site->next_hop.xforward,
         .credentials = credentials.name.len > 0 ? &credentials : NULL,
         .tls = tls_of(site, target),
+        .implicit_tls = target->implicit_tls,
         .second_after = conf->connect_attempt_delay,
         .tls_client = s->tls,
         .resume = target->resume,

@@ -34,33 +34,34 @@ struct target *targets_find(struct target *targets, unsigned count,
     return NULL;
 }
 
-static void add_target(struct destination *d, const char *host,
-                       const struct sockaddr_storage *address, unsigned weight)
+/* What else there is to say of `host`. */
+static void add_target(struct destination *d, const char *host, const struct target *target)
 {
     if (d->found_count == TARGETS_MAX)
         return;
     d->found = mem_realloc(d->found, (d->found_count + 1) * sizeof *d->found);
-    d->found[d->found_count++] =
-        (struct target){.host = mem_strdup(host), .address = *address, .weight = weight};
+    d->found[d->found_count] = *target;
+    d->found[d->found_count++].host = mem_strdup(host);
 }
 
 static void add_resolved(struct destination *d, const struct resolver_target *resolved,
-                         uint16_t port, unsigned weight)
+                         const struct route_host *host, unsigned weight)
 {
-    struct sockaddr_storage address = {0};
+    struct target target = {.implicit_tls = host->implicit_tls, .weight = weight};
     struct ip_address ip;
 
     if (!ip_from_sockaddr(&resolved->address.any, &ip))
         return;
-    ip_to_sockaddr(&ip, port, &address);
-    add_target(d, resolved->host, &address, weight);
+    ip_to_sockaddr(&ip, host->port, &target.address);
+    add_target(d, resolved->host, &target);
 }
 
 /* An address, or a socket's path, as it is written. */
 static void add_written(struct destination *d, const struct route_host *host)
 {
-    struct sockaddr_storage address = {0};
-    struct sockaddr_un *local = (struct sockaddr_un *)&address;
+    struct target target = {.implicit_tls = host->implicit_tls,
+                            .weight = host->weight * TARGET_SHARE};
+    struct sockaddr_un *local = (struct sockaddr_un *)&target.address;
     struct ip_address ip;
     char text[IP_TEXT_MAX];
 
@@ -68,12 +69,12 @@ static void add_written(struct destination *d, const struct route_host *host)
         char *name = span_to_text(host->name);
         local->sun_family = AF_UNIX;
         memcpy(local->sun_path, name, host->name.len);
-        add_target(d, name, &address, host->weight * TARGET_SHARE);
+        add_target(d, name, &target);
         free(name);
     } else if (host->is_address && ip_parse(host->name, &ip)) {
-        ip_to_sockaddr(&ip, host->port, &address);
+        ip_to_sockaddr(&ip, host->port, &target.address);
         ip_format(&ip, text);
-        add_target(d, text, &address, host->weight * TARGET_SHARE);
+        add_target(d, text, &target);
     }
 }
 
@@ -230,7 +231,7 @@ static void on_answer(struct call *call)
     d->pending--;
     d->owner->working--;
     for (unsigned i = 0; i < answer->target_count; i++)
-        add_resolved(d, &answer->targets[i], host->port,
+        add_resolved(d, &answer->targets[i], host,
                      host->weight * TARGET_SHARE / answer->target_count);
     if (answer->outcome == RESOLVER_OK) {
         if (answer->expires < d->site_expires)

@@ -54,6 +54,7 @@ struct rig_case {
     void (*prepare)(struct queue_message *message);
     size_t tiny; /* RIG_TINY(which deadline passes), 0 = none */
     enum deliver_tls tls;
+    bool implicit_tls;
     bool trusted; /* the peer's certificate is */
     bool told;    /* its name comes from the operator */
     enum deliver_eight_bit eight_bit;
@@ -282,6 +283,7 @@ static inline void rig_run(struct rig *rig)
         .xforward = rig->test->xforward,
         .credentials = rig->test->user != NULL ? &credentials : NULL,
         .tls = rig->test->tls,
+        .implicit_tls = rig->test->implicit_tls,
         .tls_client = rig->tls_client,
         .resume = rig->resume,
         .deadlines = rig_deadlines(rig->test),

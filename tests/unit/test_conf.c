@@ -374,15 +374,16 @@ static void test_client_certificates(void **state)
 
 static void test_round_trip(void **state)
 {
-    struct conf *first =
-        load_good(NAMED ROUTES GATEWAY ASKING
-                  "route \"*\" { use_mx = yes }\n"
-                  "route lmtp.test { hosts = {\"unix:/run/l\", \"b:24\"} protocol = lmtp }\n"
-                  "tls_certificate = c tls_key = k workers = 7 retry_first = 1500ms\n"
-                  "extensions_off = {DSN, chunking}\n"
-                  "listener tls { tls = implicit address = {\"[::]:465\", \"0.0.0.0:465\"} }\n"
-                  "certificate \"*.example\" { certificate = /c key = /k }\n"
-                  "plugin a { maps = {x, \"y z\"} shadow = yes }\n");
+    struct conf *first = load_good(
+        NAMED ROUTES GATEWAY ASKING
+        "route \"*\" { use_mx = yes }\n"
+        "route submit.test { hosts = {\"smtps:a\", \"SMTPS:[::1]:4465\", \"smtps:25\"} }\n"
+        "route lmtp.test { hosts = {\"unix:/run/l\", \"b:24\"} protocol = lmtp }\n"
+        "tls_certificate = c tls_key = k workers = 7 retry_first = 1500ms\n"
+        "extensions_off = {DSN, chunking}\n"
+        "listener tls { tls = implicit address = {\"[::]:465\", \"0.0.0.0:465\"} }\n"
+        "certificate \"*.example\" { certificate = /c key = /k }\n"
+        "plugin a { maps = {x, \"y z\"} shadow = yes }\n");
     struct conf *second = NULL;
     struct buf printed;
     struct buf again;

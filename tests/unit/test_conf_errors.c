@@ -311,6 +311,16 @@ static const struct bad_case next_hop_cases[] = {
      "relay.conf:3: route \"a\": LMTP is not for port 25 (RFC 2033); write the port\n"},
     {"a socket, but no LMTP", NAMED "route a { hosts = \"unix:/x\" }\n",
      "relay.conf:3: route \"a\": unix: is for protocol = lmtp only\n"},
+    {"smtps: without TLS", NAMED "route a { hosts = \"smtps:b\" tls = none }\n",
+     "relay.conf:3: route \"a\": smtps: does not go with tls = none\n"},
+    {"smtps:, but LMTP", NAMED "route a { hosts = \"smtps:b\" protocol = lmtp }\n",
+     "relay.conf:3: route \"a\": smtps: is for protocol = smtp only\n"},
+    {"smtps: and no host",
+     NAMED "route a { hosts = {\"smtps:\", \"smtps:b:0\", \"smtps:unix:/x\"} }\n",
+     "relay.conf:3: hosts: \"smtps:\" is not a host; expected one like host, host:25 or "
+     "[192.0.2.1]:25\n"
+     "relay.conf:3: hosts: \"smtps:b:0\" has a wrong port; expected 1 to 65535\n"
+     "relay.conf:3: hosts: \"smtps:unix:/x\" has a wrong port; expected 1 to 65535\n"},
     {"a socket with TLS", NAMED "route a { hosts = \"unix:/x\" protocol = lmtp tls = required }\n",
      "relay.conf:3: route \"a\": there is no TLS over unix:\n"},
     {"a socket's path", NAMED "route a { hosts = {\"unix:/a;b\", \"unix:x\"} protocol = lmtp }\n",

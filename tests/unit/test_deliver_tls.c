@@ -9,6 +9,7 @@
 #define OK      "250 2.0.0 ok\r\n"
 #define HI      "S:220 hi\r\n", "C:EHLO me.example\r\n"
 #define OFFER   HI, "S:250-peer\r\n250 STARTTLS\r\n", "C:STARTTLS\r\n"
+#define WRAPPED "!tls", HI
 #define SECURED OFFER, "S:220 go\r\n", "!tls", "C:EHLO me.example\r\n"
 #define QUICK   "S:250-peer\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
 #define MESSAGE                                                                                    \
@@ -22,6 +23,7 @@ static const char secured[] = "250 2.0.0 sent tls; closed";
 
 #define OPPORTUNISTIC .tls = DELIVER_TLS_OPPORTUNISTIC
 #define REQUIRED      .tls = DELIVER_TLS_REQUIRED
+#define IMPLICIT      .implicit_tls = true
 #define REQUIRETLS    .flags = QUEUE_REQUIRE_TLS
 #define LOGIN         .user = "user", .password = "secret"
 
@@ -98,6 +100,94 @@ static const struct rig_case cases[] = {
      REQUIRED,
      .trusted = true},
     {"required, STARTTLS lost", {OFFER}, .want = "closed 451 4.4.2 host", REQUIRED},
+
+    /* from the first byte */
+    {"implicit", {WRAPPED, QUICK, MESSAGE, BYE}, .want = secured, OPPORTUNISTIC, IMPLICIT},
+    {"implicit, whatever the policy",
+     {WRAPPED, QUICK, MESSAGE, BYE},
+     .want = secured,
+     .tls = DELIVER_TLS_NONE,
+     IMPLICIT},
+    {"implicit, STARTTLS is not asked for",
+     {WRAPPED, "S:250-peer\r\n250-STARTTLS\r\n250-PIPELINING\r\n250 CHUNKING\r\n", MESSAGE, BYE},
+     .want = secured,
+     OPPORTUNISTIC,
+     IMPLICIT},
+    {"implicit, byte by byte",
+     {"!tls", "T:220 hi\r\n", "C:EHLO me.example\r\n", QUICK, MESSAGE, BYE},
+     .want = secured,
+     OPPORTUNISTIC,
+     IMPLICIT},
+    {"implicit, verified",
+     {WRAPPED, QUICK, MESSAGE, BYE},
+     .want = secured,
+     REQUIRED,
+     IMPLICIT,
+     .trusted = true},
+    {"implicit, not to be verified",
+     {"!tls", "!drain"},
+     .want = "closed 451 4.7.5 host",
+     REQUIRED,
+     IMPLICIT},
+    {"implicit, a greeting in plain text",
+     {"S:220 hi\r\n", "!drain"},
+     .want = "closed 451 4.7.5 host",
+     OPPORTUNISTIC,
+     IMPLICIT},
+    {"implicit, broken handshake: never without",
+     {"!broken-tls", "!drain"},
+     .want = "closed 451 4.7.5 host",
+     OPPORTUNISTIC,
+     IMPLICIT},
+    {"implicit, silent handshake: never without",
+     {"!drain"},
+     .want = "closed 451 4.7.5 host",
+     OPPORTUNISTIC,
+     IMPLICIT,
+     .tiny = RIG_TINY(hello)},
+    {"implicit, no greeting",
+     {"!tls", "!drain"},
+     .want = "closed 451 4.4.2 host",
+     OPPORTUNISTIC,
+     IMPLICIT,
+     .tiny = RIG_TINY(greeting)},
+    {"implicit, lost behind the handshake: never without",
+     {"!tls"},
+     .want = "closed 451 4.4.2 host",
+     OPPORTUNISTIC,
+     IMPLICIT},
+    {"implicit, no EHLO",
+     {WRAPPED, "S:500 what?\r\n", "C:HELO me.example\r\n", "S:250 peer\r\n",
+      "C:MAIL FROM:<a@example.com>\r\n", "S:550 5.7.1 no\r\n", "C:RSET\r\n", "S:" OK, BYE},
+     .want = "550 5.7.1 message tls; closed",
+     OPPORTUNISTIC,
+     IMPLICIT},
+    {"implicit, REQUIRETLS",
+     {WRAPPED, "S:250-peer\r\n250 REQUIRETLS\r\n", "C:MAIL FROM:<a@example.com> REQUIRETLS\r\n",
+      "S:550 5.7.1 no\r\n", "C:RSET\r\n", "S:" OK, BYE},
+     .want = "550 5.7.1 message tls; closed",
+     OPPORTUNISTIC,
+     IMPLICIT,
+     REQUIRETLS,
+     .trusted = true,
+     .told = true},
+    {"implicit, login",
+     {WRAPPED, "S:250-peer\r\n250 AUTH PLAIN\r\n", "C:AUTH PLAIN AHVzZXIAc2VjcmV0\r\n",
+      "S:235 2.7.0 ok\r\n", "C:MAIL FROM:<a@example.com>\r\n", "S:550 5.7.1 no\r\n", "C:RSET\r\n",
+      "S:" OK, BYE},
+     .want = "550 5.7.1 message tls; closed",
+     OPPORTUNISTIC,
+     IMPLICIT,
+     LOGIN,
+     .trusted = true,
+     .told = true},
+    {"implicit, login, but the certificate is not verified",
+     {WRAPPED, "S:250-peer\r\n250 AUTH PLAIN\r\n", "!eof"},
+     .want = "closed 451 4.7.5 host",
+     OPPORTUNISTIC,
+     IMPLICIT,
+     LOGIN,
+     .told = true},
 
     /* logging in */
     {"login, verified",
@@ -283,14 +373,34 @@ static void test_resumption_is_no_way_around_verification(void **state)
     tls_session_free(kept);
 }
 
+static void test_plain_text_where_tls_is_expected(void **state)
+{
+    static const struct rig_case test = {"plain",
+                                         {"S:220 hi\r\n", "!drain"},
+                                         .want = "closed 451 4.7.5 host",
+                                         OPPORTUNISTIC,
+                                         IMPLICIT};
+    struct rig rig;
+
+    (void)state;
+    run(&test, &rig);
+    assert_string_equal(rig.failure, "connection failed while in the TLS handshake: wrong version "
+                                     "number (the peer does not speak TLS)");
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(cases) + 1] = {
-        cmocka_unit_test(test_resumption_is_no_way_around_verification)};
+    static const struct CMUnitTest others[] = {
+        cmocka_unit_test(test_resumption_is_no_way_around_verification),
+        cmocka_unit_test(test_plain_text_where_tls_is_expected),
+    };
+    struct CMUnitTest tests[COUNT(cases) + COUNT(others)];
 
+    memcpy(tests, others, sizeof others);
     for (size_t i = 0; i < COUNT(cases); i++)
-        tests[i + 1] = (struct CMUnitTest){.name = cases[i].name,
-                                           .test_func = test_policy,
-                                           .initial_state = (void *)(uintptr_t)&cases[i]};
+        tests[COUNT(others) + i] =
+            (struct CMUnitTest){.name = cases[i].name,
+                                .test_func = test_policy,
+                                .initial_state = (void *)(uintptr_t)&cases[i]};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -60,19 +60,18 @@ static void test_reading(void **state)
     struct rig rig;
 
     (void)state;
-    rig_start(&rig, " two : b.test:2525*3@9,[2001:db8::1]:26 , 192.0.2.1@2, [::2] ,A.test*2");
+    rig_start(&rig, " two : b.test:2525*3@9,[2001:db8::1]:26 , 192.0.2.1@2, [::2] ,A.test*2,"
+                    "smtps:c.test:4465@10,SMTPS:[::3]@10,smtps:465@10");
     static const struct {
         const char *name;
         uint16_t port, priority;
         uint32_t weight;
-    } members[] = {{"2001:db8::1", 26, 0, 1},
-                   {"::2", 0, 0, 1},
-                   {"A.test", 0, 0, 2},
-                   {"192.0.2.1", 0, 2, 1},
-                   {"b.test", 2525, 9, 3}};
+    } members[] = {{"2001:db8::1", 26, 0, 1}, {"::2", 0, 0, 1},       {"A.test", 0, 0, 2},
+                   {"192.0.2.1", 0, 2, 1},    {"b.test", 2525, 9, 3}, {"smtps:c.test", 4465, 10, 1},
+                   {"SMTPS:[::3]", 0, 10, 1}, {"smtps", 465, 10, 1}};
     assert_true(smarthop_equal(rig.group.name, text_of("two")));
-    assert_int_equal(rig.group.count, 5);
-    for (unsigned i = 0; i < 5; i++) {
+    assert_int_equal(rig.group.count, 8);
+    for (unsigned i = 0; i < 8; i++) {
         const struct group_member *member = &rig.group.members[i];
         assert_true(smarthop_equal(member->name, text_of(members[i].name)));
         assert_int_equal(member->port, members[i].port);
@@ -80,6 +79,8 @@ static void test_reading(void **state)
         assert_int_equal(member->weight, members[i].weight);
     }
     assert_int_equal(health_add(rig.health, text_of("a.TEST")), 4);
+    assert_int_equal(health_add(rig.health, text_of("c.test")), 5);
+    assert_int_equal(health_add(rig.health, text_of("::3")), 6);
     rig_stop(&rig);
 }
 
@@ -108,6 +109,11 @@ static void test_what_is_wrong(void **state)
         "g: :25",
         "g: *2",
         "g: [::1]x:25",
+        "g: smtps:",
+        "g: smtps: a",
+        "g: smtps: a:25",
+        "g: smtps::25",
+        "g: smtps:[a",
         "g: a:1:99999999",
         "g: 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
     };

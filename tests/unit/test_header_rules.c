@@ -217,7 +217,8 @@ static void test_the_first_rule_that_holds(void **state)
         "  and any\n"
         "\n"
         "  # and one in between\n"
-        "\t-> send hub.test:2525,[2001:db8::1]:26,[192.0.2.1],back.test\r\n"
+        "\t-> send hub.test:2525,[2001:db8::1]:26,[192.0.2.1],back.test,smtps:a.test,"
+        "smtps:[::2]:4465,smtps:25\r\n"
         "  tag a tag \"b c\" tenant t limits l source s credentials c tls required\n"
         "any -> discard\n";
     struct smarthop_verdict verdict;
@@ -228,13 +229,19 @@ static void test_the_first_rule_that_holds(void **state)
     rules_unref(rules); /* the answer is a copy */
     assert_int_equal(verdict.action, SMARTHOP_SEND);
     assert_text(verdict.why, "the rule in line 4");
-    assert_int_equal(verdict.next_hop_count, 4);
+    assert_int_equal(verdict.next_hop_count, 7);
     assert_text(verdict.next_hops[0].host, "hub.test");
     assert_int_equal(verdict.next_hops[0].port, 2525);
     assert_text(verdict.next_hops[1].host, "2001:db8::1");
     assert_int_equal(verdict.next_hops[1].port, 26);
     assert_text(verdict.next_hops[2].host, "192.0.2.1");
     assert_int_equal(verdict.next_hops[3].priority, 3);
+    assert_text(verdict.next_hops[4].host, "smtps:a.test");
+    assert_int_equal(verdict.next_hops[4].port, 0);
+    assert_text(verdict.next_hops[5].host, "smtps:[::2]");
+    assert_int_equal(verdict.next_hops[5].port, 4465);
+    assert_text(verdict.next_hops[6].host, "smtps");
+    assert_int_equal(verdict.next_hops[6].port, 25);
     assert_int_equal(verdict.tag_count, 2);
     assert_text(verdict.tags[1], "b c");
     assert_text(verdict.tenant, "t");
@@ -304,6 +311,9 @@ static void test_what_is_wrong(void **state)
         {"any -> hold tls maybe", "f:1: none, opportunistic or required is expected here"},
         {"any -> send a.test:0", "f:1: a.test:0 is no host, or HOST:PORT"},
         {"any -> send a.test,,b", "f:1:  is no host, or HOST:PORT"},
+        {"any -> send smtps:", "f:1: smtps: is no host, or HOST:PORT"},
+        {"any -> send smtps::25", "f:1: smtps::25 is no host, or HOST:PORT"},
+        {"any -> send smtps:a:0", "f:1: smtps:a:0 is no host, or HOST:PORT"},
         {"any -> defer for 5", "f:1: 5 is no duration, such as 15m"},
         {"any -> hold \"x\nany -> hold", "f:1: a quote that does not end"},
         {"header Subject /x -> hold", "f:1: `and` or `->` is expected here"},

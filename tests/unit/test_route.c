@@ -22,31 +22,43 @@ static void test_next_hops_that_are_read(void **state)
         uint16_t port;
         bool use_mx, is_address;
         enum conf_route_tls tls;
+        bool implicit_tls;
     } cases[] = {
-        {"mx:rcpt.test:25;tls=none", "rcpt.test", 1, 25, true, false, CONF_ROUTE_TLS_NONE},
-        {"hosts:a.test:587;tls=required", "a.test", 1, 587, false, false, CONF_ROUTE_TLS_REQUIRED},
+        {"mx:rcpt.test:25;tls=none", "rcpt.test", 1, 25, true, false, CONF_ROUTE_TLS_NONE, false},
+        {"hosts:a.test:587;tls=required", "a.test", 1, 587, false, false, CONF_ROUTE_TLS_REQUIRED,
+         false},
         {"hosts:[192.0.2.1]:25,b.test:26;tls=opportunistic", "192.0.2.1", 2, 25, false, true,
-         CONF_ROUTE_TLS_OPPORTUNISTIC},
-        {"hosts:[2001:db8::1]:25;tls=none", "2001:db8::1", 1, 25, false, true, CONF_ROUTE_TLS_NONE},
+         CONF_ROUTE_TLS_OPPORTUNISTIC, false},
+        {"hosts:[2001:db8::1]:25;tls=none", "2001:db8::1", 1, 25, false, true, CONF_ROUTE_TLS_NONE,
+         false},
         {"hosts:unix:/run/lmtp:1;tls=none;proto=lmtp", "/run/lmtp:1", 1, 0, false, false,
-         CONF_ROUTE_TLS_NONE},
+         CONF_ROUTE_TLS_NONE, false},
         {"hosts:a.test:24,unix:/run/lmtp;tls=none;proto=lmtp;xforward=yes", "a.test", 2, 24, false,
-         false, CONF_ROUTE_TLS_NONE},
+         false, CONF_ROUTE_TLS_NONE, false},
         {"hosts:a.test:26;tls=required;auth=provider-1", "a.test", 1, 26, false, false,
-         CONF_ROUTE_TLS_REQUIRED},
+         CONF_ROUTE_TLS_REQUIRED, false},
         {"hosts:a.test:26;tls=none;xforward=yes;auth=x;auth_without_tls=yes", "a.test", 1, 26,
-         false, false, CONF_ROUTE_TLS_NONE},
+         false, false, CONF_ROUTE_TLS_NONE, false},
         {"hosts:a.test:26;tls=none;xforward=yes", "a.test", 1, 26, false, false,
-         CONF_ROUTE_TLS_NONE},
+         CONF_ROUTE_TLS_NONE, false},
         {"hosts:a.test:26*3,[192.0.2.1]:25*1000;tls=none;balance=weighted", "a.test", 2, 26, false,
-         false, CONF_ROUTE_TLS_NONE},
+         false, CONF_ROUTE_TLS_NONE, false},
         {"hosts:unix:/run/a*b*2,a.test:24;tls=none;proto=lmtp;balance=weighted", "/run/a*b", 2, 0,
-         false, false, CONF_ROUTE_TLS_NONE},
-        {"mx:a.test:25;tls=none;source=warm-1", "a.test", 1, 25, true, false, CONF_ROUTE_TLS_NONE},
+         false, false, CONF_ROUTE_TLS_NONE, false},
+        {"mx:a.test:25;tls=none;source=warm-1", "a.test", 1, 25, true, false, CONF_ROUTE_TLS_NONE,
+         false},
         {"hosts:a.test:25;tls=none;auth=x;source=warm;balance=sticky-tenant", "a.test", 1, 25,
-         false, false, CONF_ROUTE_TLS_NONE},
+         false, false, CONF_ROUTE_TLS_NONE, false},
         {"hosts:a.test:25;tls=none;balance=sticky-domain;for=rcpt.test", "a.test", 1, 25, false,
-         false, CONF_ROUTE_TLS_NONE},
+         false, CONF_ROUTE_TLS_NONE, false},
+        {"hosts:smtps:a.test:465;tls=required", "a.test", 1, 465, false, false,
+         CONF_ROUTE_TLS_REQUIRED, true},
+        {"hosts:smtps:[192.0.2.1]:4465*3,a.test:25;tls=opportunistic;balance=weighted", "192.0.2.1",
+         2, 4465, false, true, CONF_ROUTE_TLS_OPPORTUNISTIC, true},
+        {"hosts:smtps:[2001:db8::1]:465;tls=none", "2001:db8::1", 1, 465, false, true,
+         CONF_ROUTE_TLS_NONE, true},
+        {"hosts:smtps:465;tls=none", "smtps", 1, 465, false, false, CONF_ROUTE_TLS_NONE, false},
+        {"mx:smtps:25;tls=none", "smtps", 1, 25, true, false, CONF_ROUTE_TLS_NONE, false},
     };
     struct arena arena;
 
@@ -60,6 +72,7 @@ static void test_next_hops_that_are_read(void **state)
         assert_int_equal(hop.tls, cases[i].tls);
         assert_int_equal(hop.hosts[0].port, cases[i].port);
         assert_int_equal(hop.hosts[0].is_address, cases[i].is_address);
+        assert_int_equal(hop.hosts[0].implicit_tls, cases[i].implicit_tls);
         assert_span(hop.hosts[0].name, cases[i].name);
         assert_span(route_next_hop_format(&arena, &hop), cases[i].text); /* and back */
     }
@@ -98,6 +111,12 @@ static void test_next_hops_that_are_none(void **state)
         "hosts:a.test:25;tls=none;for=",
         "hosts:a.test:25;tls=none;source=",
         "hosts:[]:25;tls=none",
+        "hosts:smtps:;tls=none",
+        "hosts:smtps::465;tls=none",
+        "hosts:smtps:a.test;tls=none",
+        "hosts:smtps:unix:/run/lmtp;tls=none;proto=lmtp",
+        "hosts:smtps:a.test:465;tls=none;proto=lmtp",
+        "mx:smtps:a.test:465;tls=none",
         "hosts:[192.0.2.1:25;tls=none",
         "ftp:a.test:25;tls=none",
         ("hosts:a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8,a:9,a:10,a:11,a:12,a:13,a:14,a:15,a:16,a:17;tls="
@@ -244,6 +263,8 @@ static void test_destinations(void **state)
 
 static const char conf_text[] =
     "route \"hosts.test\" { hosts = {\"a.test\", \"[192.0.2.1]:26\"} }\n"
+    "route \"submit.test\" { hosts = {\"smtps:a.test\", \"smtps:[192.0.2.1]:4465\", \"b.test\"}\n"
+    "                       port = 587 tls = required }\n"
     "route \"one.test\" { hosts = \"relay.test\" tls = required }\n"
     "route \"other.test\" { mx = \"mx.test\" port = 2525 }\n"
     "route \"own.test\" { use_mx = yes tls = none }\n"
@@ -298,6 +319,8 @@ static void test_answers(void **state)
         {"[192.0.2.9]", ROUTE_SEND, "hosts:[192.0.2.9]:25;tls=opportunistic", ""},
         {"[IPv6:2001:DB8::1]", ROUTE_SEND, "hosts:[2001:db8::1]:25;tls=opportunistic", ""},
         {"hosts.test", ROUTE_SEND, "hosts:a.test:25,[192.0.2.1]:26;tls=opportunistic", ""},
+        {"submit.test", ROUTE_SEND,
+         "hosts:smtps:a.test:465,smtps:[192.0.2.1]:4465,b.test:587;tls=required", ""},
         {"one.test", ROUTE_SEND, "hosts:relay.test:25;tls=required", ""},
         {"other.test", ROUTE_SEND, "mx:mx.test:2525;tls=opportunistic", ""},
         {"own.test", ROUTE_SEND, "mx:own.test:25;tls=none", ""},

@@ -38,14 +38,18 @@ class Transaction:
 class NextHop:
     """
     Listens on a port of 127.0.0.1, or on the Unix socket `path`. With a `context` it offers
-    STARTTLS. `users` are those who can log in, by the mechanisms that `offers` names. `answer` gets
+    STARTTLS, or where it is `implicit` speaks TLS from the first byte; `resumed` tells of each TLS
+    session whether it was an earlier one's. `users` are those who can log in, by the mechanisms that `offers` names. `answer` gets
     each command's verb and line, "." for the end of a message, and for LMTP "." and each recipient;
     it returns a reply to give instead of the usual one, or "" to close the connection.
     """
 
-    def __init__(self, *offers, context=None, users=None, lmtp=False, path=None, answer=None):
+    def __init__(self, *offers, context=None, users=None, lmtp=False, path=None, answer=None,
+                 implicit=False):
         self.offers = offers
         self.context = context
+        self.implicit = implicit
+        self.resumed = []
         self.users = users or {}
         self.lmtp = lmtp
         self.answer = answer or (lambda verb, line: None)
@@ -116,6 +120,8 @@ class Session:
         self.socket = client
         self.input = self.reader()
         self.secured = False
+        if server.implicit:
+            self.secure()
         self.transaction = Transaction()
 
     def greet(self):
@@ -164,9 +170,13 @@ class Session:
 
     def on_starttls(self, _):
         self.say("220 2.0.0 go")
+        self.secure()
+
+    def secure(self):
         self.socket = self.server.context.wrap_socket(self.socket, server_side=True)
         self.input = self.reader()
         self.secured = True
+        self.server.resumed.append(self.socket.session_reused)
 
     def on_mail(self, line):
         self.transaction = Transaction(mail=line.split(":", 1)[1])
