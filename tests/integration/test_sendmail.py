@@ -1,6 +1,7 @@
 """sendmail beside a scripted server on its socket: no daemon is needed."""
 import os
 import pwd
+import re
 import shutil
 import subprocess
 
@@ -407,3 +408,59 @@ def test_daemon(start_relay, sink):
     assert b"Bcc" not in header
     relay.stop()
     assert not (relay.folder / "mail.sock").exists()
+
+
+# ---- -bs, written without waiting for a reply -------------------------------------------------
+
+FIELDS = b"Date: now\r\nMessage-ID: <1@b.test>\r\nFrom: a\r\n\r\n"
+ENVELOPE = b"MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\n"
+CHUNK = FIELDS + b"DATA\r\nMAIL\r\n.\r\n"
+SCRIPT = b"".join([
+    b"EHLO me\r\n",
+    ENVELOPE, b"DATA\r\n", FIELDS, b"MAIL\r\n..\r\nDATA\r\n.\r\n",
+    ENVELOPE, b"BDAT %d\r\n" % len(CHUNK), CHUNK, b"BDAT 0 LAST\r\n",
+    b"MAIL FROM:<a@b.test>\r\nDATA\r\n", b"RCPT TO:<c@d.test>\r\n",
+    b"data \r\n", FIELDS, b"three\r\n.\r\n",
+    b"QUIT\r\n"])
+CODES = ["220", "250", "250", "250", "354", "250", "250", "250", "250", "250",
+         "250", "554", "250", "354", "250", "221"]
+BODIES = {FIELDS + b"MAIL\r\n.\r\nDATA\r\n", CHUNK, FIELDS + b"three\r\n"}
+
+
+def speak(relay, script, size):
+    """The codes that a script gets which is written in pieces of this size."""
+    with subprocess.Popen([str(BIN / "sendmail"), "-C", str(relay.conf_path), "-bs"], bufsize=0,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        for at in range(0, len(script), size):
+            program.stdin.write(script[at:at + size])
+        replies = program.stdout.read()
+    assert program.returncode == OK
+    return [line[:3].decode() for line in replies.splitlines() if line[3:4] == b" "]
+
+
+def bodies(messages):
+    return {re.sub(rb"\AReceived:[^\n]*\n(?:\t[^\n]*\n)*", b"", message.content)
+            for message in messages}
+
+
+@pytest.mark.parametrize("size", [1, 7, len(SCRIPT)])
+def test_whole_dialogue(start_relay, sink, size):
+    """What is behind a DATA is not the server's to see before its 354."""
+    relay = start_relay(routes={"*": to(sink)}, submission_socket="mail.sock")
+    assert speak(relay, SCRIPT, size) == CODES
+    assert bodies(sink.wait(3)) == BODIES
+
+
+def test_whole_dialogue_of_unix_lines(start_relay, sink):
+    relay = start_relay(routes={"*": to(sink)}, submission_socket="mail.sock")
+    script = b"EHLO me\r\n" + ENVELOPE + b"DATA\r\n" + FIELDS + b"..\r\nMAIL\r\n.\r\nQUIT\r\n"
+    codes = speak(relay, script.replace(b"\r", b""), len(script))
+    assert codes == ["220", "250", "250", "250", "354", "250", "221"]
+    assert bodies(sink.wait(1)) == {FIELDS + b".\r\nMAIL\r\n"}
+
+
+def test_whole_dialogue_of_mixed_lines(start_relay):
+    """One that begins with CRLF has no other line ends: what ends by LF is not mended."""
+    relay = start_relay(submission_socket="mail.sock")
+    script = b"EHLO me\r\n" + ENVELOPE + b"DATA\r\n" + FIELDS + b"a\n.\nMAIL\r\n.\r\nQUIT\r\n"
+    assert speak(relay, script, len(script)) == ["220", "250", "250", "250", "354", "554", "221"]
