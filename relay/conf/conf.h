@@ -110,6 +110,16 @@ enum conf_extension {
     CONF_EXT_COUNT,
 };
 
+/* Mechanisms of AUTH that can be switched off: bits of conf->auth_mechanisms_off. */
+enum conf_mechanism {
+    CONF_MECHANISM_PLAIN,
+    CONF_MECHANISM_LOGIN,
+    CONF_MECHANISM_SCRAM_SHA_256,
+    CONF_MECHANISM_SCRAM_SHA_256_PLUS,
+    CONF_MECHANISM_EXTERNAL,
+    CONF_MECHANISM_COUNT,
+};
+
 /* What comes of a bare CR or LF within a message. */
 enum conf_bare_line_ends { CONF_BARE_REFUSE, CONF_BARE_NORMALIZE };
 
@@ -296,6 +306,7 @@ struct conf {
     char *control_socket;
     char *users_file; /* NULL = nobody can log in */
     bool auth_without_tls;
+    unsigned auth_mechanisms_off; /* bits 1 << enum conf_mechanism */
     uint64_t auth_recall;
     bool sender_must_match;
     char *submission_socket;

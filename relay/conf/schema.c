@@ -6,6 +6,14 @@ static const char *const rule_tables[] = {"builtin", "none", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const ip_preferences[] = {"any", "ipv4", "ipv6", NULL};
 static const char *const list_actions[] = {"refuse", "mark", NULL};
+static const char *const mechanisms[] = {
+    [CONF_MECHANISM_PLAIN] = "PLAIN",
+    [CONF_MECHANISM_LOGIN] = "LOGIN",
+    [CONF_MECHANISM_SCRAM_SHA_256] = "SCRAM-SHA-256",
+    [CONF_MECHANISM_SCRAM_SHA_256_PLUS] = "SCRAM-SHA-256-PLUS",
+    [CONF_MECHANISM_EXTERNAL] = "EXTERNAL",
+    [CONF_MECHANISM_COUNT] = NULL,
+};
 static const char *const extensions[] = {
     [CONF_EXT_PIPELINING] = "PIPELINING",
     [CONF_EXT_SIZE] = "SIZE",
@@ -58,6 +66,10 @@ static const struct conf_key global_keys[] = {
     {FIELD(conf, auth_without_tls), .type = CONF_BOOL, .standard = "no", .reloadable = true,
      .help = "Offer AUTH also on connections without TLS. Passwords are then open to whoever "
              "listens on the way."},
+    {FIELD(conf, auth_mechanisms_off), .type = CONF_WORDS, .standard = "", .words = mechanisms,
+     .max = CONF_MECHANISM_COUNT, .reloadable = true,
+     .help = "Mechanisms of AUTH that SMTP neither offers nor takes. Some clients choose "
+             "SCRAM-SHA-256-PLUS wherever it is offered, and fail, as they cannot bind to TLS."},
     {FIELD(conf, auth_recall), .type = CONF_DURATION, .standard = "10m", .max = 24 * HOURS,
      .reloadable = true,
      .help = "A password that was right is not hashed again for this long, as long as the users "
@@ -234,7 +246,8 @@ static const struct conf_key global_keys[] = {
              "limit_exempt_networks."},
     {FIELD(conf, extensions_off), .type = CONF_WORDS, .standard = "", .words = extensions,
      .max = CONF_EXT_COUNT, .reloadable = true,
-     .help = "SMTP extensions that are neither offered nor taken. BINARYMIME goes with CHUNKING."},
+     .help = "SMTP extensions that are neither offered nor taken. BINARYMIME "
+             "goes with CHUNKING, SMTPUTF8 with 8BITMIME."},
     {FIELD(conf, future_release_max), .type = CONF_DURATION, .standard = "7d", .max = 366 * DAYS,
      .reloadable = true,
      .help = "How long clients that submit mail may have it kept before it is sent "

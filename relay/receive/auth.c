@@ -23,6 +23,14 @@ struct session_auth {
 
 enum { CHALLENGE_TEXT_MAX = BASE64_TEXT_LEN(SASL_CHALLENGE_MAX) };
 
+/* Their bits are used for each other. */
+_Static_assert((int)CONF_MECHANISM_PLAIN == (int)SASL_PLAIN &&
+                   (int)CONF_MECHANISM_LOGIN == (int)SASL_LOGIN &&
+                   (int)CONF_MECHANISM_SCRAM_SHA_256 == (int)SASL_SCRAM_SHA_256 &&
+                   (int)CONF_MECHANISM_SCRAM_SHA_256_PLUS == (int)SASL_SCRAM_SHA_256_PLUS &&
+                   (int)CONF_MECHANISM_EXTERNAL == (int)SASL_EXTERNAL,
+               "mechanisms have the same numbers");
+
 /* Whether users can log in here at all, be it after STARTTLS. */
 static bool takes_log_ins(const struct session *s)
 {
@@ -30,7 +38,8 @@ static bool takes_log_ins(const struct session *s)
            (s->listener.auth || s->listener.role == CONF_ROLE_SUBMISSION);
 }
 
-bool auth_is_offered(const struct session *s)
+/* Whether they can now. */
+static bool may_log_in(const struct session *s)
 {
     return takes_log_ins(s) && (s->secured || s->conf->auth_without_tls) &&
            !certificate_is_missing(s);
@@ -54,7 +63,12 @@ static unsigned offered_mechanisms(const struct session *s)
         offered |= 1u << SASL_SCRAM_SHA_256_PLUS;
     if (s->certificate != NULL && has_user(s))
         offered |= 1u << SASL_EXTERNAL;
-    return offered;
+    return offered & ~s->conf->auth_mechanisms_off;
+}
+
+bool auth_is_offered(const struct session *s)
+{
+    return may_log_in(s) && offered_mechanisms(s) != 0;
 }
 
 void auth_list_mechanisms(const struct session *s, struct buf *out)
@@ -296,7 +310,7 @@ static bool may_begin(struct session *s)
         session_refuse(s, 502, ESC(5, 5, 1), "AUTH is not available here");
     } else if (!certificate_lets_in(s)) {
         return false;
-    } else if (!auth_is_offered(s)) {
+    } else if (!may_log_in(s)) {
         session_refuse(s, 538, ESC(5, 7, 11), "TLS first: log-ins in plain text are not taken");
     } else if (!s->esmtp) {
         session_refuse(s, 503, ESC(5, 5, 1), "EHLO first");

@@ -21,6 +21,12 @@ static bool takes_starttls(const struct session *s)
     return s->listener.tls == CONF_TLS_STARTTLS && !s->secured;
 }
 
+/* RFC 6531 3.1: it comes with 8BITMIME only. */
+static bool takes_8bit(const struct session *s)
+{
+    return !is_off(s, CONF_EXT_8BITMIME);
+}
+
 static bool takes_chunks(const struct session *s)
 {
     return !is_off(s, CONF_EXT_CHUNKING);
@@ -84,7 +90,7 @@ static const struct extension table[] = {
     {SMTP_EXT_SIZE, CONF_EXT_SIZE, "SIZE", NULL, list_size},
     {SMTP_EXT_8BITMIME, CONF_EXT_8BITMIME, "8BITMIME", NULL, NULL},
     {SMTP_EXT_ENHANCEDSTATUSCODES, CONF_EXT_COUNT, "ENHANCEDSTATUSCODES", NULL, NULL},
-    {SMTP_EXT_SMTPUTF8, CONF_EXT_SMTPUTF8, "SMTPUTF8", NULL, NULL},
+    {SMTP_EXT_SMTPUTF8, CONF_EXT_SMTPUTF8, "SMTPUTF8", takes_8bit, NULL},
     {SMTP_EXT_CHUNKING, CONF_EXT_CHUNKING, "CHUNKING", NULL, NULL},
     {SMTP_EXT_BINARYMIME, CONF_EXT_BINARYMIME, "BINARYMIME", takes_chunks, NULL},
     {SMTP_EXT_DSN, CONF_EXT_DSN, "DSN", NULL, NULL},
