@@ -177,7 +177,7 @@ static struct drop_listen *listens_of(const struct drop *drop, unsigned *count_o
     struct drop_listen *listens = mem_zalloc(sizeof *listens);
     unsigned count = 1;
 
-    listens[0] = (struct drop_listen){DROP_LMTP, drop->socket};
+    listens[0] = (struct drop_listen){DROP_RELAY, drop->socket};
     for (size_t d = 0; d < sizeof doors / sizeof doors[0]; d++) {
         uint32_t given = drop->host->option_count(drop->self, doors[d].option);
         listens = mem_realloc(listens, (count + given) * sizeof *listens);
@@ -193,7 +193,8 @@ static struct err start_server(struct drop *drop, char *problem)
 {
     char host_name[HOST_NAME_SIZE] = "localhost";
     struct drop_options asked = {
-        .protocols = {[DROP_LMTP] = &drop_lmtp,
+        .protocols = {[DROP_RELAY] = &drop_lmtp,
+                      [DROP_LMTP] = &drop_lmtp,
                       [DROP_POP3] = &drop_pop3,
                       [DROP_POP3S] = &drop_pop3,
                       [DROP_IMAP] = &drop_imap,
@@ -357,10 +358,15 @@ static void refuse_full(struct smarthop_verdict *verdict)
     verdict->why = SMARTHOP_TEXT("the user's quota is used up");
 }
 
-static bool is_one_full(struct drop *drop, const struct address_result *found)
+/* It stands for somebody, and for nobody who could take it. */
+static bool are_full(struct drop *drop, const struct address_result *found)
 {
-    return found != NULL && found->next == NULL && found->user.len > 0 &&
-           is_full(drop, found->user);
+    if (found == NULL)
+        return false;
+    for (; found != NULL; found = found->next)
+        if (found->user.len == 0 || !is_full(drop, found->user))
+            return false;
+    return true;
 }
 
 static int on_rcpt(void *state, const struct smarthop_event *event,
@@ -374,13 +380,13 @@ static int on_rcpt(void *state, const struct smarthop_event *event,
     enum address_answer answer = find(drop, event->recipient, &arena, &found);
     if (answer == ADDRESS_UNKNOWN)
         refuse_unknown(verdict);
-    else if (!drop_server_settings(drop->server)->quota_permanent && is_one_full(drop, found))
+    else if (!drop_server_settings(drop->server)->quota_permanent && are_full(drop, found))
         refuse_full(verdict);
     arena_fini(&arena);
     return SMARTHOP_DONE;
 }
 
-/* An alias that names somebody elsewhere: all that it names are routed, each by itself. */
+/* An alias that names somebody elsewhere: those are routed, each by itself. */
 static bool leads_away(const struct address_result *found)
 {
     for (; found != NULL; found = found->next)
@@ -389,32 +395,38 @@ static bool leads_away(const struct address_result *found)
     return false;
 }
 
+/* What it names here stays with the recipient itself: the drop's LMTP opens the alias once more,
+ * and then only for its mailboxes. */
 static int rewrite(struct drop *drop, const struct smarthop_event *event,
                    const struct address_result *found, struct smarthop_verdict *verdict)
 {
-    size_t count = 0;
+    size_t count = 1;
+    bool stays = false;
 
     for (const struct address_result *one = found; one != NULL; one = one->next)
         count++;
     struct smarthop_span *recipients =
         drop->host->alloc(drop->self, event->token, count * sizeof *recipients);
     for (; found != NULL; found = found->next) {
-        struct span domain = span_of_text(event->recipient->domain);
-        bool is_whole = found->forward.len > 0 || span_index(found->user, '@') < found->user.len;
-        struct span name = found->forward.len > 0 ? found->forward : found->user;
-        size_t len = name.len + (is_whole ? 0 : 1 + domain.len);
-        char *text = drop->host->alloc(drop->self, event->token, len);
-        memcpy(text, name.ptr, name.len);
-        if (!is_whole) {
-            text[name.len] = '@';
-            memcpy(text + name.len + 1, domain.ptr, domain.len);
-        }
-        recipients[verdict->recipient_count++] = smarthop_span_of(text, len);
+        stays |= found->forward.len == 0;
+        if (found->forward.len == 0)
+            continue;
+        char *text = drop->host->alloc(drop->self, event->token, found->forward.len);
+        memcpy(text, found->forward.ptr, found->forward.len);
+        recipients[verdict->recipient_count++] = smarthop_span_of(text, found->forward.len);
     }
+    if (stays)
+        recipients[verdict->recipient_count++] = event->recipient->address;
     verdict->action = SMARTHOP_REWRITE;
     verdict->recipients = recipients;
     verdict->why = SMARTHOP_TEXT("an alias that leads elsewhere");
     return SMARTHOP_DONE;
+}
+
+/* The others that it stands for have been told. */
+static bool is_told_to_stay(const struct smarthop_recipient *recipient)
+{
+    return SMARTHOP_HAS(recipient, flags) && (recipient->flags & SMARTHOP_RECIPIENT_STAYS) != 0;
 }
 
 static int on_route(void *state, const struct smarthop_event *event,
@@ -432,7 +444,7 @@ static int on_route(void *state, const struct smarthop_event *event,
         refuse_unknown(verdict);
         break;
     case ADDRESS_KNOWN:
-        if (leads_away(found)) {
+        if (leads_away(found) && !is_told_to_stay(event->recipient)) {
             rewrite(drop, event, found, verdict);
             break;
         }

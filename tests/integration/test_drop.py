@@ -6,6 +6,7 @@ import smtplib
 import pytest
 from support import content
 from support.drop import ALICE, BOB, DOMAIN, PASSWORDS
+from support.relay import to
 from support.wait import wait_until
 
 MESSAGE = content.message(b"hello")
@@ -75,6 +76,23 @@ def test_new_users_are_seen(start_drop):
             return False
         return True
     wait_until(taken, "the new user to be known")
+
+
+def test_an_alias_may_lead_elsewhere_too(start_drop, start_sink, tmp_path):
+    """What it names here goes into mailboxes and folders here, also where one has its own name."""
+    aliases = tmp_path / "aliases"
+    aliases.write_text(f"{ALICE}: {ALICE}, {BOB}+Sent, x@else.test\nfar: y@else.test\n"
+                       f"both: {BOB}, far\n")
+    elsewhere = start_sink()
+    drop = start_drop(aliases=aliases, relay_keys={"routes": {"else.test": to(elsewhere)}})
+    drop.imap(BOB).logout()  # his folders are there then
+    assert send(drop, f"{ALICE}@{DOMAIN}", f"both@{DOMAIN}", f"far@{DOMAIN}") == {}
+    drop.relay.wait_empty()
+    assert [count_of(drop, user) for user in (ALICE, BOB)] == [1, 1]
+    client = drop.imap(BOB)
+    assert client.select("Sent")[1] == [b"1"]
+    client.logout()
+    assert elsewhere.recipients() == ["x@else.test", "y@else.test", "y@else.test"]
 
 
 def test_aliases_are_read_again_when_they_change(start_drop, tmp_path):

@@ -317,11 +317,13 @@ static void quota(void **state)
                                        ALICE,
                                        NULL};
     static const char *const late_end[] = {
-        DATA, BODY, "=452 4.2.2 <alice@example.org> The mailbox is full",
-        /* an alias of several reaches them all the same */
-        MAIL, "C:RCPT TO:<team@example.org>", "S:250 ", DATA, BODY, "S:250 2.0.0 <team@", NULL};
-    static const char *const early[] = {MAIL, "C:RCPT TO:<bob@example.org>",
-                                        "=452 4.2.2 The mailbox is full", NULL};
+        DATA, BODY, "=452 4.2.2 <alice@example.org> The mailbox is full", NULL};
+    static const char *const early[] = {MAIL,
+                                        "C:RCPT TO:<bob@example.org>",
+                                        "=452 4.2.2 The mailbox is full",
+                                        "C:RCPT TO:<team@example.org>",
+                                        "=452 4.2.2 The mailbox is full",
+                                        NULL};
     static const char *const permanent[] = {ALICE, "C:RCPT TO:<bob@example.org>",
                                             "=552 5.2.2 The mailbox is full", BYE, NULL};
     struct drop_talk t;
@@ -333,7 +335,7 @@ static void quota(void **state)
     drop_talk_follow(&t, late_end, DROP_BY_LINE);
     drop_talk_follow(&t, early, DROP_BY_LINE);
     drop_rig.settings.quota_permanent = true;
-    mailstore_set_quota(drop_rig.worker.store, 0, 3);
+    mailstore_set_quota(drop_rig.worker.store, 0, 2);
     rig_put_flagged(drop_rig.worker.store, "bob", "INBOX", "x", 0);
     drop_talk_follow(&t, permanent, DROP_BY_LINE);
     drop_talk_close(&t);

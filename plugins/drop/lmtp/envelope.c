@@ -133,6 +133,15 @@ static bool is_full(const struct lmtp_session *s, struct lookup *lookup, struct 
            (usage.messages_max > 0 && usage.messages >= usage.messages_max);
 }
 
+static bool are_full(const struct lmtp_session *s, struct lookup *lookup,
+                     const struct address_result *results)
+{
+    for (; results != NULL; results = results->next)
+        if (!is_full(s, lookup, results->user))
+            return false;
+    return true;
+}
+
 /* The index of the mailbox among the message's, to which it is added where it is new. */
 static unsigned take_target(struct lmtp_message *m, const struct lmtp_target *target)
 {
@@ -173,7 +182,7 @@ static struct status take_results(struct lmtp_session *s, struct span address,
         return STATUS(452, 4, 5, 3, "Too many mailboxes; send the rest separately");
     if (err_is(mailstore_read_begin(s->base.worker->store, &lookup.txn)))
         return STATUS(451, 4, 3, 0, "Mailboxes cannot be read, try again later");
-    if (count == 1 && is_full(s, &lookup, results->user)) {
+    if (are_full(s, &lookup, results)) {
         why = lmtp_over_quota(s);
     } else {
         recipient = add_recipient(m);
@@ -191,14 +200,20 @@ static struct status take_results(struct lmtp_session *s, struct span address,
     return why;
 }
 
-static unsigned count_results(const struct address_result *results, bool *is_elsewhere_out)
+/* Keeps the mailboxes among the results. */
+static unsigned keep_mailboxes(struct address_result **results, bool *is_elsewhere_out)
 {
     unsigned count = 0;
 
     *is_elsewhere_out = false;
-    for (const struct address_result *r = results; r != NULL; r = r->next) {
-        *is_elsewhere_out |= r->forward.len > 0;
-        count++;
+    while (*results != NULL) {
+        if ((*results)->forward.len > 0) {
+            *is_elsewhere_out = true;
+            *results = (*results)->next;
+        } else {
+            results = &(*results)->next;
+            count++;
+        }
     }
     return count;
 }
@@ -222,8 +237,9 @@ static struct status take_recipient(struct lmtp_session *s, const struct address
         return STATUS(550, 5, 1, 2, "Mail for this domain is not delivered here");
     if (answer == ADDRESS_UNKNOWN)
         return STATUS(550, 5, 1, 1, "No such user here");
-    unsigned count = count_results(results, &is_elsewhere);
-    if (is_elsewhere)
+    unsigned count = keep_mailboxes(&results, &is_elsewhere);
+    /* The relay has sent it there itself. */
+    if (is_elsewhere && (s->base.door != DROP_RELAY || count == 0))
         return STATUS(550, 5, 1, 6,
                       "This alias leads to addresses elsewhere, where nothing is sent to from "
                       "here; such an alias belongs into the routing table");

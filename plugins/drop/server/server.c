@@ -19,8 +19,8 @@ enum {
 };
 
 static const char *const door_names[DROP_DOORS] = {
-    [DROP_LMTP] = "lmtp", [DROP_POP3] = "pop3",   [DROP_POP3S] = "pop3s",
-    [DROP_IMAP] = "imap", [DROP_IMAPS] = "imaps",
+    [DROP_RELAY] = "relay", [DROP_LMTP] = "lmtp", [DROP_POP3] = "pop3",
+    [DROP_POP3S] = "pop3s", [DROP_IMAP] = "imap", [DROP_IMAPS] = "imaps",
 };
 
 static struct err say(char *problem, size_t size, struct err e, const char *what)
@@ -261,7 +261,9 @@ static struct err listen_on(struct drop_server *server, const struct drop_listen
 {
     struct sockaddr_storage address;
 
-    if (listen->door == DROP_LMTP && listen->address[0] == '/')
+    bool is_lmtp = listen->door == DROP_RELAY || listen->door == DROP_LMTP;
+
+    if (is_lmtp && listen->address[0] == '/')
         return listen_local(server, listen->door, listen->address);
     if (!parse_address(span_cstr(listen->address), &address))
         return err_make(ERR_INVALID, "an address is 192.0.2.1:143 or [2001:db8::1]:143");

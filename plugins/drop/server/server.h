@@ -15,7 +15,15 @@
 #include "plugins/drop/address/address.h"
 #include "plugins/drop/mailstore/mailstore.h"
 
-enum drop_door { DROP_LMTP, DROP_POP3, DROP_POP3S, DROP_IMAP, DROP_IMAPS, DROP_DOORS };
+enum drop_door {
+    DROP_LMTP,
+    DROP_RELAY, /* LMTP too, by which the relay itself delivers */
+    DROP_POP3,
+    DROP_POP3S,
+    DROP_IMAP,
+    DROP_IMAPS,
+    DROP_DOORS
+};
 
 /* The options of the plugin's section; immutable while the server runs. Times in milliseconds. */
 struct drop_settings {

@@ -12,6 +12,7 @@
 enum { BY_USER = 'u', BY_ADDRESS = 'a', BY_CLAIM = 'c' };
 
 static const char *const busy[DROP_DOORS] = {
+    [DROP_RELAY] = "421 4.3.2 Too many sessions, try again later\r\n",
     [DROP_LMTP] = "421 4.3.2 Too many sessions, try again later\r\n",
     [DROP_POP3] = "-ERR [SYS/TEMP] Too many sessions, try again later\r\n",
     [DROP_IMAP] = "* BYE [UNAVAILABLE] Too many sessions, try again later\r\n",
