@@ -15,8 +15,9 @@ sys.path.insert(0, str(TESTS / "integration"))  # its package `support`, which t
 sys.path.insert(0, str(TESTS / "support"))
 
 from crowd import CountingSink  # noqa: E402
-from rig import FaultRelay, LoadSink, ReservedPort  # noqa: E402
+from rig import FaultRelay, LoadSink  # noqa: E402
 from support import certificates  # noqa: E402
+from support.port import own_port  # noqa: E402
 from support.reporting import RELAYS, add_logs  # noqa: E402
 
 
@@ -69,19 +70,12 @@ def make_relay(request):
     """make_relay(next hop's port or None, **keys): a relay that is not started yet. None: a next
     hop that is down, until a test starts one on relay.hop_port."""
     relays = request.node.stash.setdefault(RELAYS, [])
-    reserved = []
-
-    def reserve():
-        reserved.append(ReservedPort())
-        return reserved[-1].number
 
     def make(hop_port=None, **keys):
-        relays.append(FaultRelay(hop_port or reserve(), **keys))
+        relays.append(FaultRelay(hop_port or own_port(), **keys))
         return relays[-1]
 
     yield make
-    for port in reserved:
-        port.release()
     for relay in relays:
         if relay.is_running():
             relay.kill()

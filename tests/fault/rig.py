@@ -4,7 +4,6 @@ started again with its store, load with its acknowledgements, and measuring."""
 import functools
 import json
 import os
-import socket
 import threading
 import time
 from pathlib import Path
@@ -117,19 +116,6 @@ def simple_message(subject, lines=1):
 
 def subject_of(content):
     return content.partition(b"\r\nSubject: ")[2].partition(b"\r\n")[0].decode()
-
-
-class ReservedPort:
-    """A port on which nobody listens, kept from others until the test's sink takes it."""
-
-    def __init__(self):
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", 0))
-        self.number = self._socket.getsockname()[1]
-
-    def release(self):
-        self._socket.close()
 
 
 class LoadSink(Sink):

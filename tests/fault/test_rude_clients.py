@@ -14,6 +14,7 @@ import pytest
 from rig import Load, Sampler, elapse, simple_message, transact
 from support import certificates
 from support.dialogue import Dialogue
+from support.relay import ANY_PORT
 from support.wait import wait_until
 
 MIB = 1 << 20
@@ -291,7 +292,7 @@ def test_thousands_of_failed_handshakes(make_sink, make_relay, tmp_path, figure)
     """They leave nothing behind: neither memory nor descriptors."""
     authority = certificates.make(tmp_path, "authority", "DNS:authority.test")
     stranger = certificates.make(tmp_path, "stranger", "DNS:stranger.test")
-    anywhere = {"address": "127.0.0.1:0"}
+    anywhere = {"address": ANY_PORT}
     relay = make_relay(
         make_sink().port, certificate=authority, limit_exempt_networks=[],
         client_handshakes_per_minute=1000000,

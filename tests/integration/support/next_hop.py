@@ -9,6 +9,7 @@ import socket
 import threading
 from dataclasses import dataclass, field
 
+from .port import own_port
 from .sink import Received
 from .wait import PATIENCE_S, wait_until
 
@@ -60,7 +61,8 @@ class NextHop:
         self._sockets = []
         family = socket.AF_UNIX if path else socket.AF_INET
         self._listener = socket.socket(family)
-        self._listener.bind(str(path) if path else ("127.0.0.1", 0))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(str(path) if path else ("127.0.0.1", own_port()))
         self._listener.listen(64)
         self.host, self.port = (None, None) if path else self._listener.getsockname()
         self._thread = threading.Thread(target=self._accept, daemon=True)

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from . import logfile
+from .port import own_port
 from .process import BIN, PATIENCE_S, Process, run
 from .wait import wait_until
 
@@ -55,7 +56,7 @@ def to(*sinks, **keys):
 
 class Relay:
     """
-    One smarthopd in a folder of its own. Ports are the system's choice.
+    One smarthopd in a folder of its own. It keeps the ports of its first start.
 
         relay = Relay(routes={"*": to(sink)}, retry_first="100ms")
         relay.start()
@@ -97,14 +98,18 @@ class Relay:
         return self.ports["smtp"]
 
     def write_conf(self, extra=""):
-        """After a start the listeners keep the ports that they got."""
-        listeners = {name: {**keys, **self._bound(name)}
+        """A listener at any port keeps the one that it gets first."""
+        listeners = {name: {**keys, **self._address(name, keys)}
                      for name, keys in self.sections["listener"].items()}
         sections = {**self.sections, "listener": listeners}
         self.conf_path.write_text(format_conf(self.keys, sections) + extra)
 
-    def _bound(self, name):
-        return {"address": f"127.0.0.1:{self.ports[name]}"} if name in self.ports else {}
+    def _address(self, name, keys):
+        if keys.get("address") != ANY_PORT:
+            return {}
+        if name not in self.ports:
+            self.ports[name] = own_port()
+        return {"address": f"127.0.0.1:{self.ports[name]}"}
 
     # ---- life ----
 

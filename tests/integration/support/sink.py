@@ -5,6 +5,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from .port import own_port
 from .process import PATIENCE_S, SUPPORT, Process
 from .wait import wait_until
 
@@ -28,12 +29,12 @@ class Received:
 class RecordingSink:
     """What both kinds of sink have in common. A stopped one starts again on its port."""
 
-    def __init__(self, folder, host="127.0.0.1", port=0):
+    def __init__(self, folder, host="127.0.0.1", port=None):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True)
         self.starts = 0
         self.host = host
-        self.port = port
+        self.port = port or own_port(host)
         self.process = None
 
     def new_record(self):
@@ -72,12 +73,12 @@ class Sink(RecordingSink):
 
     def start(self):
         stats = self.folder / "stats.json"
+        (self.folder / "sink.out").unlink(missing_ok=True)  # an earlier start's
         self.process = Process([SUPPORT / "smtp_sink", "--listen", f"{self.host}:{self.port}",
                                 "--stats-file", stats, *self.record_options(), *self.options],
                                self.folder, "sink")
-        said = wait_until(lambda: re.findall(r"listening \S+:(\d+)\n", self.process.out()),
-                          f"smtp_sink to listen: {self.process.err()}")
-        self.port = int(said[-1])
+        wait_until(lambda: f":{self.port}\n" in self.process.out(),
+                   f"smtp_sink to listen: {self.process.err()}")
         return self
 
     def record_options(self):
@@ -110,7 +111,7 @@ class PostfixSink(RecordingSink):
     def start(self):
         self.process = Process(["smtp-sink", "-u", "root", "-d", f"{self.new_record()}/dump.",
                                 f"{self.host}:{self.port}", "100"], self.folder, "postfix-sink")
-        self.port = wait_until(lambda: listening_port(self.process.pid), "smtp-sink to listen")
+        wait_until(lambda: self.port in listening_ports(self.process.pid), "smtp-sink to listen")
         return self
 
     def messages(self):
@@ -124,13 +125,10 @@ class PostfixSink(RecordingSink):
         return Received(head["mail"].decode(), rcpts, content)
 
 
-def listening_port(pid):
-    """The TCP port on which a process listens, or None."""
+def listening_ports(pid):
+    """The TCP ports on which a process listens."""
     links = [link.readlink().name for link in Path(f"/proc/{pid}/fd").iterdir()
              if link.is_symlink()]
     inodes = {name[len("socket:["):-1] for name in links if name.startswith("socket:[")}
-    for row in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
-        fields = row.split()
-        if fields[3] == "0A" and fields[9] in inodes:
-            return int(fields[1].split(":")[1], 16)
-    return None
+    rows = [row.split() for row in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return {int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and row[9] in inodes}
