@@ -9,6 +9,7 @@
 
 enum {
     WRITTEN_FRESH_MS = 3600000, /* a list of written addresses never changes */
+    FRESH_LEAST_MS = 1000,      /* what DNS gives no lifetime is not asked for at every message */
 };
 
 void targets_free(struct target *targets, unsigned count)
@@ -221,6 +222,17 @@ static void resolved(struct destination *d)
     destination_run(d);
 }
 
+/* A host that was not found is looked for again as soon as that is forgotten: the others serve
+ * meanwhile. */
+static void note_expiry(struct destination *d, const struct resolver_answer *answer)
+{
+    uint64_t soonest = loop_now(d->owner->loop) + FRESH_LEAST_MS;
+    uint64_t expires = answer->expires > soonest ? answer->expires : soonest;
+
+    if (expires < d->site_expires)
+        d->site_expires = expires;
+}
+
 static void on_answer(struct call *call)
 {
     struct resolver_query *query = container_of(call, struct resolver_query, call);
@@ -233,11 +245,10 @@ static void on_answer(struct call *call)
     for (unsigned i = 0; i < answer->target_count; i++)
         add_resolved(d, &answer->targets[i], host,
                      host->weight * TARGET_SHARE / answer->target_count);
-    if (answer->outcome == RESOLVER_OK) {
-        if (answer->expires < d->site_expires)
-            d->site_expires = answer->expires;
-    } else if (d->resolve_failure.code == 0 || !status_is_permanent(&d->resolve_failure) ||
-               answer->outcome == RESOLVER_TEMPFAIL) {
+    note_expiry(d, answer);
+    if (answer->outcome != RESOLVER_OK &&
+        (d->resolve_failure.code == 0 || !status_is_permanent(&d->resolve_failure) ||
+         answer->outcome == RESOLVER_TEMPFAIL)) {
         /* As long as one of the hosts may come back nothing is permanent. */
         struct status failure = failure_of(answer);
         if (d->resolve_failure.code == 0 || !status_is_permanent(&failure))

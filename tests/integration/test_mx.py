@@ -1,4 +1,6 @@
 """Routing by MX records, with a name server that says what the test wants."""
+import time
+
 import pytest
 from support import content, report
 from support.dialogue import submit
@@ -113,6 +115,32 @@ def test_all_hosts_down(start, sinks, dns):
     sinks["b.test"].start()
     assert sinks["b.test"].wait(1)
     assert dns.count("example.test", "MX") == 1  # asked once, then remembered
+
+
+def test_a_host_that_is_found_later(start_relay, sinks, dns):
+    """The one that is known is down."""
+    dns.records["b.test"] = ["* !servfail"]
+    port = sinks["b.test"].port
+    relay = start_relay(
+        routes={"*": {"hosts": [f"[127.0.0.4]:{port}", f"b.test:{port}"], "tls": "none"}},
+        dns_servers=[dns.address])
+    submit(relay, MESSAGE, "to@example.test")
+    relay.wait_log("destination-backs-off")
+    dns.records |= HOSTS
+    assert sinks["b.test"].wait(1)
+    relay.stop()
+
+
+def test_answers_without_a_lifetime(start, sinks, dns):
+    """They hold for a moment, or each message would ask many times: for each there may be a
+    destination of its own."""
+    began = time.monotonic()
+    relay = start({"example.test": ["MX 0 10 zero.test"], "zero.test": [f"A 0 {B}"]})
+    submit(relay, MESSAGE, "to@example.test", count=10)
+    assert sinks["b.test"].wait(10)
+    relay.wait_empty()
+    relay.stop()
+    assert dns.count("example.test", "MX") <= 10 + time.monotonic() - began
 
 
 def test_address_literal(start, sinks):
