@@ -74,10 +74,11 @@ void kv_check_file(struct kv *kv);
 void kv_reserve_find(struct kv *kv);
 /* Gives the reserve's blocks back to the disk. False where there were none left. */
 bool kv_reserve_give_up(struct kv *kv);
-/* Gives the file blocks ahead of its need, so that a commit seldom has to make room (and so sync
- * the file's size), and brings their pages into the cache one by one: pages that enter it by one
- * large write lie in large folios, and then each small change counts, and on some file systems is
- * written, as a whole folio. */
+/* Gives the file blocks ahead of its need, and fills them, so that a commit seldom has to make
+ * room: a file's size, and a block's first write where it was only reserved, are metadata, which
+ * each sync writes and waits for apart from the data. Filled one by one, since pages that enter the
+ * cache by one large write lie in large folios, and then each small change counts, and on some file
+ * systems is written, as a whole folio. Behind kv_check_room: nothing that is in use is touched. */
 void kv_extend(struct kv *kv);
 /* Whether a file of that size could be made. */
 struct err kv_probe_room(const struct kv *kv, uint64_t bytes);

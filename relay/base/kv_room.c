@@ -18,7 +18,7 @@ enum {
     FREE_COUNT_MS = 200,     /* how often the free list is counted while room is short */
     RESERVE_RETRY_MS = 1000, /* how often a reserve that is missing is asked for */
     EXTEND_LEAST = 1 << 20,  /* bytes by which the file grows in one step */
-    EXTEND_MOST = 16 << 20,
+    EXTEND_MOST = 4 << 20,   /* more, written at once, would be felt by who waits for a commit */
 };
 
 /* Takes the blocks of a new file, or leaves none of it. */
@@ -97,7 +97,8 @@ static uint64_t free_inside(struct kv *kv, uint64_t now, uint64_t page_size)
     return kv->free_bytes;
 }
 
-/* Blocks that the file has been given ahead of its need are its own to fill. */
+/* Blocks that the file has been given ahead of its need are its own to fill. Asked only where that
+ * decides: behind a stat of a file its next write changes the inode, which a sync then writes. */
 static uint64_t blocks_ahead(struct kv *kv, uint64_t used)
 {
     struct stat st;
@@ -126,7 +127,8 @@ static bool is_low(struct kv *kv, uint64_t now)
         uint64_t disk = (uint64_t)fs.f_bavail * fs.f_frsize;
         atomic_store(&kv->disk_free, disk);
         reserve_make(kv, now, disk);
-        disk += blocks_ahead(kv, used);
+        if (disk < kv->low_water)
+            disk += blocks_ahead(kv, used);
         if (disk < left)
             left = disk;
     }
@@ -214,8 +216,8 @@ void kv_extend(struct kv *kv)
     if (mdb_env_get_fd(kv->env, &fd) != 0 || stat.ms_psize > sizeof page ||
         fallocate(fd, 0, 0, (off_t)kv->extended) != 0)
         return; /* LMDB grows the file itself then */
-    posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    memset(page, 0, stat.ms_psize);
     for (uint64_t at = from; at < kv->extended; at += stat.ms_psize)
-        if (pread(fd, page, stat.ms_psize, (off_t)at) <= 0)
+        if (pwrite(fd, page, stat.ms_psize, (off_t)at) <= 0)
             break;
 }

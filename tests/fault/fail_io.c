@@ -3,15 +3,18 @@
  * data file fail, records them so that a power cut can be played back, and shifts the wall clock.
  * All of it is told by files, which may come, change and go while the daemon runs.
  *
- *   FAIL_IO_SPEC    "write|sync|meta|any WHAT FIRST EVERY": from the FIRSTth such call after the
- *                   file appeared or changed on, each EVERYth fails with WHAT, an errno; or the
+ *   FAIL_IO_SPEC    "write|fill|sync|meta|any WHAT FIRST EVERY": from the FIRSTth such call after
+ *                   the file appeared or changed on, each EVERYth fails with WHAT, an errno; or the
  *                   process is killed, where WHAT is "kill" before the call, and where it is
- *                   "kill-after" behind it. No file, no faults.
+ *                   "kill-after" behind it. No file, no faults. A fill is a write that only gives
+ *                   the file room; any is all but that.
  *   FAIL_IO_HITS    a byte is appended here for each call that has failed.
  *   FAIL_IO_STORE   the name of a store's folder: only this one is meant, not all of the daemon's.
  *   FAIL_IO_RECORD  every write and sync of the data file is appended here, see struct record.
  *   FAIL_IO_CLOCK   seconds by which CLOCK_REALTIME is ahead.
  */
+#include "support/fill.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -107,9 +110,18 @@ static void die(void)
     pause(); /* the kernel may let this thread go on for a moment */
 }
 
+static const char *kind_of(const struct iovec *pieces, int count, int is_synced)
+{
+    if (is_synced)
+        return "meta";
+    return count == 1 && is_fill(pieces->iov_base, pieces->iov_len) ? "fill" : "write";
+}
+
 static int is_meant(const char *wanted, const char *call)
 {
-    return strcmp(wanted, call) == 0 || strcmp(wanted, "any") == 0;
+    if (strcmp(wanted, "any") == 0)
+        return strcmp(call, "fill") != 0;
+    return strcmp(wanted, call) == 0;
 }
 
 static void note_hit(void)
@@ -208,7 +220,7 @@ static ssize_t write_at(int fd, const struct iovec *pieces, int count, off_t off
     }
     if (!is_data_file(fd))
         return seeks ? next(fd, pieces, count) : next_at(fd, pieces, count, offset);
-    int synced = is_synced_descriptor(fd), error = fault_for(synced ? "meta" : "write");
+    int synced = is_synced_descriptor(fd), error = fault_for(kind_of(pieces, count, synced));
     if (error > 0) {
         errno = error;
         return -1;

@@ -33,8 +33,8 @@ class Faults:
             self.environment["FAIL_IO_STORE"] = store
 
     def fail(self, call, error, *, first=1, every=1):
-        """From now on, the `first`th "write", "sync", "meta" or "any" of them and each `every`th
-        behind it."""
+        """From now on, the `first`th "write", "sync", "meta", "any" of them, or "fill" (the file's
+        room ahead of its need), and each `every`th behind it."""
         self._put(self.spec_path, f"{call} {getattr(errno, error)} {first} {every}")
 
     def fail_once(self, call, error, at):

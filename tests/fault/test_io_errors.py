@@ -73,6 +73,17 @@ def test_every_nth_call_finds_no_room(relay, faults, make_sink, tmp_path, figure
     assert_all_arrive(relay, make_sink, load.acked())
 
 
+def test_room_ahead_that_cannot_be_had_is_done_without(make_relay, faults, make_sink):
+    """The file's room is given to it ahead of its need; where that fails commits make their own."""
+    faults.fail("fill", "EIO")
+    relay = make_relay(environment=faults.environment).start()
+    assert relay.send(simple_message("first")).code == 250
+    assert faults.hits() > 0
+    assert relay.log("store-broken") == []
+    make_sink(port=relay.hop_port)
+    relay.drain(DRAIN_S)
+
+
 def test_kill_while_writes_find_no_room(relay, faults, make_sink, tmp_path, rng):
     acked = set()
     for wave in range(scaled(3, 10)):

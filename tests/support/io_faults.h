@@ -1,9 +1,12 @@
 /*
- * io_faults: makes the calls by which LMDB writes fail. It defines those calls for the whole
- * program, so one file of a program includes it. Any thread may set and clear faults.
+ * io_faults: makes the calls by which LMDB writes fail; what only fills its file is let through. It
+ * defines those calls for the whole program, so one file of a program includes it. Any thread may
+ * set and clear faults.
  */
 #ifndef SMARTHOP_TESTS_IO_FAULTS_H
 #define SMARTHOP_TESTS_IO_FAULTS_H
+
+#include "support/fill.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -67,7 +70,7 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
 
     if (next == NULL)
         next = (ssize_t(*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite");
-    if (faults_hit(len < META_BYTES ? atomic_load(&faults.meta_error) : 0))
+    if (!is_fill(data, len) && faults_hit(len < META_BYTES ? atomic_load(&faults.meta_error) : 0))
         return -1;
     return next(fd, data, len, at);
 }
