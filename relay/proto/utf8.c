@@ -67,6 +67,21 @@ bool utf8_is_valid(struct span s)
     return true;
 }
 
+struct span utf8_to_ascii(struct span s, struct arena *arena)
+{
+    size_t len = 0;
+
+    if (utf8_is_ascii(s))
+        return s;
+    char *out = arena_alloc(arena, s.len);
+    for (size_t i = 0; i < s.len;) {
+        size_t character = character_length((const unsigned char *)s.ptr + i, s.len - i);
+        out[len++] = character == 1 ? s.ptr[i] : '?';
+        i += character > 0 ? character : 1;
+    }
+    return span_of(out, len);
+}
+
 uint32_t utf8_read(struct span s, size_t *len_out)
 {
     size_t len = utf8_length(s);

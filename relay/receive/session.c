@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "proto/base32.h"
 #include "proto/smtp_reply.h"
+#include "proto/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,17 +140,29 @@ void session_enter(struct session *s, enum session_state state)
     }
 }
 
+/* RFC 5321 4.2, RFC 6531 3.1: who has not said SMTPUTF8 is told ASCII. */
+static struct span fit_for_client(const struct session *s, struct span text, struct arena *arena)
+{
+    bool takes_utf8 = s->tx != NULL && (s->tx->message->flags & QUEUE_SMTPUTF8) != 0;
+
+    return takes_utf8 && utf8_is_valid(text) ? text : utf8_to_ascii(text, arena);
+}
+
 void session_reply_span(struct session *s, uint16_t code, struct enhanced_code enhanced,
                         struct span text)
 {
+    struct arena arena;
+
     if (s->state == SESSION_CLOSED)
         return;
     /* The output buffer has no bound of its own, so this cannot be refused; what a client can
      * make us gather is bounded by its being congested. */
     struct buf *out = conn_output(s->conn);
     size_t before = buf_len(out);
-    if (!smtp_reply_write(out, code, enhanced, text))
+    arena_init(&arena);
+    if (!smtp_reply_write(out, code, enhanced, fit_for_client(s, text, &arena)))
         abort();
+    arena_fini(&arena);
     conn_written(s->conn);
     if (s->is_tapped)
         tapped_reply(s, span_from(buf_span(out), before));

@@ -82,6 +82,17 @@ def test_envelope(start, sink, when):
     relay.stop()
 
 
+@pytest.mark.parametrize("parameter, greek", [("", "???"), (" SMTPUTF8", "οχι")])
+def test_texts_that_are_not_ascii(start, parameter, greek):
+    """They are told to clients that have said SMTPUTF8, and what is no UTF-8 to nobody."""
+    relay = start()
+    with Dialogue(relay.port).hello() as client:
+        client.talk(f"MAIL FROM:<good@client.test>{parameter}")
+        assert client.command("RCPT TO:<reject-greek@example.test>").text == greek
+        assert client.command("RCPT TO:<defer-garbled@example.test>").text == "no?"
+    relay.stop()
+
+
 def test_pipelined(start, sink, certificate, trusting):
     """Replies come in order, though each command waits for its plugin."""
     relay = start(certificate=certificate)

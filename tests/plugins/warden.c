@@ -60,6 +60,10 @@ static void decide(struct smarthop_span text, struct smarthop_verdict *verdict)
     if (verdict->action == SMARTHOP_REJECT || verdict->action == SMARTHOP_DEFER ||
         verdict->action == SMARTHOP_HOLD)
         verdict->text = SMARTHOP_TEXT("so says the warden");
+    if (says(text, "greek"))
+        verdict->text = SMARTHOP_TEXT("\xce\xbf\xcf\x87\xce\xb9");
+    if (says(text, "garbled"))
+        verdict->text = SMARTHOP_TEXT("no\xff");
     if (says(text, "closing"))
         verdict->code = 421;
     if (says(text, "tenant"))

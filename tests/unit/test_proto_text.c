@@ -163,6 +163,22 @@ static void finds_a_high_byte_anywhere(void **state)
     }
 }
 
+static void tells_ascii_readers_what_it_can(void **state)
+{
+    static const char *const cases[][2] = {
+        {"", ""},      {"plain ~", "plain ~"}, {"n\xc3\xa4h", "n?h"}, {"\xf0\x9f\x93\xa7", "?"},
+        {"\xc3", "?"}, {"\xff\xfe.", "??."},   {"\xe2\x82x", "??x"},  {"\xc3\xa4\xa4", "??"},
+    };
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        CHECK(cases[i][1],
+              span_equal(utf8_to_ascii(span_cstr(cases[i][0]), &arena), span_cstr(cases[i][1])));
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +189,7 @@ int main(void)
         cmocka_unit_test(encodes_every_byte_as_xtext),
         cmocka_unit_test(judges_utf8),
         cmocka_unit_test(finds_a_high_byte_anywhere),
+        cmocka_unit_test(tells_ascii_readers_what_it_can),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
