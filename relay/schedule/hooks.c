@@ -193,7 +193,9 @@ static void before_answered(struct hook *hook)
 
     if (v->action == SMARTHOP_DEFER && !hook->run.is_cancelled) {
         struct status why = deferral_of(v);
-        job->put_off = v->delay;
+        /* What is due later than any retry is taken for the work of a clock that was wrong. */
+        uint64_t most = job->owner->retry_longest;
+        job->put_off = v->delay < most ? v->delay : most;
         job_conclude(job, &why);
         return;
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 from support import content
 from support.dialogue import submit
 from support.relay import to
+from support.wait import wait_until
 
 COURIER = str(Path(os.environ["SMARTHOP_BIN"]).parent / "tests" / "plugins" / "courier.so")
 MESSAGE = content.message(b"hello")
@@ -56,6 +57,23 @@ def test_put_off(start_relay, sink):
     submit(relay, MESSAGE, "to@a.test")
     sink.wait(1)
     assert len(relay.log("deferred", to="to@a.test", text="not the first time")) == 2
+    relay.stop()
+
+
+def test_put_off_for_ever(start_relay, sink):
+    """Until the longest retry, and not again and again until then."""
+    relay = start_relay(routes={"*": to(sink)}, plugins=courier(put_off=1000, put_off_for=2**64 - 1),
+                        retry_first="1h", retry_max="1h")
+
+    def tries():
+        return [message["recipients"][0]["tries"] for message in relay.queue()]
+
+    submit(relay, MESSAGE, "to@a.test")
+    wait_until(lambda: tries() == [1], "the first to be put off")
+    [message] = relay.queue()
+    assert message["recipients"][0]["next_try"] - message["arrival"] >= 3600 * 1000
+    submit(relay, MESSAGE, "to@a.test")  # would come behind what is due at once
+    wait_until(lambda: tries() == [1, 1], "the second to be put off, and nothing else")
     relay.stop()
 
 

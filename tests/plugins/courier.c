@@ -66,7 +66,7 @@ static void keep_promise(void *context)
 
     if (promise->defer) {
         verdict.action = SMARTHOP_DEFER;
-        verdict.delay = 100;
+        verdict.delay = courier->host->option_number(courier->self, "put_off_for", 0);
         verdict.text = SMARTHOP_TEXT("not the first time");
     }
     courier->host->complete(courier->self, promise->token, &verdict);
@@ -116,6 +116,7 @@ static int bounce(void *state, const struct smarthop_event *event, struct smarth
 static const struct smarthop_option options[] = {
     {"last_target", SMARTHOP_OPTION_FLAG, 0, "no", 0, 0, "Only the last host of each next hop."},
     {"put_off", SMARTHOP_OPTION_NUMBER, 0, "0", 0, 1000, "How many attempts are put off."},
+    {"put_off_for", SMARTHOP_OPTION_NUMBER, 0, "100", 0, 0, "For how many milliseconds."},
     {"no_bounces", SMARTHOP_OPTION_FLAG, 0, "no", 0, 0, "No sender is told of failures."},
 };
 
