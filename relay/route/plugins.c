@@ -213,6 +213,18 @@ static void send_it(struct route_asking *a, struct routing *r)
     r->answer->status = STATUS(451, 4, 3, 5, "The next hop cannot be used, try again later");
 }
 
+enum { MAILBOX = ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_LONG_LOCAL | ADDRESS_ALLOW_UNDERSCORE };
+
+/* What is no mailbox must not come into a command. */
+static bool sender_is_sound(const struct smarthop_verdict *v)
+{
+    struct address sender;
+
+    return v->sender.len == 0 ||
+           (address_parse(plugin_span(v->sender), MAILBOX, &sender) == ADDRESS_OK &&
+            sender.kind == ADDRESS_MAILBOX);
+}
+
 /* The answer about the present candidate. */
 static void answer(struct route_asking *a, const struct smarthop_verdict *v,
                    struct route_answer *out)
@@ -229,6 +241,13 @@ static void answer(struct route_asking *a, const struct smarthop_verdict *v,
     };
     if (!wishes_are_sound(a->query, v)) {
         routing_refuse_wishes(&r, a->run.by);
+        return;
+    }
+    if (!sender_is_sound(v)) {
+        warn(a, "a sender that is no address");
+        out->reverse_path = SPAN_NONE;
+        out->verdict = ROUTE_DEFER;
+        out->status = STATUS(451, 4, 3, 5, "The sender cannot be rewritten, try again later");
         return;
     }
     switch (a->query->is_ours && v->action != SMARTHOP_SEND ? SMARTHOP_PASS
@@ -298,10 +317,9 @@ static const struct smarthop_verdict *verdict_kept(struct route_asking *a)
 
 static bool add_candidate(struct route_asking *a, struct span text)
 {
-    unsigned flags = ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_LONG_LOCAL | ADDRESS_ALLOW_UNDERSCORE;
     struct candidate *added = arena_alloc(a->query->arena, sizeof *added);
 
-    if (address_parse(text, flags, &added->address) != ADDRESS_OK ||
+    if (address_parse(text, MAILBOX, &added->address) != ADDRESS_OK ||
         added->address.kind != ADDRESS_MAILBOX)
         return false;
     added->domain = added->address.domain;

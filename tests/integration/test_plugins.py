@@ -95,6 +95,18 @@ def test_sender(start, sink):
     relay.stop()
 
 
+def test_no_sender(start, sink):
+    """What is no address does not come into a command."""
+    relay = start("puppet")
+    said, _ = say(relay, "send+forged@a.test", "send@a.test")
+    assert said["send+forged@a.test"] == (
+        451, b"4.3.5 The sender cannot be rewritten, try again later")
+    [told] = relay.wait_log("plugin-next-hop-refused", recipient="send+forged@a.test")
+    assert (told["plugin"], told["text"]) == ("puppet", "a sender that is no address")
+    assert sink.wait(1)[0].recipients == ["send@a.test"]
+    relay.stop()
+
+
 def test_fail_modes(start, sink):
     relay = start("puppet", puppet={"timeout": "50ms", "strikes": 1000})
     said, _ = say(relay, "never@a.test", "broken@a.test")

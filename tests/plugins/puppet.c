@@ -143,6 +143,8 @@ static int route(void *state, const struct smarthop_event *event, struct smartho
         verdict->source = SMARTHOP_TEXT("near");
     if (says(local, "sender"))
         verdict->sender = SMARTHOP_TEXT("other@sender.test");
+    if (says(local, "forged"))
+        verdict->sender = SMARTHOP_TEXT("other@sender.test> SIZE=1 X=<a");
     return SMARTHOP_DONE;
 }
 
