@@ -263,9 +263,10 @@ struct smarthop_edit {
 };
 
 /*
- * An answer. The host passes it zeroed but for `size`, which is SMARTHOP_PASS. What it points to
- * must stay until the host has copied it: for SMARTHOP_DONE after the hook has returned, so it is
- * static, or the plugin's own unchanging state, or from `alloc`; for `complete` until that returns.
+ * An answer. The host passes it zeroed but for `size`, which is SMARTHOP_PASS; one for `complete`
+ * is given its size by the plugin. What it points to must stay until the host has copied it: for
+ * SMARTHOP_DONE after the hook has returned, so it is static, or the plugin's own unchanging state,
+ * or from `alloc`; for `complete` until that returns.
  *
  * tenant, tags, limits, source, credentials, tls, edits may come with SMARTHOP_PASS too: then
  * they hold for what comes after, unless a later plugin says otherwise; tls gets stricter only.
@@ -286,7 +287,8 @@ struct smarthop_verdict {
     uint8_t enhanced[3];       /* zeroes = the usual one */
     uint8_t transport;         /* SEND: enum smarthop_transport */
     uint32_t tls;              /* enum smarthop_tls: at least this */
-    uint64_t delay;            /* DEFER of what is queued: for how long; 0 = as relay.conf has it */
+    uint64_t delay;            /* DEFER before an attempt: for how long, at most the longest retry
+                                  of relay.conf: then it is asked again; 0 = as that has it */
     struct smarthop_span mx;   /* SEND: the MX hosts of this domain, instead of next_hops */
     const struct smarthop_next_hop *next_hops;
     uint32_t next_hop_count; /* at most SMARTHOP_NEXT_HOPS_MAX */
@@ -372,12 +374,12 @@ struct smarthop_host {
     uint16_t abi_minor;
     const char *version; /* of the server, "1.2.3" */
 
-    /* The answer to a pending event, once. What is late, or comes twice, is counted and told in the
-     * log, and does no harm. */
+    /* The answer to a pending event, once; NULL = it could not find out, as SMARTHOP_BROKEN. What
+     * is late, or comes twice, is counted and told in the log, and does no harm. */
     void (*complete)(struct smarthop_self *self, uint64_t token,
                      const struct smarthop_verdict *verdict);
-    /* Memory that lasts as long as the event; NULL when that is over. During the hook, or on the
-     * event's thread while it is pending. */
+    /* Memory that lasts as long as the event; NULL when that is over, or for more than 64 MiB.
+     * During the hook, or on the event's thread while it is pending. */
     void *(*alloc)(struct smarthop_self *self, uint64_t token, size_t size);
 
     /* A line in the log; with a token it carries what the event is about. `event` is a word of

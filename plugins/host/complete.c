@@ -11,6 +11,7 @@ struct completion {
     uint64_t token;
     struct arena arena;
     struct smarthop_verdict verdict;
+    bool is_broken; /* it could not find out */
     const char *problem;
 };
 
@@ -70,7 +71,7 @@ static void hand_over(struct completion *c)
     enum stray stray;
 
     if (slot != NULL && run_awaits(slot->run, c->self))
-        run_answer(slot->run, &c->verdict, c->problem);
+        run_answer(slot->run, c->is_broken ? NULL : &c->verdict, c->problem);
     else if (stray_is(c->worker, c->token, &stray))
         stray_note(c->self, c->worker, c->token, stray);
 }
@@ -100,7 +101,9 @@ void service_complete(struct smarthop_self *self, uint64_t token,
     c->self = self_ref(self);
     c->token = token;
     arena_init(&c->arena);
-    c->problem = verdict_copy(&c->arena, verdict, &c->verdict);
+    c->is_broken = verdict == NULL;
+    if (!c->is_broken)
+        c->problem = verdict_copy(&c->arena, verdict, &c->verdict);
     list_init(&c->call.link);
     c->call.done = on_completion;
     inbox_post(&worker->inbox, &c->call);

@@ -94,6 +94,9 @@ struct smarthop_self *self_ref(struct smarthop_self *self);
 /* With the last reference it is stopped and unloaded. */
 void self_unref(struct smarthop_self *self);
 
+/* What the service `alloc` gives at most. */
+enum { ALLOC_MOST = 64 << 20 };
+
 /* A service that needs nothing of its host. */
 void service_random(struct smarthop_self *self, void *bytes, size_t len);
 
@@ -110,6 +113,9 @@ static inline void self_exit(struct smarthop_self *self)
         pthread_mutex_unlock(&self->serial);
 }
 
+/* services_metric.c */
+bool metric_is_name(const char *name);
+
 /* options.c: false, and told in `messages`, where the section does not fit the plugin's schema. */
 bool options_load(struct smarthop_self *self, const struct conf_plugin *section,
                   struct buf *messages);
@@ -121,8 +127,8 @@ void service_option_problem(struct smarthop_self *self, const char *name, uint32
                             const char *text);
 
 /* verdict.c */
-/* Copies it into `arena`; fields that `in` is too short for are zeroed. NULL, or what is wrong with
- * it: then *out is empty. */
+/* Copies it into `arena`; fields that `in` is too short for are zeroed, but it is not shorter than
+ * that of version 1.0. NULL, or what is wrong with it: then *out is empty. */
 const char *verdict_copy(struct arena *arena, const struct smarthop_verdict *in,
                          struct smarthop_verdict *out);
 bool verdict_suits(enum smarthop_hook hook, uint32_t action);

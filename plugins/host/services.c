@@ -17,7 +17,7 @@ static void *service_alloc(struct smarthop_self *self, uint64_t token, size_t si
 {
     const struct plugin_run *run = run_living(self, token);
 
-    return run != NULL ? arena_alloc(run->arena, size) : NULL;
+    return run != NULL && size <= ALLOC_MOST ? arena_alloc(run->arena, size) : NULL;
 }
 
 static void log_about(struct log_line *line, const struct plugin_run *run, uint64_t token)

@@ -29,9 +29,9 @@ void metrics_free(struct smarthop_self *self)
     self->metric_count = 0;
 }
 
-static bool is_name(const char *name)
+bool metric_is_name(const char *name)
 {
-    size_t len = strlen(name);
+    size_t len = name != NULL ? strlen(name) : 0;
 
     return len > 0 && len <= NAME_MOST &&
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
@@ -48,7 +48,8 @@ static uint32_t find(const struct smarthop_self *self, const char *name)
 uint32_t service_metric(struct smarthop_self *self, enum smarthop_metric kind, const char *name,
                         const char *help)
 {
-    if (self->problems == NULL || kind > SMARTHOP_HISTOGRAM || help == NULL || !is_name(name))
+    if (self->problems == NULL || kind > SMARTHOP_HISTOGRAM || help == NULL ||
+        !metric_is_name(name))
         return 0; /* its `start` is over, or it is none */
     uint32_t known = find(self, name);
     if (known != 0 || self->metric_count == METRICS_MOST)

@@ -9,6 +9,12 @@ enum {
     FIELD_MOST = 65536,
 };
 
+/* What version 1.0 had of it. */
+enum {
+    VERDICT_LEAST =
+        offsetof(struct smarthop_verdict, targets) + sizeof((struct smarthop_verdict *)0)->targets
+};
+
 static const uint32_t suiting[SMARTHOP_HOOKS] = {
     [SMARTHOP_ON_CONNECT] = BIT(PASS) | BIT(DEFER) | BIT(REJECT) | BIT(ACCEPT),
     [SMARTHOP_ON_HELO] = BIT(PASS) | BIT(DEFER) | BIT(REJECT) | BIT(ACCEPT),
@@ -183,7 +189,8 @@ static const struct smarthop_edit *copy_edits(struct copying *c, const struct sm
     return out;
 }
 
-/* What there is of an answer that may be older, and so shorter, than ours. */
+/* What there is of an answer that may be older, and so shorter, than ours. One that is shorter than
+ * any ever was has never been given its size: what it says would be lost. */
 static void read_short(const struct smarthop_verdict *in, struct smarthop_verdict *out)
 {
     size_t len = in->size < sizeof *out ? in->size : sizeof *out;
@@ -213,6 +220,8 @@ const char *verdict_copy(struct arena *arena, const struct smarthop_verdict *in,
     struct smarthop_verdict v;
 
     read_short(in, &v);
+    if (in->size < VERDICT_LEAST)
+        refuse(&c, "an answer whose size is not set");
     v.why = copy_text(&c, v.why, TEXT_MOST);
     v.text = copy_text(&c, v.text, TEXT_MOST);
     v.mx = copy_text(&c, v.mx, VALUE_MOST);

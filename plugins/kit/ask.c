@@ -217,6 +217,10 @@ static const char *take_promised(struct kit *kit, struct asking *asking,
         return "not in time";
     }
     be_over(kit, asking, false);
+    if (asking->is_broken) {
+        fall_back(kit, out);
+        return "not found out";
+    }
     *out = asking->verdict;
     return judge(kit, asking, asking->problem, out) ? "later" : "unusable";
 }

@@ -63,6 +63,7 @@ struct asking {
     bool is_given_up;     /* ... without an answer */
     unsigned completions; /* that came before it was over */
     struct smarthop_verdict verdict;
+    bool is_broken;      /* it could not find out */
     const char *problem; /* of the verdict; NULL = it is good */
     struct buf body;     /* what was written with body_write */
 };

@@ -22,8 +22,10 @@ static void service_complete(struct smarthop_self *self, uint64_t token,
         problem = "it completes the same token twice";
     else if (asking->is_over && !asking->is_given_up)
         problem = "it completes what it has answered at once";
-    else if (!asking->is_over)
+    else if (!asking->is_over && verdict != NULL)
         asking->problem = verdict_copy(&asking->arena, verdict, &asking->verdict);
+    else if (!asking->is_over)
+        asking->is_broken = true;
     if (asking != NULL)
         asking->completions++;
     pthread_mutex_unlock(&kit->lock);
@@ -40,7 +42,7 @@ static void *service_alloc(struct smarthop_self *self, uint64_t token, size_t si
 
     pthread_mutex_lock(&kit->lock);
     struct asking *asking = asking_find(kit, token);
-    if (asking != NULL && !asking->is_over)
+    if (asking != NULL && !asking->is_over && size <= ALLOC_MOST)
         memory = arena_alloc(&asking->arena, size);
     pthread_mutex_unlock(&kit->lock);
     return memory;

@@ -90,11 +90,15 @@ uint32_t kit_metric(struct smarthop_self *self, enum smarthop_metric kind, const
                     const char *help)
 {
     struct kit *kit = self->kit;
-    struct metric *metric = mem_zalloc(sizeof *metric);
+    struct metric *metric;
 
-    (void)kind;
+    if (kind > SMARTHOP_HISTOGRAM || !metric_is_name(name)) {
+        record_problem(kit, "a metric whose kind or name cannot be: of [a-z0-9_], 64 at most");
+        return 0;
+    }
     if (help == NULL || help[0] == '\0')
         record_problem(kit, "a metric without a help text");
+    metric = mem_zalloc(sizeof *metric);
     metric->name = mem_strdup(name);
     list_init(&metric->link);
     pthread_mutex_lock(&kit->lock);

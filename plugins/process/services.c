@@ -27,8 +27,8 @@ static void log_there(struct smarthop_self *self, uint64_t token, int level, con
 {
     struct wire_log log = {
         .level = (uint32_t)level,
-        .event = smarthop_span_of(event, strlen(event)),
-        .text = smarthop_span_of(text, strlen(text)),
+        .event = plugin_text(span_cstr(event)),
+        .text = plugin_text(span_cstr(text)),
     };
     uint64_t theirs;
     struct lane *lane = lane_of(self, token, &theirs);

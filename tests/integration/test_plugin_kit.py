@@ -218,8 +218,9 @@ def test_recipients_with_names_that_are_not_ascii():
     assert "to=ann/xn--bcher-kva.example" in told["rcpt"]
 
 
-def test_what_could_not_be_found_out():
-    records = rude("broken")
+@pytest.mark.parametrize("how", ["broken", "broken-later"])
+def test_what_could_not_be_found_out(how):
+    records = rude(how)
     assert (route(records)["answer"], route(records)["action"]) == ("not found out", "defer")
 
 
@@ -238,6 +239,8 @@ def test_what_could_not_be_found_out():
     ("rewrite", "hook route", "again and again"),
     ("other", "hook route", "neither done, pending nor broken"),
     ("hook-body", "hook message", "outside of the work"),
+    ("size", "hook route", "whose size is not set"),
+    ("metric", "start", "a metric whose kind or name cannot be"),
 ])
 def test_misbehaviour_is_told(how, during, text):
     records = rude(how, "--to", "ben@example.net", code=MISBEHAVED)

@@ -180,6 +180,8 @@ def test_promises(start, sink):
         assert rcpt(relay, how)[0] == 250
     assert rcpt(relay, "never") == DEFERRED
     assert rcpt(relay, "broken") == DEFERRED
+    assert rcpt(relay, "broken-later") == DEFERRED
+    assert counts(relay)["broken"] == 2
     relay.wait_log("plugin-timeout", to="never@a.test")
     assert relay.log("plugin-process-ended") == []
     submit(relay, MESSAGE, "late@a.test")

@@ -289,6 +289,10 @@ static int answer(struct outlaw *outlaw, const struct smarthop_event *event,
         return SMARTHOP_PENDING;
     if (strcmp(how, "broken") == 0)
         return SMARTHOP_BROKEN;
+    if (strcmp(how, "broken-later") == 0) {
+        outlaw->host->complete(outlaw->self, event->token, NULL);
+        return SMARTHOP_PENDING;
+    }
     if (strcmp(how, "late") == 0 || strcmp(how, "twice") == 0)
         return promise(outlaw, event->token, SHORTLY, strcmp(how, "late") == 0 ? 1 : 2);
     if (strcmp(how, "tardy") == 0)

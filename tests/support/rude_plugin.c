@@ -38,6 +38,8 @@ static int start(const struct smarthop_host *host, struct smarthop_self *self, v
     rude->how = host->option_text(self, "how", 0);
     rude->delay = host->option_number(self, "delay", 0);
     rude->metric = host->metric(self, SMARTHOP_COUNTER, "asked", "how often it was asked");
+    if (strcmp(rude->how, "metric") == 0)
+        host->metric(self, SMARTHOP_COUNTER, "how often", "a name that Prometheus does not have");
     *state_out = rude;
     return 0;
 }
@@ -220,6 +222,10 @@ static int answer_badly(struct rude *rude, const struct smarthop_event *event,
         verdict->why = SMARTHOP_TEXT("a\nb");
     if (does(rude, "both"))
         answer(rude, event->token);
+    if (does(rude, "size"))
+        verdict->size = 0;
+    if (does(rude, "broken-later"))
+        rude->host->complete(rude->self, event->token, NULL);
     if (does(rude, "token"))
         answer(rude, 12345);
     if (does(rude, "rewrite")) {
@@ -246,7 +252,8 @@ static int route(void *state, const struct smarthop_event *event, struct smartho
     for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
         if (does(rude, waits[i]))
             return SMARTHOP_PENDING;
-    return answer_badly(rude, event, verdict);
+    int answered = answer_badly(rude, event, verdict);
+    return does(rude, "broken-later") ? SMARTHOP_PENDING : answered;
 }
 
 /* ---- bodies -------------------------------------------------------------------------------- */

@@ -426,6 +426,29 @@ static void test_the_fail_mode_answers_for_what_broke(void **state)
     plugin_rig_stop(&rig);
 }
 
+/* Promises, and then cannot find out either. */
+static int break_down_later(struct plugin_desk *desk, const struct smarthop_event *event,
+                            struct smarthop_verdict *verdict)
+{
+    (void)verdict;
+    desk->host->complete(desk->self, event->token, NULL);
+    return SMARTHOP_PENDING;
+}
+
+static void test_what_breaks_later_is_broken_too(void **state)
+{
+    struct plugin_rig rig;
+    struct plugin_desk desk = {.ask = break_down_later};
+
+    (void)state;
+    plugin_rig_start_one(&rig, &desk, "");
+    assert_int_equal(ask_once(&rig, SMARTHOP_ON_RCPT), SMARTHOP_DEFER);
+    assert_int_equal(VIEW(&rig, 0)->broken, 1);
+    assert_true(plugin_rig_load(&rig, SECTION(&desk, "a", "fail = open")));
+    assert_int_equal(ask_once(&rig, SMARTHOP_ON_RCPT), SMARTHOP_PASS);
+    plugin_rig_stop(&rig);
+}
+
 static void test_an_unknown_answer_is_a_broken_one(void **state)
 {
     struct plugin_rig rig;
@@ -553,6 +576,7 @@ int main(void)
         cmocka_unit_test(test_cancelling_what_is_decided_changes_nothing),
         cmocka_unit_test(test_many_may_be_pending_at_once),
         cmocka_unit_test(test_the_fail_mode_answers_for_what_broke),
+        cmocka_unit_test(test_what_breaks_later_is_broken_too),
         cmocka_unit_test(test_an_unknown_answer_is_a_broken_one),
         cmocka_unit_test(test_what_breaks_again_and_again_is_left_out),
         cmocka_unit_test(test_a_good_answer_in_between_starts_the_count_anew),

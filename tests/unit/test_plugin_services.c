@@ -376,6 +376,8 @@ static int log_and_alloc(struct plugin_desk *desk, const struct smarthop_event *
 {
     char *memory = desk->host->alloc(desk->self, event->token, 3);
 
+    assert_null(desk->host->alloc(desk->self, event->token, SIZE_MAX));
+    assert_null(desk->host->alloc(desk->self, event->token, (64 << 20) + 1));
     desk->host->log(desk->self, event->token, SMARTHOP_WARN, "odd", "so\nit is");
     desk->host->log(desk->self, 0, SMARTHOP_WARN, "plain", "of no event");
     desk->host->log(desk->self, 0, 77, "never", "no such level");

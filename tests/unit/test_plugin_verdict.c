@@ -87,6 +87,10 @@ static const struct answer bad[] = {
     {"a 5yz that defers", SMARTHOP_ON_RCPT, {V, .action = SMARTHOP_DEFER, .code = 550}},
     {"a 2yz", SMARTHOP_ON_RCPT, {V, .action = SMARTHOP_REJECT, .code = 250}},
     {"4.x.x that rejects", SMARTHOP_ON_RCPT, {V, .action = SMARTHOP_REJECT, .enhanced = {4, 1, 1}}},
+    {"without a size", SMARTHOP_ON_RCPT, {.action = SMARTHOP_REJECT}},
+    {"of a size that never was",
+     SMARTHOP_ON_RCPT,
+     {.size = sizeof(struct smarthop_verdict) - 1, .action = SMARTHOP_REJECT}},
 };
 
 static void see(struct plugin_rig *rig, struct plugin_desk *desk, const struct answer *given,
@@ -161,8 +165,7 @@ static const struct smarthop_edit good_edits[] = {
 static const struct smarthop_next_hop drop_hop = {TEXT("/run/drop"), 0, 0, 0};
 
 static const struct answer good[] = {
-    {"an old one", SMARTHOP_ON_RCPT, {.size = 8, .action = SMARTHOP_REJECT, .code = 99}},
-    {"an empty one", SMARTHOP_ON_RCPT, {.size = 0}},
+    {"one with more than we know", SMARTHOP_ON_RCPT, {.size = 4096, .action = SMARTHOP_REJECT}},
     {"edits", SMARTHOP_ON_MESSAGE, {V, .edits = good_edits, .edit_count = 5}},
     {"drop",
      SMARTHOP_ON_ROUTE,
