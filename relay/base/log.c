@@ -26,6 +26,7 @@ static struct {
     void *context;
     _Atomic int fd;
     _Atomic int level;
+    atomic_bool is_torn; /* the file ends in the midst of a line: it had no room */
 } sink = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .level = LOG_INFO};
 
 enum { GATHER = 16384 };
@@ -222,19 +223,31 @@ void log_err(struct log_line *line, struct err e)
     log_text(line, "error", err_text(e, text));
 }
 
-static void write_all(const char *bytes, size_t len)
+/* Less where it cannot be written: that must not stop mail. */
+static size_t write_some(const char *bytes, size_t len)
 {
     int fd = atomic_load(&sink.fd);
+    size_t written = 0;
 
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
+    while (written < len) {
+        ssize_t n = write(fd, bytes + written, len - written);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return; /* a log that cannot be written must not stop mail */
-        bytes += n;
-        len -= (size_t)n;
+            break;
+        written += (size_t)n;
     }
+    return written;
+}
+
+/* What is written behind half a line begins on one of its own. */
+static void write_lines(const char *bytes, size_t len)
+{
+    bool was_torn = atomic_exchange(&sink.is_torn, false);
+    size_t written = was_torn && write_some("\n", 1) == 0 ? 0 : write_some(bytes, len);
+
+    if (written == 0 ? was_torn : bytes[written - 1] != '\n')
+        atomic_store(&sink.is_torn, true);
 }
 
 static void send_to_journal(const struct log_line *line)
@@ -289,5 +302,5 @@ void log_flush(void)
         return;
     size_t len = gathered_len;
     gathered_len = 0;
-    write_all(gathered, len);
+    write_lines(gathered, len);
 }

@@ -15,7 +15,8 @@
 
 struct events {
     char *path;
-    int fd; /* the writer's */
+    int fd;       /* the writer's */
+    bool is_torn; /* likewise: the file ends in the midst of a line */
     pthread_t thread;
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t wake;
@@ -163,16 +164,19 @@ static void open_anew(struct events *events)
     }
     close(events->fd);
     events->fd = fd;
+    events->is_torn = false;
 }
 
-static struct err write_all(int fd, struct span bytes)
+static struct err write_all(struct events *events, struct span bytes)
 {
     while (bytes.len > 0) {
-        ssize_t written = write(fd, bytes.ptr, bytes.len);
+        ssize_t written = write(events->fd, bytes.ptr, bytes.len);
         if (written < 0 && errno != EINTR)
             return err_system(errno, "write");
-        if (written > 0)
-            bytes = span_from(bytes, (size_t)written);
+        if (written <= 0)
+            continue;
+        events->is_torn = bytes.ptr[written - 1] != '\n';
+        bytes = span_from(bytes, (size_t)written);
     }
     return ERR_OK;
 }
@@ -195,7 +199,9 @@ static void write_out(struct events *events, struct buf *taken, uint64_t dropped
         buf_addf(taken, "{\"time\":%llu,\"event\":\"dropped\",\"count\":%llu}\n",
                  (unsigned long long)clock_wall_ms(), (unsigned long long)dropped);
     }
-    struct err e = write_all(events->fd, buf_span(taken));
+    struct err e = events->is_torn ? write_all(events, SPAN("\n")) : ERR_OK;
+    if (!err_is(e))
+        e = write_all(events, buf_span(taken));
     if (err_is(e))
         log_failure(LOG_ERROR, "events-lost", e, "path", events->path);
     log_flush();

@@ -1,6 +1,7 @@
 /* base/log: the form of a line, what is escaped, cut and left out, and rotation. */
 #include "base/log.h"
 
+#include "support/full_file.h"
 #include "support/scratch.h"
 
 #include <errno.h>
@@ -164,6 +165,24 @@ static void test_rotation(void **state)
     assert_non_null(strstr(got, "between"));
 }
 
+/* Whole lines again where there is room again: the half one is nobody's beginning. */
+static void test_half_a_line_is_ended(void **state)
+{
+    (void)state;
+    write_info("before");
+    assert_true(full_file_limit(read_log(path) + 10));
+    write_info("torn");
+    write_info("lost");
+    assert_true(full_file_limit(RLIM_INFINITY));
+    write_info("after");
+    read_log(path);
+    assert_null(strstr(got, "lost"));
+    const char *half = strchr(got, '\n') + 1, *last = strchr(half, '\n') + 1;
+    assert_int_equal(last - half, 10 + 1);
+    assert_int_equal(last[10], 'T');
+    assert_string_equal(last + strcspn(last, "i"), "info after\n");
+}
+
 static void test_a_failed_reopening_keeps_the_old_file(void **state)
 {
     (void)state;
@@ -274,6 +293,7 @@ int main(void)
         TEST(test_long_values_are_cut),
         TEST(test_levels),
         TEST(test_rotation),
+        TEST(test_half_a_line_is_ended),
         TEST(test_a_failed_reopening_keeps_the_old_file),
         TEST(test_a_symbolic_link_is_not_followed),
         TEST(test_threads_write_whole_lines),

@@ -1,11 +1,14 @@
 /* report/events: lines for programs, whatever is in them, and a file that is slow or moves. */
 #include "report/events.h"
 
+#include "base/log.h"
 #include "base/memory.h"
+#include "support/full_file.h"
 #include "support/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -118,6 +121,42 @@ static void test_reopen(void **state)
     scratch_remove(f.path);
 }
 
+static void on_log_line(void *context, enum log_level level, const char *event, const char *pairs)
+{
+    (void)level, (void)pairs;
+    if (strcmp(event, "events-lost") == 0)
+        atomic_store((atomic_bool *)context, true);
+}
+
+/* What a disk without room has cut is nobody's beginning. */
+static void test_half_a_line_is_ended(void **state)
+{
+    enum { HALF = 10 };
+    atomic_bool is_lost = false;
+    char room[4096];
+    struct folder f;
+    struct events *events;
+
+    (void)state;
+    folder_make(&f);
+    log_forward(on_log_line, &is_lost);
+    struct queue_message *m = message("a@b.test");
+    assert_false(err_is(events_open(f.file, &events)));
+    assert_true(full_file_limit(HALF));
+    events_add(events, &(struct event){.name = "first", .message = m});
+    while (!atomic_load(&is_lost))
+        usleep(1000);
+    assert_true(full_file_limit(RLIM_INFINITY));
+    events_add(events, &(struct event){.name = "second", .message = m});
+    events_close(events);
+    struct span text = content(f.file, room, sizeof room);
+    assert_int_equal(text.ptr[HALF], '\n');
+    assert_int_equal(text.ptr[HALF + 1], '{');
+    assert_false(err_is(log_open("stderr", LOG_INFO)));
+    queue_message_unref(m);
+    scratch_remove(f.path);
+}
+
 /* A pipe that nobody reads takes a little; what is over the bound is dropped, and told. */
 static void test_dropped(void **state)
 {
@@ -159,9 +198,8 @@ static void test_dropped(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_without_a_file),
-        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_reopen),
+        cmocka_unit_test(test_without_a_file), cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_reopen),         cmocka_unit_test(test_half_a_line_is_ended),
         cmocka_unit_test(test_dropped),
     };
 
