@@ -59,8 +59,10 @@ static struct span choose_subject(const struct dsn *dsn)
         return SPAN("Your message could not be delivered");
     if (dsn->counts[REPORT_FAILED] > 0)
         return SPAN("Your message could not be delivered to some recipients");
-    return dsn->counts[REPORT_DELAYED] > 0 ? SPAN("Your message is delayed")
-                                           : SPAN("Your message has been passed on");
+    if (dsn->counts[REPORT_DELAYED] > 0)
+        return SPAN("Your message is delayed");
+    return dsn->counts[REPORT_RELAYED] > 0 ? SPAN("Your message has been passed on")
+                                           : SPAN("Your message has been delivered");
 }
 
 static struct dsn_header make_header(const struct dsn *dsn, struct arena *arena)

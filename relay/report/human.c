@@ -43,7 +43,7 @@ static const struct explanation {
 
 static const char *explain(const struct status *status, enum report_action action)
 {
-    if (action == REPORT_RELAYED)
+    if (action == REPORT_RELAYED || action == REPORT_DELIVERED)
         return "The server has taken it.";
     for (size_t i = 0; i < sizeof explanations / sizeof explanations[0]; i++) {
         const struct explanation *row = &explanations[i];
@@ -144,6 +144,14 @@ static struct span relayed_text(const struct report_options *options, struct are
                               " news.");
 }
 
+static struct span delivered_text(const struct report_options *options, struct arena *arena)
+{
+    return arena_printf(arena,
+                        "Your message of %.*s was delivered to the mailboxes of the recipients"
+                        " named below.",
+                        SPAN_ARG(text_date(arena, options->message->arrival)));
+}
+
 /* The subject tells people which message it is; an encoded one tells them nothing. */
 static void write_subject(struct dsn *dsn)
 {
@@ -201,6 +209,7 @@ void dsn_write_human(struct dsn *dsn)
         [REPORT_FAILED] = failed_text,
         [REPORT_DELAYED] = delayed_text,
         [REPORT_RELAYED] = relayed_text,
+        [REPORT_DELIVERED] = delivered_text,
     };
     bool first = true;
 

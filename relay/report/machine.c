@@ -12,6 +12,7 @@ static const struct action {
     [REPORT_FAILED] = {{"failed", 6}, 5, 4},
     [REPORT_DELAYED] = {{"delayed", 7}, 4, 4},
     [REPORT_RELAYED] = {{"relayed", 7}, 2, 2},
+    [REPORT_DELIVERED] = {{"delivered", 9}, 2, 2},
 };
 
 /* RFC 3464 2.3.4 */

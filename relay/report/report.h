@@ -11,9 +11,10 @@
 #include "queue/queue.h"
 
 enum report_action {
-    REPORT_FAILED,  /* permanent, or given up */
-    REPORT_DELAYED, /* still being tried */
-    REPORT_RELAYED, /* taken by a next hop that will not tell what becomes of it */
+    REPORT_FAILED,    /* permanent, or given up */
+    REPORT_DELAYED,   /* still being tried */
+    REPORT_RELAYED,   /* taken by a next hop that will not tell what becomes of it */
+    REPORT_DELIVERED, /* into the mailbox */
     REPORT_ACTION_COUNT,
 };
 

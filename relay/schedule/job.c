@@ -174,7 +174,9 @@ static enum settle_fate judge(struct job *job, const struct connection *c, uint3
     if (status_is_success(status)) {
         bump(&s->counters.delivered, 1);
         tell_outcome(job, c, recipient, status, response->klass, "delivered");
-        return job->attempt.dsn_passed ? SETTLE_DELIVERED : SETTLE_RELAYED;
+        if (job->attempt.dsn_passed)
+            return SETTLE_PASSED_ON;
+        return c->site->next_hop.lmtp ? SETTLE_DELIVERED : SETTLE_RELAYED;
     }
     if (response_is_final(response, status)) {
         bump(&s->counters.failed, 1);

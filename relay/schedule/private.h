@@ -353,8 +353,9 @@ bool responses_bounce(const struct job *job);
 /* settle.c */
 enum settle_fate {
     SETTLE_KEEP,
-    SETTLE_DELIVERED, /* and what is told of it from here on is the next hop's to tell */
+    SETTLE_PASSED_ON, /* what is told of it from here on is the next hop's to tell */
     SETTLE_RELAYED,   /* the next hop took it, but knows no notifications */
+    SETTLE_DELIVERED, /* the same by LMTP, behind which is no other hop */
     SETTLE_FAILED,
     SETTLE_LATE, /* failed because deliver_by has passed (RFC 2852) */
     SETTLE_REMOVED,

@@ -336,6 +336,7 @@ static bool is_wanted(const struct queue_message *message, const struct queue_re
         [REPORT_FAILED] = ESMTP_NOTIFY_FAILURE,
         [REPORT_DELAYED] = ESMTP_NOTIFY_DELAY,
         [REPORT_RELAYED] = ESMTP_NOTIFY_SUCCESS,
+        [REPORT_DELIVERED] = ESMTP_NOTIFY_SUCCESS,
     };
     unsigned notify =
         recipient->notify ? recipient->notify : ESMTP_NOTIFY_FAILURE | ESMTP_NOTIFY_DELAY;
@@ -364,13 +365,17 @@ static void tell(struct settling *st, const struct report_recipient *told)
         add_reported(st, told);
 }
 
-/* RFC 3461 5.2.3: a next hop that knows DSN goes on telling, but not of the relaying itself. */
-static void tell_of_relaying(struct settling *st, const struct queue_recipient *recipient,
-                             enum settle_fate fate)
+/* RFC 3461 5.2.3, 5.2.4: a next hop that knows DSN goes on telling, but not of the relaying. */
+static void tell_of_success(struct settling *st, const struct queue_recipient *recipient,
+                            enum settle_fate fate)
 {
+    bool traced = (st->job->message->flags & QUEUE_BY_TRACE) != 0;
+
     st->delivered = true;
-    if (fate == SETTLE_RELAYED || (st->job->message->flags & QUEUE_BY_TRACE) != 0)
-        tell(st, &(struct report_recipient){.recipient = recipient, .action = REPORT_RELAYED});
+    if (fate != SETTLE_PASSED_ON || traced)
+        tell(st, &(struct report_recipient){.recipient = recipient,
+                                            .action = fate == SETTLE_DELIVERED ? REPORT_DELIVERED
+                                                                               : REPORT_RELAYED});
 }
 
 static void tell_of_failure(struct settling *st, const struct queue_recipient *recipient,
@@ -403,9 +408,10 @@ static void sort_recipients(struct settling *st, const struct settle_plan *plan)
         case SETTLE_KEEP:
             keep(st, recipient, plan);
             break;
+        case SETTLE_PASSED_ON:
         case SETTLE_RELAYED:
         case SETTLE_DELIVERED:
-            tell_of_relaying(st, recipient, plan->fates[i]);
+            tell_of_success(st, recipient, plan->fates[i]);
             break;
         case SETTLE_FAILED:
         case SETTLE_LATE:

@@ -1,6 +1,6 @@
 """Delivery by LMTP (RFC 2033): to a mail store that answers for each recipient."""
 import pytest
-from support import content
+from support import content, report
 from support.dialogue import Dialogue, submit
 from support.next_hop import NextHop
 from support.relay import to
@@ -53,6 +53,20 @@ def test_all_taken(offer, start_store):
     relay.stop()
     assert store.said("LHLO") and not store.said("EHLO")
     assert len(relay.log("delivered")) == 3
+
+
+@pytest.mark.parametrize("offers, actions", [([], ["delivered"]), (["DSN"], [])])
+def test_success_is_told(offers, actions, start_store, sink):
+    """There is no other host behind the store: what it takes is delivered, not relayed."""
+    relay, store = start_store(None, *offers)
+    with Dialogue(relay.port).hello() as client:
+        assert client.talk("MAIL FROM:<sender@client.test>",
+                           f"RCPT TO:<{TO[0]}> NOTIFY=SUCCESS") == ["250 2.1.0", "250 2.1.5"]
+        assert client.data(content.stuffed(MESSAGE)).status == "250 2.0.0"
+    store.wait(1)
+    relay.wait_empty()
+    told = [report.parse(message) for message in sink.messages()]
+    assert [one.recipients[TO[0]]["Action"] for one in told] == actions
 
 
 def test_mixed(start_store, sink):

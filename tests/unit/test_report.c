@@ -304,6 +304,18 @@ static void test_relayed(void **state)
     assert_has_not("Hello");
 }
 
+static void test_delivered(void **state)
+{
+    (void)state;
+    reported.action = REPORT_DELIVERED;
+    recipient.last = STATUS(250, 2, 0, 0, "Delivered");
+    body_is(SPAN("\r\nHello\r\n"));
+    build();
+    assert_has("Subject: Your message has been delivered\r\n");
+    assert_has(" was delivered to the mailboxes\r\nof the recipients named below.");
+    assert_has("Action: delivered\r\nStatus: 2.0.0\r\n");
+}
+
 /* RFC 3464 2.3: each recipient has its own action; people read them apart. */
 static void test_mixed_actions(void **state)
 {
@@ -626,6 +638,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_never_tried, setup, teardown),
         cmocka_unit_test_setup_teardown(test_several_recipients, setup, teardown),
         cmocka_unit_test_setup_teardown(test_relayed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delivered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mixed_actions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sender_parameters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_returned, setup, teardown),
