@@ -20,7 +20,7 @@ static int load(const char *file, struct conf **out)
     struct buf messages;
 
     buf_init(&messages, 0);
-    struct err e = conf_load(file, &messages, out);
+    struct err e = conf_load_for_client(file, &messages, out);
     if (err_is(e)) {
         struct span rest, first = span_split(buf_span(&messages), '\n', &rest);
         say(EX_CONFIG, "the configuration cannot be used: %.*s", SPAN_ARG(first));

@@ -401,7 +401,7 @@ static bool load_config(struct ctl *ctl)
     struct buf messages;
 
     buf_init(&messages, 0);
-    bool loaded = !err_is(conf_load(ctl->config, &messages, &ctl->conf));
+    bool loaded = !err_is(conf_load_for_client(ctl->config, &messages, &ctl->conf));
     if (!loaded) {
         fprintf(stderr, "%.*s", SPAN_ARG(buf_span(&messages)));
         ctl_complain("the configuration %s cannot be used; -c names another", ctl->config);

@@ -453,6 +453,8 @@ struct conf {
  * absolute ones from the folder of `file`. Blocks on files and, where hostname is not given, maybe
  * on the name server; one call at a time in the process, as libConfuse's lexer is global. */
 struct err conf_load(const char *file, struct buf *messages, struct conf **out);
+/* Likewise, without reading the files of passwords: for programs whose users may not. */
+struct err conf_load_for_client(const char *file, struct buf *messages, struct conf **out);
 
 struct conf *conf_ref(struct conf *conf);
 void conf_unref(struct conf *conf);

@@ -81,7 +81,7 @@ static void load_one(const struct credentials_check *check)
         report(check, "either password or password_file is needed", NULL, NULL);
     else if (credentials->password != NULL)
         credentials->secret = mem_strdup(credentials->password);
-    else
+    else if (check->loading->with_passwords)
         open_password(check);
 }
 

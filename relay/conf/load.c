@@ -88,9 +88,11 @@ static void load_text(struct conf_loading *loading)
     conf_sort(loading->conf);
 }
 
-struct err conf_load(const char *file, struct buf *messages, struct conf **out)
+static struct err load(const char *file, bool with_passwords, struct buf *messages,
+                       struct conf **out)
 {
-    struct conf_loading loading = {.folder = conf_folder_of(file)};
+    struct conf_loading loading = {.folder = conf_folder_of(file),
+                                   .with_passwords = with_passwords};
 
     *out = NULL;
     loading.conf = mem_zalloc(sizeof *loading.conf);
@@ -115,4 +117,14 @@ struct err conf_load(const char *file, struct buf *messages, struct conf **out)
     conf_source_fini(&loading.source);
     free(loading.folder);
     return e;
+}
+
+struct err conf_load(const char *file, struct buf *messages, struct conf **out)
+{
+    return load(file, true, messages, out);
+}
+
+struct err conf_load_for_client(const char *file, struct buf *messages, struct conf **out)
+{
+    return load(file, false, messages, out);
 }

@@ -10,6 +10,7 @@ struct conf_loading {
     struct conf_source source;
     struct conf_places places;
     struct conf *conf;
+    bool with_passwords;               /* files of them are read */
     char *folder;                      /* of the file; relative paths start here */
     unsigned key_lines[CONF_KEYS_MAX]; /* of the globals that the file gives; 0 = it does not */
 };

@@ -217,8 +217,11 @@ static bool scan_include(struct conf_scanner *scanner, struct conf_token *name_o
 
 static void flatten(struct conf_source *source, unsigned file, struct span text, unsigned depth)
 {
+    const struct span mark = SPAN("\xef\xbb\xbf"); /* that editors put there */
     struct conf_scanner scanner = {text, 1};
 
+    if (text.len >= mark.len && memcmp(text.ptr, mark.ptr, mark.len) == 0)
+        scanner.rest = span_from(text, mark.len);
     for (;;) {
         struct conf_token token = conf_scan(&scanner);
         struct conf_token name;

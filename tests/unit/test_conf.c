@@ -411,6 +411,29 @@ static void test_round_trip(void **state)
     conf_unref(second);
 }
 
+static void test_byte_order_mark(void **state)
+{
+    (void)state;
+    struct conf *conf = load_good("\xef\xbb\xbf" NAMED "workers = 3\n");
+    assert_int_equal(conf->workers, 3);
+    conf_unref(conf);
+}
+
+static void test_for_a_client(void **state)
+{
+    struct buf messages;
+    struct conf *conf;
+
+    (void)state;
+    buf_init(&messages, 0);
+    write_file("relay.conf", NAMED "credentials a { user = u password_file = \"/nonexistent\" }\n");
+    assert_true(err_is(conf_load("relay.conf", &messages, &conf)));
+    assert_false(err_is(conf_load_for_client("relay.conf", &messages, &conf)));
+    assert_null(conf_credentials_find(conf, SPAN("a"))->secret);
+    conf_unref(conf);
+    buf_fini(&messages);
+}
+
 static void test_credentials(void **state)
 {
     struct buf printed;
@@ -606,7 +629,8 @@ int main(void)
         IN_FOLDER(test_restart_needed),  IN_FOLDER(test_manual),
         IN_FOLDER(test_sample),          IN_FOLDER(test_reference_loads),
         IN_FOLDER(test_block_lists),     IN_FOLDER(test_words),
-        IN_FOLDER(test_credentials),     IN_FOLDER(test_groups),
+        IN_FOLDER(test_credentials),     IN_FOLDER(test_byte_order_mark),
+        IN_FOLDER(test_for_a_client),    IN_FOLDER(test_groups),
         IN_FOLDER(test_plugins),         IN_FOLDER(test_client_certificates),
     };
 
