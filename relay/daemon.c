@@ -103,6 +103,16 @@ static void warn_of_postmaster(const struct conf *conf)
     }
 }
 
+static void warn_of_certificates(const struct daemon *d)
+{
+    struct buf messages;
+
+    buf_init(&messages, 0);
+    daemon_tls_ended(d->conf, d->tls, &messages);
+    log_lines(LOG_WARN, "certificate-ended", &messages);
+    buf_fini(&messages);
+}
+
 static struct worker_settings settings_of(const struct daemon *d)
 {
     return (struct worker_settings){.conf = d->conf, .tls = d->tls, .plugins = d->plugins};
@@ -143,6 +153,7 @@ static bool reload(struct daemon *d, struct buf *messages)
         return false;
     }
     conf_restart_needed(d->conf, next.conf, messages);
+    daemon_tls_ended(next.conf, next.tls, messages);
     log_lines(LOG_WARN, "reload-note", messages);
     for (unsigned i = 0; i < d->worker_count; i++)
         worker_reconfigure(&d->workers[i], &next);
@@ -525,8 +536,10 @@ static bool make_workers(struct daemon *d)
 static bool become_user(const struct conf *conf)
 {
     struct err e = process_become(conf->user);
+    char what[320];
 
-    return !err_is(e) || fail(conf->user, e);
+    snprintf(what, sizeof what, "user \"%s\"", conf->user != NULL ? conf->user : "");
+    return !err_is(e) || fail(what, e);
 }
 
 static bool open_control(struct daemon *d)
@@ -564,39 +577,9 @@ static bool start_workers(struct daemon *d)
     return true;
 }
 
-static bool load_first_tls(const struct conf *conf, struct tls_server **out)
-{
-    char problem[512];
-
-    if (daemon_load_tls(conf, NULL, problem, sizeof problem, out))
-        return true;
-    fprintf(stderr, "smarthopd: %s\n", problem);
-    return false;
-}
-
-static bool check_plugins(const struct conf *conf)
-{
-    struct buf messages;
-
-    buf_init(&messages, 0);
-    bool usable = plugin_chain_check(conf, &messages);
-    fprintf(stderr, "%.*s", SPAN_ARG(buf_span(&messages)));
-    buf_fini(&messages);
-    return usable;
-}
-
-bool daemon_check(const struct conf *conf)
-{
-    struct tls_server *tls = NULL;
-    bool usable = load_first_tls(conf, &tls) && sources_check(conf) && check_plugins(conf);
-
-    tls_server_unref(tls);
-    return usable;
-}
-
 static bool make_tls(struct daemon *d)
 {
-    if (!load_first_tls(d->conf, &d->tls))
+    if (!daemon_load_first_tls(d->conf, &d->tls))
         return false;
     struct err e = tls_client_create(&d->shared.tls_client);
     return !err_is(e) || fail("TLS", e);
@@ -636,6 +619,7 @@ static bool start(struct daemon *d)
         log_end(&line);
     }
     warn_of_postmaster(d->conf);
+    warn_of_certificates(d);
     return true;
 }
 

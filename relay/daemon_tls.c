@@ -1,7 +1,10 @@
 #include "daemon_tls.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
+#include "proto/rfc3339.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct tls_certificate_files *certificates_of(const struct conf *conf)
@@ -54,4 +57,32 @@ bool daemon_load_tls(const struct conf *conf, const struct tls_server *old, char
     free(files);
     free(listeners);
     return !err_is(e);
+}
+
+bool daemon_load_first_tls(const struct conf *conf, struct tls_server **out)
+{
+    char problem[512];
+
+    if (daemon_load_tls(conf, NULL, problem, sizeof problem, out))
+        return true;
+    fprintf(stderr, "smarthopd: %s\n", problem);
+    return false;
+}
+
+void daemon_tls_ended(const struct conf *conf, const struct tls_server *tls, struct buf *messages)
+{
+    if (tls == NULL)
+        return;
+    struct tls_certificate_files *files = certificates_of(conf);
+    uint64_t now = clock_wall_ms();
+    for (unsigned i = 0; i < conf->certificate_count + 1; i++) {
+        uint64_t end = tls_server_expires(tls, i);
+        char text[RFC3339_MAX];
+        if (end > now)
+            continue;
+        rfc3339_format(end / 1000, text);
+        buf_addf(messages, "%s: the certificate was valid until %s only\n", files[i].certificate,
+                 text);
+    }
+    free(files);
 }

@@ -34,13 +34,18 @@ static int keep_low_ports(void)
     return (int)syscall(SYS_capset, &head, kept);
 }
 
+bool process_knows(const char *user)
+{
+    return getpwnam(user) != NULL;
+}
+
 struct err process_become(const char *user)
 {
     if (user == NULL || geteuid() != 0)
         return ERR_OK;
     struct passwd *pw = getpwnam(user);
     if (pw == NULL)
-        return err_make(ERR_NOT_FOUND, "this user");
+        return err_make(ERR_NOT_FOUND, "look up");
     if (initgroups(user, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
         prctl(PR_SET_KEEPCAPS, 1) != 0 || setuid(pw->pw_uid) != 0 || keep_low_ports() != 0)
         return err_system(errno, "become user");

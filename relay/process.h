@@ -6,6 +6,8 @@
 
 /* As many descriptors as it may have; returns how many, 0 where that is not known. */
 unsigned process_raise_descriptors(void);
+/* Whether there is a user of this name. May block. */
+bool process_knows(const char *user);
 /* After the listeners are bound, before anything of the store is made: its files belong to the
  * user that the daemon runs as. One privilege stays: to bind ports below 1024, for doors that are
  * opened later (plugins that are servers, a reload). Nothing where `user` is NULL or the process is

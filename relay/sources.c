@@ -1,5 +1,6 @@
 #include "sources.h"
 
+#include "auth/users.h"
 #include "auth/verify.h"
 #include "base/memory.h"
 #include "recipients/recipients.h"
@@ -10,11 +11,10 @@
 
 enum { POLL_MS = 1000 };
 
-static bool tell(const struct buf *messages, struct err e)
+static void tell(const struct buf *messages)
 {
     if (buf_len(messages) > 0)
         fwrite(buf_span(messages).ptr, 1, buf_len(messages), stderr);
-    return !err_is(e);
 }
 
 /* NULL: the table is none of a file. */
@@ -47,17 +47,27 @@ static struct err check_rules(const char *file, struct buf *messages)
     return e;
 }
 
+static struct err check_users(const char *file, struct buf *messages)
+{
+    struct users *users;
+    struct err e = users_load(file, messages, &users);
+
+    users_unref(users);
+    return e;
+}
+
 bool sources_check(const struct conf *conf)
 {
-    struct err e = ERR_OK;
     struct buf messages;
+    bool usable = true;
 
     buf_init(&messages, 0);
+    if (conf->users_file != NULL)
+        usable = !err_is(check_users(conf->users_file, &messages));
     if (conf->recipients_file != NULL)
-        e = check_recipients(conf->recipients_file, &messages);
-    if (!err_is(e))
-        e = check_rules(rules_file(conf), &messages);
-    bool usable = tell(&messages, e);
+        usable = !err_is(check_recipients(conf->recipients_file, &messages)) && usable;
+    usable = !err_is(check_rules(rules_file(conf), &messages)) && usable;
+    tell(&messages);
     buf_fini(&messages);
     return usable;
 }
@@ -147,11 +157,12 @@ bool sources_open(struct sources *sources, struct loop *loop, const struct conf 
     sources->work.run = poll_all;
     sources->work.call.done = on_polled;
     buf_init(&messages, 0);
-    bool loaded = tell(&messages, load(sources, conf, &messages));
+    struct err e = load(sources, conf, &messages);
+    tell(&messages);
     buf_fini(&messages);
-    if (loaded)
+    if (!err_is(e))
         watch(sources, conf, POLL_MS);
-    return loaded;
+    return !err_is(e);
 }
 
 struct err sources_reload(struct sources *sources, const struct conf *conf, struct buf *messages)

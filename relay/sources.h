@@ -23,8 +23,7 @@ struct sources {
     bool is_stopped;
 };
 
-/* Whether those that a configuration names, and that need no privileges, can be used; if not,
- * stderr says why. */
+/* Whether those that a configuration names can be used; if not, stderr says why. */
 bool sources_check(const struct conf *conf);
 
 /* Zeroed. Loads them; on failure stderr says why. */

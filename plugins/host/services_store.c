@@ -2,6 +2,7 @@
  * that name share while both are there. */
 #include "plugins/host/private.h"
 
+#include "base/file.h"
 #include "base/kv.h"
 
 #include <errno.h>
@@ -38,12 +39,13 @@ static struct err open_kv(const char *folder, const char *name, uint64_t most, s
     };
     char *path;
 
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-        return err_system(errno, "mkdir");
+    struct err e = file_make_folder(folder);
+    if (err_is(e))
+        return e;
     if (asprintf(&path, "%s/%s", folder, name) < 0)
         abort();
     options.path = path;
-    struct err e = kv_open(&options, out);
+    e = kv_open(&options, out);
     free(path);
     return e;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static struct err tell(struct buf *messages, const char *file, struct err e)
@@ -85,4 +86,19 @@ struct err file_read_all(const char *file, uint64_t size_max, struct stat *st_ou
     e = read_up_to(fd, size_max, out);
     close(fd);
     return err_is(e) ? tell(messages, file, e) : ERR_OK;
+}
+
+struct err file_make_folder(const char *path)
+{
+    struct span above = span_head(span_cstr(path), span_rindex(span_cstr(path), '/'));
+    int rc = mkdir(path, 0700);
+
+    if (rc != 0 && errno == ENOENT && above.len > 0 && above.len < strlen(path)) {
+        char *parent = span_to_text(above);
+        rc = mkdir(parent, 0700);
+        free(parent);
+        if (rc == 0)
+            rc = mkdir(path, 0700);
+    }
+    return rc == 0 || errno == EEXIST ? ERR_OK : err_system(errno, "make the folder");
 }

@@ -1,5 +1,6 @@
 /*
- * file: regular files that an administrator writes and we read, with messages for people.
+ * file: regular files that an administrator writes and we read, with messages for people; and the
+ * folders that are ours.
  *
  * Any thread; all of it blocks.
  */
@@ -24,5 +25,9 @@ struct err file_read(int fd, char *room, size_t size, size_t *len_out);
  * failure. */
 struct err file_read_all(const char *file, uint64_t size_max, struct stat *st_out,
                          struct buf *messages, struct buf *out);
+
+/* A folder for us alone, and the one that it lies in where that is missing, so that a first start
+ * needs no preparation. ERR_OK where it is there. */
+struct err file_make_folder(const char *path);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/kv_private.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -377,8 +378,10 @@ struct err kv_run(struct kv *kv, struct kv_op *op)
 
 static struct err open_folder(struct kv *kv, bool read_only)
 {
-    if (!read_only && mkdir(kv->path, 0700) != 0 && errno != EEXIST)
-        return err_system(errno, "mkdir store");
+    struct err e = read_only ? ERR_OK : file_make_folder(kv->path);
+
+    if (err_is(e))
+        return e;
     kv->folder = open(kv->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return kv->folder < 0 ? err_system(errno, "open store folder") : ERR_OK;
 }

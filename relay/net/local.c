@@ -245,7 +245,7 @@ static struct err remove_stale(const struct sockaddr_un *address)
     int sys = errno;
     close(fd);
     if (rc == 0 || sys != ECONNREFUSED)
-        return err_make(ERR_CONFLICT, "local socket");
+        return err_make(ERR_CONFLICT, "local socket: another process listens there");
     return unlink(address->sun_path) == 0 ? ERR_OK : err_system(errno, "local socket");
 }
 

@@ -8,12 +8,14 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct tls_identity {
     char *server_name; /* NULL for the default */
@@ -149,15 +151,65 @@ static struct err refuse(const char *what, char *problem, size_t problem_size)
     return err_make(ERR_TLS, "make TLS context");
 }
 
+/* Nobody is there to type a pass phrase, and OpenSSL would wait for one at the terminal. */
+static int no_pass_phrase(char *text, int size, int for_writing, void *asked)
+{
+    (void)text, (void)size, (void)for_writing;
+    *(bool *)asked = true;
+    return -1;
+}
+
+static bool is_about(int library, int reason)
+{
+    unsigned long code = ERR_peek_error();
+
+    return ERR_GET_LIB(code) == library && ERR_GET_REASON(code) == reason;
+}
+
+static struct err refuse_certificate(const char *file, char *problem, size_t problem_size)
+{
+    if (!is_about(ERR_LIB_PEM, PEM_R_NO_START_LINE))
+        return refuse(file, problem, problem_size);
+    ERR_clear_error();
+    snprintf(problem, problem_size, "%s: there is no certificate in it (PEM)", file);
+    return err_make(ERR_TLS, "load certificate");
+}
+
+static struct err refuse_key(const struct tls_certificate_files *files, bool has_pass_phrase,
+                             char *problem, size_t problem_size)
+{
+    if (has_pass_phrase)
+        snprintf(problem, problem_size,
+                 "%s: the key has a pass phrase; openssl pkey -in FILE -out FILE writes it without",
+                 files->key);
+    else if (is_about(ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH) ||
+             is_about(ERR_LIB_X509, X509_R_KEY_TYPE_MISMATCH))
+        snprintf(problem, problem_size, "%s: this key does not belong to %s", files->key,
+                 files->certificate);
+    else if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_UNSUPPORTED)
+        snprintf(problem, problem_size, "%s: there is no private key in it (PEM)", files->key);
+    else
+        return refuse(files->key, problem, problem_size);
+    ERR_clear_error();
+    return err_make(ERR_TLS, "load key");
+}
+
 static struct err load_pair(SSL_CTX *ctx, const struct tls_certificate_files *files, char *problem,
                             size_t problem_size)
 {
+    bool has_pass_phrase = false;
+    struct err e = ERR_OK;
+
+    SSL_CTX_set_default_passwd_cb(ctx, no_pass_phrase);
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, &has_pass_phrase);
     if (SSL_CTX_use_certificate_chain_file(ctx, files->certificate) != 1)
-        return refuse(files->certificate, problem, problem_size);
-    if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_check_private_key(ctx) != 1)
-        return refuse(files->key, problem, problem_size);
-    return ERR_OK;
+        e = refuse_certificate(files->certificate, problem, problem_size);
+    else if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1 ||
+             SSL_CTX_check_private_key(ctx) != 1)
+        e = refuse_key(files, has_pass_phrase, problem, problem_size);
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
+    SSL_CTX_set_default_passwd_cb(ctx, NULL);
+    return e;
 }
 
 static struct err load_identity(const struct tls_server_options *options, unsigned number,
@@ -299,6 +351,17 @@ const struct tls_clients *tls_server_clients(const struct tls_server *server, co
         if (strcmp(server->asking[i].listener, listener) == 0)
             return server->asking[i].clients;
     return NULL;
+}
+
+uint64_t tls_server_expires(const struct tls_server *server, unsigned number)
+{
+    const X509 *certificate = SSL_CTX_get0_certificate(server->identities[number].ctx);
+    struct tm end;
+
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1)
+        return UINT64_MAX;
+    time_t seconds = timegm(&end);
+    return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
 }
 
 SSL *tls_server_new_ssl(struct tls_server *server, const struct tls_clients *clients)

@@ -54,6 +54,9 @@ void tls_server_unref(struct tls_server *server);
 /* NULL: this listener does not ask for certificates. Lives as long as the server. */
 const struct tls_clients *tls_server_clients(const struct tls_server *server, const char *listener);
 
+/* When the certificate `files[number]` ends, in milliseconds since 1970; UINT64_MAX = not known. */
+uint64_t tls_server_expires(const struct tls_server *server, unsigned number);
+
 enum tls_verify {
     TLS_VERIFY_NONE, /* opportunistic: any certificate will do; what it is worth is told */
     TLS_VERIFY_NAME, /* a valid chain to a known root, and the host's name in the certificate */

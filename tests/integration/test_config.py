@@ -1,12 +1,13 @@
 """The configuration file, and the signals that the daemon knows."""
 import os
+import shutil
 import signal
 import socket
 
 import pytest
-from support import content
+from support import certificates, content
 from support.dialogue import Dialogue, submit
-from support.process import BIN, run
+from support.process import BIN, Process, run
 from support.relay import to
 from support.wait import wait_until
 
@@ -48,20 +49,51 @@ WRONG = {
     "certificate that is not there": (
         LISTENER + 'tls_certificate = "none.pem"\ntls_key = "none.key"\n',
         ["smarthopd: none.pem: "]),
+    "key with a pass phrase": (
+        LISTENER + 'tls_certificate = "cert.pem"\ntls_key = "locked.key"\n',
+        ["smarthopd: locked.key: the key has a pass phrase"]),
+    "user that is not there": (LISTENER + 'user = "no-such-user"\n',
+                               ['smarthopd: user "no-such-user": ']),
+    "each file that is not there": (
+        LISTENER + 'users_file = u\nrecipients_file = r\nresponse_rules = s\n',
+        ["u: open file: No such file", "r: open file: No such file", "s: open file: No such file"]),
     "include that is not there": (LISTENER + 'include("none.conf")\n', ["relay.conf:2: "]),
     "two answers in a route": (LISTENER + 'route "*" {\n discard = yes\n use_mx = yes\n}\n',
                                ["relay.conf:3: use_mx and discard exclude each other"]),
 }
 
 
+@pytest.fixture(scope="module", name="locked_key")
+def make_locked_key(tmp_path_factory):
+    """cert.pem, and a key that only who knows its pass phrase can read: locked.key"""
+    folder = tmp_path_factory.mktemp("locked")
+    pair = certificates.make(folder, "cert", "DNS:relay.test")
+    locked = folder / "locked.key"
+    run("openssl", "pkey", "-in", pair.key, "-out", locked, "-aes128", "-passout", "pass:secret")
+    return certificates.Pair(pair.certificate, locked)
+
+
 @pytest.mark.parametrize("text, complaints", WRONG.values(), ids=WRONG)
-def test_wrong(text, complaints, tmp_path):
+def test_wrong(text, complaints, tmp_path, locked_key):
+    for file in (locked_key.certificate, locked_key.key):
+        shutil.copy(file, tmp_path)
     code, printed, complained = check(tmp_path, text)
     assert (code, printed) == (1, "")
     lines = complained.splitlines()
     assert len(lines) == len(complaints), complained
     for line, beginning in zip(lines, complaints):
         assert line.startswith(beginning), complained
+
+
+def test_certificate_that_has_ended(tmp_path):
+    """It is told of, but mail goes on: most clients do not look at it."""
+    authority = certificates.Authority(tmp_path)
+    pair = authority.issue("old", options=("-startdate", "20200101000000Z",
+                                           "-enddate", "20200102000000Z"))
+    text = LISTENER + f'tls_certificate = "{pair.certificate}"\ntls_key = "{pair.key}"\n'
+    code, printed, complained = check(tmp_path, text)
+    assert (code, printed) == (0, "relay.conf: correct\n")
+    assert complained.endswith(": the certificate was valid until 2020-01-02T00:00:00Z only\n")
 
 
 @pytest.mark.parametrize("arguments, code", [(["-h"], 0), (["-V"], 0), (["--bogus"], 2),
@@ -90,6 +122,15 @@ def test_port_of_another_one(start_relay, tmp_path):
     assert started.returncode == 1
     assert f"127.0.0.1:{relay.port}: bind: Address already in use" in started.stderr.decode()
     relay.stop()
+
+
+def test_first_start(tmp_path):
+    """With all that is standard, in an empty folder."""
+    (tmp_path / "relay.conf").write_text('hostname = "relay.test"\n' + LISTENER)
+    relay = Process([BIN / "smarthopd", "-c", tmp_path / "relay.conf"], tmp_path, "relay")
+    wait_until(lambda: " started " in relay.err(), "the daemon has started")
+    assert (tmp_path / "var" / "queue" / "data.mdb").exists()
+    assert relay.stop() == 0
 
 
 def test_started_twice(start_relay):
