@@ -94,6 +94,7 @@ enum ctl_exit ctl_suspend(struct ctl *ctl);
 enum ctl_exit ctl_suspensions(struct ctl *ctl);
 enum ctl_exit ctl_status(struct ctl *ctl);
 enum ctl_exit ctl_reload(struct ctl *ctl);
+enum ctl_exit ctl_reopen_log(struct ctl *ctl);
 enum ctl_exit ctl_sessions(struct ctl *ctl);
 enum ctl_exit ctl_session_end(struct ctl *ctl);
 enum ctl_exit ctl_destinations(struct ctl *ctl);

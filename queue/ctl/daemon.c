@@ -103,6 +103,19 @@ enum ctl_exit ctl_status(struct ctl *ctl)
     return CTL_OK;
 }
 
+enum ctl_exit ctl_reopen_log(struct ctl *ctl)
+{
+    json_t *answer;
+    enum ctl_exit asked = client_command(ctl, "reopen-log", &answer);
+
+    if (asked != CTL_OK)
+        return asked;
+    if (ctl->json)
+        client_print(answer);
+    json_decref(answer);
+    return CTL_OK;
+}
+
 enum ctl_exit ctl_reload(struct ctl *ctl)
 {
     json_t *answer;

@@ -15,6 +15,8 @@ enum {
     OPERANDS_ANY = 1000000,
     OPTION_FILTER = 1 << 26, /* and the term: what getopt gives for an option of the filter */
     OPTION_TRIAL = 1 << 27,  /* likewise */
+    OPTIONS_OF_ALL = 4,      /* the first of the table; they are no bits of ctl->options */
+    HELP_WIDTH = 78,
 };
 
 enum {
@@ -84,6 +86,8 @@ static const struct command {
     {NULL, "status", ctl_status, CONFIG_LOADED, 0, 0, 0, "", "how the daemon is"},
     {NULL, "reload", ctl_reload, CONFIG_LOADED, 0, 0, 0, "",
      "make the daemon read its configuration anew"},
+    {NULL, "reopen-log", ctl_reopen_log, CONFIG_LOADED, 0, 0, 0, "",
+     "make the daemon open its log files anew, for rotation"},
     {NULL, "sessions", ctl_sessions, CONFIG_LOADED, 0, 0, 0, "",
      "which clients are connected, and what they do"},
     {"session", "end", ctl_session_end, CONFIG_LOADED, 0, 1, 1, "SESSION", "send a client away"},
@@ -143,7 +147,7 @@ static const struct command {
     {"plugin", "new", ctl_plugin_new, CONFIG_NONE, CTL_CXX, 1, 1, "NAME [--cxx]",
      "make a folder with a plugin to begin with"},
     {NULL, "version", run_version, CONFIG_NONE, 0, 0, 0, "", "the version"},
-    {NULL, "help", run_help, CONFIG_NONE, 0, 0, OPERANDS_ANY, "", "this text"},
+    {NULL, "help", run_help, CONFIG_NONE, 0, 0, OPERANDS_ANY, "[COMMAND]", "this text"},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -152,7 +156,7 @@ static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
     {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'v'},
+    {"version", no_argument, NULL, 'V'},
     {"limit", required_argument, NULL, CTL_LIMIT},
     {"sender", required_argument, NULL, OPTION_FILTER + FILTER_SENDER},
     {"recipient", required_argument, NULL, OPTION_FILTER + FILTER_RECIPIENT},
@@ -204,16 +208,77 @@ static const struct option options[] = {
     {0},
 };
 
+static void print_command(const struct command *command)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "%s%s%s %s", command->group ? command->group : "",
+             command->group ? " " : "", command->name, command->arguments);
+    printf("  %-34s %s\n", text, command->help);
+}
+
+/* What stands in ctl->options for it. */
+static unsigned bit_of(const struct option *option)
+{
+    if (option->val >= OPTION_TRIAL)
+        return CTL_TRIAL;
+    return option->val >= OPTION_FILTER ? CTL_FILTER : (unsigned)option->val;
+}
+
+static void print_options(const struct command *command)
+{
+    int column = 0;
+
+    for (const struct option *row = options + OPTIONS_OF_ALL; row->name != NULL; row++) {
+        char text[64];
+        if ((command->options & bit_of(row)) == 0)
+            continue;
+        int len = snprintf(text, sizeof text, " --%s%s", row->name,
+                           row->has_arg == required_argument ? " VALUE" : "");
+        if (column == 0 || column + len > HELP_WIDTH)
+            column = printf("%s     ", column > 0 ? "\n" : "");
+        column += printf("%s", text);
+    }
+    if (column > 0)
+        putchar('\n');
+}
+
+static bool is_asked_for(const struct command *command, const struct ctl *ctl)
+{
+    const char *first = command->group ? command->group : command->name;
+
+    return strcmp(ctl->operands[0], first) == 0 &&
+           (command->group == NULL || ctl->operand_count < 2 ||
+            strcmp(ctl->operands[1], command->name) == 0);
+}
+
+/* A group of commands, or one with its options. */
+static enum ctl_exit help_with_some(const struct ctl *ctl)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (!is_asked_for(&commands[i], ctl))
+            continue;
+        print_command(&commands[i]);
+        if (ctl->operand_count > 1 || commands[i].group == NULL)
+            print_options(&commands[i]);
+        found = true;
+    }
+    if (found)
+        puts("`smarthopctl help` tells of all commands and values, smarthopctl(1) more.");
+    else
+        ctl_complain("there is no such command; `smarthopctl help` shows them");
+    return found ? CTL_OK : CTL_USAGE;
+}
+
 static enum ctl_exit run_help(struct ctl *ctl)
 {
-    (void)ctl;
+    if (ctl->operand_count > 0)
+        return help_with_some(ctl);
     puts("Usage: smarthopctl [-c relay.conf] [--json] COMMAND\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        char text[64];
-        snprintf(text, sizeof text, "%s%s%s %s", commands[i].group ? commands[i].group : "",
-                 commands[i].group ? " " : "", commands[i].name, commands[i].arguments);
-        printf("  %-34s %s\n", text, commands[i].help);
-    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        print_command(&commands[i]);
     puts("\nFilters of `queue`, of which all must hold: --sender, --recipient, --destination and"
          " --status\nTEXT (a part, or a pattern with * and ?), --domain and --tenant NAME, --state"
          " ready|waiting|\ndeferred|future|backing-off|suspended|held|damaged, --older and --newer "
@@ -240,7 +305,7 @@ static enum ctl_exit run_help(struct ctl *ctl)
          "2026-07-01T08:00 (local) or 2026-07-01T06:00Z.\n"
          "Exit status: 0 done, 1 failed or not found, 2 wrong usage, 3 the daemon is not running,\n"
          "4 done, but for mail that was being delivered for too long.\n"
-         "smarthopctl(1) tells more.");
+         "`smarthopctl help COMMAND` tells of one; smarthopctl(1) tells more.");
     return CTL_OK;
 }
 
@@ -338,10 +403,10 @@ static bool parse_options(struct ctl *ctl, int argc, char **argv, char **word_ou
     int option;
 
     *word_out = NULL;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {
         if (option == 'h')
             *word_out = help;
-        else if (option == 'v')
+        else if (option == 'V')
             *word_out = version;
         else if (!take_option(ctl, option, optarg))
             return false;
@@ -433,7 +498,14 @@ static enum ctl_exit take_arguments(struct ctl *ctl, int argc, char **argv)
         return CTL_USAGE;
     const struct command *command = word ? find_command(ctl, 1, (char *[]){(char *)(uintptr_t)word})
                                          : find_command(ctl, argc - optind, argv + optind);
-    if (command == NULL || !check_arguments(ctl, command))
+    if (command == NULL)
+        return CTL_USAGE;
+    if (word != NULL) { /* behind a command it asks for help with that */
+        ctl->options = 0;
+        ctl->operands = argv + optind;
+        ctl->operand_count = command->run == run_help ? (unsigned)(argc - optind) : 0;
+    }
+    if (!check_arguments(ctl, command))
         return CTL_USAGE;
     return run(ctl, command);
 }

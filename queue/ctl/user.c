@@ -9,8 +9,12 @@
 #include "queue/ctl/output.h"
 #include "queue/ctl/prompt.h"
 
+#include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* NULL, with a complaint, where none is configured. */
 static const char *file_of(const struct ctl *ctl)
@@ -131,9 +135,44 @@ static enum ctl_exit set_password(const struct ctl *ctl, enum users_edit_kind ki
     return result;
 }
 
+/* The group of the daemon that this configuration is of, as far as that can be told. */
+static bool find_group(const struct conf *conf, gid_t *out)
+{
+    const struct passwd *user = conf->user != NULL ? getpwnam(conf->user) : NULL;
+    struct stat st;
+
+    if (user != NULL) {
+        *out = user->pw_gid;
+        return true;
+    }
+    if (stat(conf->store_path, &st) != 0)
+        return false;
+    *out = st.st_gid;
+    return st.st_uid != 0;
+}
+
+/* A new file of root's could not be read by a daemon that is somebody else. */
+static void share(const struct ctl *ctl, const char *file)
+{
+    gid_t group;
+
+    if (geteuid() != 0 || ctl->conf == NULL || !find_group(ctl->conf, &group))
+        return;
+    if (chown(file, (uid_t)-1, group) != 0 || chmod(file, 0640) != 0)
+        ctl_complain("%s: the daemon's group cannot be let read it: %s", file, strerror(errno));
+}
+
 enum ctl_exit ctl_user_add(struct ctl *ctl)
 {
-    return set_password(ctl, USERS_ADD);
+    const char *file = file_of(ctl);
+
+    if (file == NULL)
+        return CTL_FAILED;
+    bool is_new = access(file, F_OK) != 0;
+    enum ctl_exit result = set_password(ctl, USERS_ADD);
+    if (is_new && result == CTL_OK)
+        share(ctl, file);
+    return result;
 }
 
 enum ctl_exit ctl_user_passwd(struct ctl *ctl)

@@ -231,15 +231,19 @@ def test_stop_lets_a_message_end(start_relay, sink):
 
 # ---- the log ------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP], ids=lambda number: number.name)
-def test_log_reopened(number, start_relay):
+@pytest.mark.parametrize("ask", [
+    lambda relay: relay.process.signal(signal.SIGUSR1),
+    lambda relay: relay.process.signal(signal.SIGHUP),
+    lambda relay: run(BIN / "smarthopctl", "-c", relay.conf_path, "reopen-log"),
+], ids=["SIGUSR1", "SIGHUP", "smarthopctl"])
+def test_log_reopened(ask, start_relay):
     relay = start_relay(routes=DISCARD)
     submit(relay, MESSAGE, "before@example.test")
     relay.wait_log("session")
     rotated = relay.log_path.with_suffix(".1")
     os.rename(relay.log_path, rotated)
     old = rotated.read_text()
-    relay.process.signal(number)
+    ask(relay)
     # It exists before it is written to.
     wait_until(lambda: str(rotated) not in relay.process.open_files(), "the new log")
     submit(relay, MESSAGE, "after@example.test")

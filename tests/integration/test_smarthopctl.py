@@ -504,6 +504,16 @@ def test_help_and_version(site):
     assert set(site.json("version")) == {"version"}
 
 
+def test_help_with_a_command(site):
+    assert "--limit VALUE" in site.good("queue", "ages", "--help")
+    assert site.good("help", "queue", "ages") == site.good("queue", "ages", "--help")
+    group = site.good("help", "queue")
+    assert "queue ages" in group and "queue retry" in group and "user add" not in group
+    assert "--for VALUE" in site.good("trace", "--help")
+    assert site.run("help", "nonsense").returncode == 2
+    assert site.run("queue", "nonsense", "--help").returncode == 2
+
+
 def test_output_that_cannot_be_written(site):
     site.fill(1, 1)
     command = [BIN / "smarthopctl", "-c", site.config, "queue", "list"]
