@@ -36,7 +36,9 @@ static const struct {
      "From: \"Zed\" <zed@example.org>\r\nCc: Team: (all) <c1 @ example.org>, c2@example.org;\r\n"
      "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\npreamble\r\n--b\r\n"
      "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n"
-     "X-Part: inner\r\n\r\nPHA+R3LDvMOfZSBvdXQgb2YgYSBi\r\nb3g8L3A+\r\n--b\r\n"
+     "X-Part: "
+     "inner\r\n\r\nPHA+R3ImdXVtbDvDn2UgPGI+"
+     "bzwvYj\r\n51dCBvZiBhPHNjcmlwdD5oaWRkZW48L3NjcmlwdD4gYm94PC9wPg==\r\n--b\r\n"
      "Content-Type: image/png\r\nContent-Transfer-Encoding: 7bit\r\n\r\npicturebytes\r\n--b--\r\n"},
     /* 4: another message within, in Cyrillic KOI8-R, 8 bits */
     {MAILSTORE_DRAFT | MAILSTORE_ANSWERED, NULL, 50 * DAY, 0, "",
@@ -208,6 +210,10 @@ static void test_texts(void **state)
          "e\"",
          "2 3"},
         {"SEARCH BODY \"a box\"", "3"},
+        {"SEARCH BODY \"e out of\"", "3"},
+        {"SEARCH BODY uuml", ""},
+        {"SEARCH BODY \"<b>\"", ""},
+        {"SEARCH TEXT hidden", ""},
         {"SEARCH BODY picturebytes", ""},
         {"SEARCH BODY preamble", ""},
         {"SEARCH TEXT \"x-part: INNER\"", "3"},

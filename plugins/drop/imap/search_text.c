@@ -207,8 +207,14 @@ static bool section_has(struct search_message *m, struct span section, struct sp
 
 /* ---- body --------------------------------------------------------------------------------- */
 
+enum {
+    SEARCH_HTML_MAX = 2 << 20
+}; /* bytes of HTML of which the text is looked at; more: as it is */
+
 struct body_finder {
     struct text_finder finder;
+    bool is_html;
+    struct buf html; /* all of it so far, in UTF-8 */
     struct text_transfer transfer;
     bool is_encoded;
     struct span charset_name;
@@ -223,6 +229,21 @@ static bool is_plain_charset(struct span name)
            span_starts_nocase(name, SPAN("windows-125"));
 }
 
+/* People look for what they have read: no tags, and no entities. */
+static void body_show(struct body_finder *b, struct span utf8)
+{
+    if (!b->is_html) {
+        finder_take(&b->finder, utf8);
+        return;
+    }
+    buf_add(&b->html, utf8);
+    if (buf_len(&b->html) > SEARCH_HTML_MAX) {
+        b->is_html = false;
+        finder_take(&b->finder, buf_span(&b->html));
+        buf_fini(&b->html);
+    }
+}
+
 static void body_take(struct body_finder *b, struct span content)
 {
     struct search_message *m = b->finder.m;
@@ -230,12 +251,12 @@ static void body_take(struct body_finder *b, struct span content)
     if (b->charset == NULL && (!b->is_plain || !is_ascii(content)))
         b->charset = text_charset_create(b->charset_name);
     if (b->charset == NULL) {
-        finder_take(&b->finder, content);
+        body_show(b, content);
         return;
     }
     buf_clear(&m->utf8);
     text_charset_feed(b->charset, content, &m->utf8);
-    finder_take(&b->finder, buf_span(&m->utf8));
+    body_show(b, buf_span(&m->utf8));
 }
 
 static bool body_on_bytes(void *context, struct span bytes)
@@ -266,6 +287,11 @@ static void body_end(struct body_finder *b)
     if (b->charset != NULL) {
         buf_clear(&m->utf8);
         text_charset_end(b->charset, &m->utf8);
+        body_show(b, buf_span(&m->utf8));
+    }
+    if (b->is_html) {
+        buf_clear(&m->utf8);
+        text_of_html(buf_span(&b->html), &m->utf8);
         finder_take(&b->finder, buf_span(&m->utf8));
     }
     finder_end(&b->finder);
@@ -275,12 +301,14 @@ static enum search_answer part_body_has(struct search_message *m, const struct d
                                         struct span needle)
 {
     bool is_encoded = part->encoding == MIME_QUOTED_PRINTABLE || part->encoding == MIME_BASE64;
-    struct body_finder body = {.is_encoded = is_encoded,
+    struct body_finder body = {.is_html = part->is_html,
+                               .is_encoded = is_encoded,
                                .charset_name = part->charset,
                                .is_plain = is_plain_charset(part->charset)};
 
     if (part->kind != MIME_LEAF || !part->is_text)
         return SEARCH_NO;
+    buf_init(&body.html, 0);
     finder_start(&body.finder, m, needle);
     text_transfer_init(&body.transfer, part->encoding);
     enum search_answer answer =
@@ -288,6 +316,7 @@ static enum search_answer part_body_has(struct search_message *m, const struct d
     if (answer == SEARCH_YES)
         body_end(&body);
     text_charset_free(body.charset);
+    buf_fini(&body.html);
     return answer == SEARCH_YES && !body.finder.found ? SEARCH_NO : answer;
 }
 
