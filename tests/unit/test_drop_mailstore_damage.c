@@ -145,6 +145,41 @@ static void test_damaged_rows(void **state)
     assert_int_equal(rows(TABLE_ENTRY), 0);
 }
 
+static void check_entries(uint32_t box, const char *expected)
+{
+    char *entries = rig_entries(store, box);
+
+    assert_string_equal(entries, expected);
+    free(entries);
+}
+
+/* What is damaged keeps nobody from the others. */
+static void test_damaged_entry_is_passed_over(void **state)
+{
+    (void)state;
+    const struct mailstore_range all = {0, 0};
+
+    for (unsigned i = 0; i < 4; i++)
+        put_bytes(SPAN("text"));
+    uint32_t box = rig_box(store, RIG_USER, "INBOX").id;
+    do_damage(TABLE_ENTRY, key_of_entry(box, 2), false);
+    check_entries(box, "1/0 3/0 4/0 ");
+    assert_int_equal(rig_flag(store, box, all, MAILSTORE_ADD, MAILSTORE_DELETED).changed, 3);
+    rig_create(store, RIG_USER, "x");
+    struct mailstore_copy copy = rig_copy(store, box, all, RIG_USER, "x", false);
+    assert_int_equal(copy.copied, 3);
+    free(copy.from_uids);
+    free(copy.to_uids);
+    assert_int_equal(rig_expunge(store, box, all, false).expunged, 3);
+    char *vanished = rig_vanished(store, box, 0);
+    assert_non_null(strstr(vanished, ":1-1 "));
+    assert_non_null(strstr(vanished, ":3-4 "));
+    free(vanished);
+    put_bytes(SPAN("more"));
+    check_entries(box, "5/0 ");
+    check_entries(rig_box(store, RIG_USER, "x").id, "1/8 2/8 3/8 ");
+}
+
 /* ---- the check ---------------------------------------------------------------------------- */
 
 /* Each kind of row, damaged and lost, is noticed. */
@@ -281,9 +316,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_damaged_chunk),          TEST(test_damaged_rows),
-        TEST(test_every_damage_is_found),  TEST(test_misstatements),
-        TEST(test_staged_chunks_are_lost), TEST(test_other_format),
+        TEST(test_damaged_chunk),
+        TEST(test_damaged_rows),
+        TEST(test_every_damage_is_found),
+        TEST(test_misstatements),
+        TEST(test_staged_chunks_are_lost),
+        TEST(test_other_format),
+        TEST(test_damaged_entry_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,6 @@ struct filling {
     struct entry_batch *batch;
     unsigned passed;
     bool is_stopped; /* by the visit, not by the table's end */
-    struct err error;
 };
 
 static bool take_entry(struct filling *filling, uint32_t uid, struct span record)
@@ -52,9 +51,11 @@ static bool take_entry(struct filling *filling, uint32_t uid, struct span record
     struct entry_batch *batch = filling->batch;
     struct mailstore_entry *entry = &batch->entries[batch->count];
 
-    filling->error = store_read_entry(record, cursor->box, uid, entry);
-    if (err_is(filling->error))
-        return false;
+    if (!store_take_entry(record, cursor->box, uid, entry)) {
+        cursor->is_adjacent = false;
+        cursor->next = uid + 1;
+        return true;
+    }
     entry->prefix = arena_dup(&batch->arena, entry->prefix);
     batch->adjacent[batch->count++] = cursor->is_adjacent;
     cursor->is_adjacent = true;
@@ -100,8 +101,6 @@ struct err entry_cursor_next(struct entry_cursor *cursor, struct kv_txn *txn,
         struct filling filling = {.cursor = cursor, .batch = batch};
         struct key from = key_of_entry(cursor->box, cursor->next);
         struct err e = kv_walk(txn, TABLE_ENTRY, key_span(&from), visit_record, &filling);
-        if (!err_is(e))
-            e = filling.error;
         if (err_is(e))
             return e;
         if (!filling.is_stopped)

@@ -152,7 +152,8 @@ struct mailstore_entry {
 
 struct err mailstore_entry_get(struct kv_txn *txn, uint32_t box, uint32_t uid,
                                struct mailstore_entry *out);
-/* From the first UID >= `from`, in order, until `visit` returns false. */
+/* From the first UID >= `from`, in order, until `visit` returns false. One that is damaged is left
+ * out, as by the operations below, and told to the log. */
 typedef bool mailstore_visit_entry(void *context, const struct mailstore_entry *entry);
 struct err mailstore_entry_walk(struct kv_txn *txn, uint32_t box, uint32_t from,
                                 mailstore_visit_entry *visit, void *context);

@@ -112,6 +112,9 @@ struct err store_find_box(struct kv_txn *txn, struct span user, struct span name
 struct err store_load_box(struct kv_txn *txn, uint32_t box, struct box_row *out);
 struct err store_save_box(struct kv_txn *txn, const struct box_row *row);
 
+/* One of many entries, which the others do not go without: false where it is damaged, of which the
+ * log is told. */
+bool store_take_entry(struct span record, uint32_t box, uint32_t uid, struct mailstore_entry *out);
 /* The entry's row and its row of the table change. */
 struct err store_put_entry(struct kv_txn *txn, uint32_t box, const struct mailstore_entry *entry);
 struct err store_delete_change(struct kv_txn *txn, uint32_t box, uint64_t modseq, uint32_t uid);

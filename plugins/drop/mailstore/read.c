@@ -167,8 +167,7 @@ static bool visit_entry(void *context, struct span key, struct span record)
 
     if (!key_read_entry(key, &box, &uid) || box != it->box)
         return false;
-    it->error = store_read_entry(record, box, uid, &entry);
-    return !err_is(it->error) && it->entry(it->context, &entry);
+    return !store_take_entry(record, box, uid, &entry) || it->entry(it->context, &entry);
 }
 
 static struct err walk_rows(struct kv_txn *txn, enum store_table table, const struct key *from,

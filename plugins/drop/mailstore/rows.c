@@ -1,5 +1,9 @@
 #include "plugins/drop/mailstore/mailstore_private.h"
 
+#include "base/log.h"
+
+#include <stdio.h>
+
 /* How far ahead of the numbers in use meta promises them, so that it is not written with each
  * message. */
 enum { IDS_AHEAD = 10000 };
@@ -169,6 +173,18 @@ enum mailstore_refusal store_find_keywords(struct box_row *row, const struct spa
 }
 
 /* ---- entries ------------------------------------------------------------------------------ */
+
+bool store_take_entry(struct span record, uint32_t box, uint32_t uid, struct mailstore_entry *out)
+{
+    struct err e = store_read_entry(record, box, uid, out);
+    char which[40];
+
+    if (!err_is(e))
+        return true;
+    snprintf(which, sizeof which, "%u/%u", box, uid);
+    log_failure(LOG_ERROR, "mailstore-entry-damaged", e, "mailbox_uid", which);
+    return false;
+}
 
 struct err store_put_entry(struct kv_txn *txn, uint32_t box, const struct mailstore_entry *entry)
 {
