@@ -50,6 +50,8 @@ static void answer_refused(struct session *s)
     const struct status *why = &s->chunk_refusal;
 
     /* RFC 2033 4.3: only the last one is answered for each recipient, if there are any. */
+    if (s->tx != NULL && s->tx->recipient_count > 0)
+        session_log_refused(s, s->tx->message->reverse_path, s->tx->recipients[0].address, why);
     if (s->chunk_last && s->tx != NULL && s->tx->recipient_count > 0)
         lmtp_answer(s, s->tx, why->code, why->enhanced, why->text);
     else

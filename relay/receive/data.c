@@ -197,6 +197,7 @@ void data_end(struct session *s)
 
 void data_refuse(struct session *s, struct status why)
 {
+    session_log_refused(s, s->tx->message->reverse_path, s->tx->recipients[0].address, &why);
     lmtp_answer(s, s->tx, why.code, why.enhanced, why.text);
     if (why.code >= 500) {
         count(&s->server->counters.rejected);

@@ -4,15 +4,16 @@
 
 #include <stdio.h>
 
+enum { PATH_TEXT_MAX = 160 };
+
 /* `syntax` is for a malformed address; RFC 3463 3.2 has one for senders and one for recipients. */
-static void refuse_path(struct session *s, enum smtp_path_error error, enum address_error address,
-                        struct enhanced_code syntax)
+static struct status path_status(enum smtp_path_error error, enum address_error address,
+                                 struct enhanced_code syntax, char text[PATH_TEXT_MAX])
 {
-    char text[160];
     struct enhanced_code enhanced = ESC(5, 5, 4);
     uint16_t code = 501;
 
-    snprintf(text, sizeof text, "Syntax: %s%s%s", smtp_path_error_text(error),
+    snprintf(text, PATH_TEXT_MAX, "Syntax: %s%s%s", smtp_path_error_text(error),
              error == SMTP_PATH_ADDRESS ? ": " : "",
              error == SMTP_PATH_ADDRESS ? address_error_text(address) : "");
     if (error == SMTP_PATH_ADDRESS)
@@ -21,14 +22,14 @@ static void refuse_path(struct session *s, enum smtp_path_error error, enum addr
         enhanced = ESC(5, 6, 7);
         code = 553; /* RFC 6531 3.5 */
     }
-    session_refuse(s, code, enhanced, text);
+    return (struct status){.code = code, .enhanced = enhanced, .text = span_cstr(text)};
 }
 
-static void refuse_param(struct session *s, enum esmtp_error error)
+/* `to` is empty for a sender. */
+static void refuse(struct session *s, struct span from, struct span to, struct status why)
 {
-    struct status status = esmtp_error_status(error);
-
-    session_refuse_span(s, status.code, status.enhanced, status.text);
+    session_log_refused(s, from, to, &why);
+    session_refuse_span(s, why.code, why.enhanced, why.text);
 }
 
 /* ---- MAIL --------------------------------------------------------------------------------- */
@@ -59,17 +60,17 @@ static bool take_mail_params(struct session *s, const struct smtp_params *params
     struct queue_message *message = s->tx->message;
     struct esmtp_offer offer = extensions_offer(s);
     struct esmtp_mail mail;
-    char text[96];
+    struct status why = STATUS(552, 5, 3, 4, "");
 
     enum esmtp_error error = esmtp_parse_mail(params, &offer, &message->arena, &mail, NULL);
     if (error != ESMTP_OK) {
-        refuse_param(s, error);
+        refuse(s, message->reverse_path, SPAN_NONE, esmtp_error_status(error));
         return false;
     }
     if (mail.size > s->conf->message_size_max) {
-        snprintf(text, sizeof text, "Message is larger than %llu bytes",
-                 (unsigned long long)s->conf->message_size_max);
-        session_refuse(s, 552, ESC(5, 3, 4), text);
+        why.text = arena_printf(&message->arena, "Message is larger than %llu bytes",
+                                (unsigned long long)s->conf->message_size_max);
+        refuse(s, message->reverse_path, SPAN_NONE, why);
         return false;
     }
     return extensions_take_mail(s, &mail);
@@ -98,6 +99,7 @@ static void begin_message(struct session *s, const struct address *sender)
 static void answer_mail(struct session *s, const struct status *refusal)
 {
     if (refusal != NULL) {
+        session_log_refused(s, s->tx->message->reverse_path, SPAN_NONE, refusal);
         transaction_drop(s->tx);
         hooks_refuse(s, refusal);
     } else if (s->tx->priority_lowered) /* RFC 6710 4.1 */
@@ -109,6 +111,7 @@ static void answer_mail(struct session *s, const struct status *refusal)
 void envelope_mail(struct session *s, struct span text)
 {
     struct smtp_mail_args args;
+    char why[PATH_TEXT_MAX];
 
     if (s->tx != NULL) {
         session_refuse(s, 503, ESC(5, 5, 1), "A transaction is under way");
@@ -127,11 +130,12 @@ void envelope_mail(struct session *s, struct span text)
         flags |= SMTP_PATH_ALLOW_UTF8;
     enum smtp_path_error error = smtp_parse_mail(text, flags, &args);
     if (error != SMTP_PATH_OK) {
-        refuse_path(s, error, args.address_error, ESC(5, 1, 7));
+        refuse(s, text, SPAN_NONE, path_status(error, args.address_error, ESC(5, 1, 7), why));
         return;
     }
     if (!auth_may_send_as(s, &args.path)) {
-        session_refuse(s, 553, ESC(5, 7, 1), "This sender address is not yours to use");
+        refuse(s, args.path.text, SPAN_NONE,
+               STATUS(553, 5, 7, 1, "This sender address is not yours to use"));
         return;
     }
     s->tx = transaction_create(s);
@@ -145,16 +149,16 @@ void envelope_mail(struct session *s, struct span text)
 /* ---- RCPT --------------------------------------------------------------------------------- */
 
 /* Into tx->asked; false, and said so, where one of them is refused. */
-static bool take_rcpt_params(struct session *s, const struct smtp_params *params)
+static bool take_rcpt_params(struct session *s, const struct smtp_rcpt_args *args)
 {
     struct arena *arena = &s->tx->asking;
     struct esmtp_rcpt *rcpt = &s->tx->asked;
     struct esmtp_offer offer = extensions_offer(s);
 
     arena_fini(arena); /* of the one before */
-    enum esmtp_error error = esmtp_parse_rcpt(params, &offer, arena, rcpt, NULL);
+    enum esmtp_error error = esmtp_parse_rcpt(&args->params, &offer, arena, rcpt, NULL);
     if (error != ESMTP_OK) {
-        refuse_param(s, error);
+        refuse(s, s->tx->message->reverse_path, args->path.text, esmtp_error_status(error));
         return false;
     }
     rcpt->orcpt = arena_dup(arena, rcpt->orcpt);
@@ -166,7 +170,7 @@ static void answer_rcpt(struct session *s, const struct status *refusal)
     struct transaction *tx = s->tx;
 
     if (refusal != NULL) {
-        recipient_refuse(s, *refusal);
+        recipient_refuse(s, tx->route.recipient, *refusal);
         return;
     }
     tx->route.tenant = tx->message->tenant;
@@ -203,6 +207,7 @@ static void ask_about(struct session *s, const struct address *path)
 void envelope_rcpt(struct session *s, struct span text)
 {
     struct smtp_rcpt_args args;
+    char why[PATH_TEXT_MAX];
 
     if (s->tx == NULL || s->tx->in_chunks) {
         session_refuse(s, 503, ESC(5, 5, 1), s->tx ? "The message has begun" : "MAIL first");
@@ -213,10 +218,11 @@ void envelope_rcpt(struct session *s, struct span text)
         flags |= SMTP_PATH_ALLOW_UTF8;
     enum smtp_path_error error = smtp_parse_rcpt(text, flags, &args);
     if (error != SMTP_PATH_OK) {
-        refuse_path(s, error, args.address_error, ESC(5, 1, 3));
+        refuse(s, s->tx->message->reverse_path, text,
+               path_status(error, args.address_error, ESC(5, 1, 3), why));
         return;
     }
-    if (!take_rcpt_params(s, &args.params))
+    if (!take_rcpt_params(s, &args))
         return;
     bool is_postmaster = recipient_is_postmaster(&args.path); /* it may be admitted as another */
     if (screen_refuses(s, &args.path) || !recipient_admit(s, &args.path))
@@ -237,7 +243,7 @@ void envelope_routed(struct session *s)
 
     session_enter(s, SESSION_COMMAND);
     if (answer->verdict == ROUTE_REJECT || answer->verdict == ROUTE_DEFER) {
-        recipient_refuse(s, answer->status);
+        recipient_refuse(s, tx->route.recipient, answer->status);
     } else if (rates_take_recipient(s)) {
         transaction_add_recipients(tx, tx->asked.notify, tx->asked.orcpt);
         s->recipients_total++;

@@ -113,8 +113,9 @@ static bool judge(const struct session *s, const struct address *path, struct ar
     return false;
 }
 
-void recipient_refuse(struct session *s, struct status why)
+void recipient_refuse(struct session *s, struct span to, struct status why)
 {
+    session_log_refused(s, s->tx->message->reverse_path, to, &why);
     if (why.code < 500) {
         session_reply_span(s, why.code, why.enhanced, why.text);
         return;
@@ -135,6 +136,6 @@ bool recipient_admit(struct session *s, struct address *path)
     bool admitted = judge(s, path, &scratch, &why);
     arena_fini(&scratch);
     if (!admitted)
-        recipient_refuse(s, why);
+        recipient_refuse(s, path->text, why);
     return admitted;
 }

@@ -375,7 +375,10 @@ bool screen_refuses(struct session *s, const struct address *recipient)
     const struct screen_listing *first = &s->facts.listings[0];
     snprintf(text, sizeof text, "%s is listed by %s%s%s", s->client, first->zone,
              first->text[0] != '\0' ? ": " : "", first->text);
+    struct status why = STATUS(554, 5, 7, 1, "");
+    why.text = span_cstr(text);
+    session_log_refused(s, s->tx->message->reverse_path, recipient->text, &why);
     count(&s->server->counters.rejected);
-    session_refuse(s, 554, ESC(5, 7, 1), text);
+    session_refuse_span(s, why.code, why.enhanced, why.text);
     return true;
 }

@@ -82,6 +82,7 @@ static void log_session(const struct session *s, enum log_level level, const cha
     if (!log_begin(&line, level, event))
         return;
     log_u64(&line, "sid", s->id);
+    log_text(&line, "client", s->client);
     log_text(&line, key, value);
     log_end(&line);
 }

@@ -174,6 +174,7 @@ struct session {
     unsigned messages;
     unsigned recipients_total;
     unsigned recipients_refused;
+    unsigned refusals_told; /* in the log */
     unsigned errors;
     uint16_t error_code; /* of the last reply that refused something, 0 = none */
     struct enhanced_code error_enhanced;
@@ -291,8 +292,8 @@ bool recipient_is_postmaster(const struct address *path);
 /* Whether the client may send to this recipient, and there is one; if not, it has been refused.
  * Postmaster's address is put in the place of our own Postmaster; it lives as long as s->conf. */
 bool recipient_admit(struct session *s, struct address *path);
-/* Replies, and counts what is refused for good. */
-void recipient_refuse(struct session *s, struct status why);
+/* Replies, and counts what is refused for good. `to` is for the log. */
+void recipient_refuse(struct session *s, struct span to, struct status why);
 
 /* lmtp.c */
 static inline bool session_is_lmtp(const struct session *s)
@@ -438,6 +439,10 @@ void facts_add(const struct session *s, struct route_query *query);
 
 /* view.c: the one line that a session leaves in the log. */
 void session_log_close(const struct session *s);
+/* A sender (then `to` is empty), a recipient or a message is not taken; told at most errors_max
+ * times a session. */
+void session_log_refused(struct session *s, struct span from, struct span to,
+                         const struct status *why);
 
 /* trace.c: the Received field (RFC 5321 4.4, RFC 3848, RFC 6531 4.3). */
 void trace_make(struct session *s, struct transaction *tx);

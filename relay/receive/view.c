@@ -77,6 +77,28 @@ static void log_last_error(struct log_line *line, const struct session *s)
     log_given(line, "dsn", text);
 }
 
+void session_log_refused(struct session *s, struct span from, struct span to,
+                         const struct status *why)
+{
+    char text[ENHANCED_CODE_TEXT_MAX];
+    struct log_line line;
+
+    if (s->refusals_told >= s->conf->errors_max || !log_begin(&line, LOG_INFO, "refused"))
+        return;
+    s->refusals_told++;
+    enhanced_code_format(why->enhanced, text);
+    log_u64(&line, "sid", s->id);
+    log_text(&line, "client", s->client);
+    log_given(&line, "user", s->user);
+    log_span(&line, "from", from);
+    if (to.len > 0)
+        log_span(&line, "to", to);
+    log_u64(&line, "code", why->code);
+    log_given(&line, "dsn", text);
+    log_span(&line, "text", why->text);
+    log_end(&line);
+}
+
 void session_log_close(const struct session *s)
 {
     struct log_line line;

@@ -82,6 +82,21 @@ def test_envelope(start, sink, when):
     relay.stop()
 
 
+def test_refusals_do_not_fill_the_log(start):
+    """One that is no error of the client's ends no session, however often it comes."""
+    relay = start(errors_max=5)
+    with Dialogue(relay.port).hello() as client:
+        client.begin()
+        assert set(client.talk(*["RCPT TO:<defer@example.test>"] * 50)) == {"451 4.7.1"}
+        assert client.command("QUIT").code == 221
+    relay.wait_log("session", closed="quit")
+    lines = relay.log("refused")
+    assert {(line["to"], line["code"], line["dsn"], line["text"]) for line in lines} == {
+        ("defer@example.test", "451", "4.7.1", SAID)}
+    assert len(lines) == 5
+    relay.stop()
+
+
 @pytest.mark.parametrize("parameter, greek", [("", "???"), (" SMTPUTF8", "οχι")])
 def test_texts_that_are_not_ascii(start, parameter, greek):
     """They are told to clients that have said SMTPUTF8, and what is no UTF-8 to nobody."""

@@ -46,6 +46,7 @@ def test_version_refused(version, smtps_relay):
         Dialogue(smtps_relay.port, context=context_of(version))
     assert refused.value.reason == "TLSV1_ALERT_PROTOCOL_VERSION"  # an alert: by the server
     smtps_relay.wait_log("session", closed="TLS handshake failed")
+    assert smtps_relay.wait_log("tls-failed")[0]["client"] == "[127.0.0.1]"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -315,3 +315,38 @@ def test_the_line_of_a_session_that_did_nothing(relay):
     assert list(line) == ["time", "level", "event", "sid", "listener", "client", "messages",
                           "recipients", "bytes", "ms", "closed"]
 
+
+
+def refused(relay, count):
+    """[(from, to, code, dsn)] of what was told, and the texts."""
+    lines = relay.wait_log("refused", count)
+    return ([(line["from"], line.get("to"), line["code"], line["dsn"]) for line in lines],
+            [line["text"] for line in lines])
+
+
+def test_who_was_refused(relay):
+    with Dialogue(relay.port).hello() as client:
+        assert client.talk("MAIL FROM:<a b@x.test>", "MAIL FROM:<a@x.test> SIZE=99999999999",
+                           "MAIL FROM:<a@x.test>", "RCPT TO:<no@no.test>", "RCPT TO:<a..b@x.test>",
+                           "RCPT TO:<c@x.test> FOO=1", "RCPT TO:<d@x.test>", "RCPT TO:<e@x.test>") == [
+            "501 5.1.7", "552 5.3.4", "250 2.1.0", "550 5.7.1", "501 5.1.3", "555 5.5.4",
+            "250 2.1.5", "250 2.1.5"]
+        assert client.data(b"Subject: x\n.\r\n.\r\n").status == "554 5.6.0"
+        assert client.talk("RSET", "MAIL FROM:<>", "RCPT TO:<no@no.test>")[2] == "550 5.7.1"
+    told, texts = refused(relay, 7)
+    assert told == [("FROM:<a b@x.test>", None, "501", "5.1.7"), ("a@x.test", None, "552", "5.3.4"),
+                    ("a@x.test", "no@no.test", "550", "5.7.1"),
+                    ("a@x.test", "TO:<a..b@x.test>", "501", "5.1.3"),
+                    ("a@x.test", "c@x.test", "555", "5.5.4"), ("a@x.test", "d@x.test", "554", "5.6.0"),
+                    ("", "no@no.test", "550", "5.7.1")]
+    assert texts[2] == "no" and texts[5].startswith("Message refused: bare LF at byte 10;")
+
+
+def test_refusals_of_a_user_by_chunks(relay):
+    with Dialogue(relay.port).hello() as client:
+        log_in_plain(client)
+        client.begin("a@example.test")
+        client.send(b"BDAT 2 LAST\r\nx\n")
+        assert client.reply().status == "554 5.6.0"
+    [line] = relay.wait_log("refused")
+    assert (line["user"], line["to"], line["code"]) == ("bob", "a@example.test", "554")
