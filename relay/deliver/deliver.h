@@ -78,6 +78,7 @@ struct deliver_attempt {
     struct status *statuses; /* one a recipient, the owner's array; filled at the end */
     struct arena *arena;     /* where the statuses' texts go */
     enum status_scope scope; /* how far the worst failure reaches; RECIPIENT where none does */
+    bool granted;            /* MAIL was: a 421 from then on may be about this message alone */
     bool sent;               /* the end of data has left: a lost reply may mean a duplicate */
     bool dsn_passed;         /* notifications are the next hop's to send from here on: RFC 3461 */
     bool damaged;            /* the stored body is not what was accepted: hold it for an operator */

@@ -408,7 +408,8 @@ void deliver_on_mail_reply(struct deliver_session *s, const struct smtp_reply *r
         deliver_fail(s, &status);
         return;
     }
-    if (!status_is_success(&status)) {
+    s->attempt->granted = status_is_success(&status);
+    if (!s->attempt->granted) {
         deliver_transaction_settle(s, &status);
         if (s->transaction.sent == 1) {
             deliver_conclude(s, false);

@@ -257,6 +257,17 @@ void balance_charge(struct site *site, const struct connection *c)
     target->lags = turn != NULL && target->spent < spent_of(site, turn);
 }
 
+bool balance_has_others(const struct site *site, const struct connection *c)
+{
+    if (site->connections > 1)
+        return true;
+    for (unsigned i = 0; i < site->target_count; i++)
+        if (!target_is_at(&site->targets[i], &c->address) &&
+            look(site, &site->targets[i]) == HEALTH_GOOD)
+            return true;
+    return false;
+}
+
 bool balance_is_stand_in(const struct site *site, const struct connection *c)
 {
     const struct target *own = target_of(site, c);

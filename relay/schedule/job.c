@@ -145,17 +145,30 @@ static void tell_outcome(const struct job *job, const struct connection *c,
     log_end(&line);
 }
 
+enum { LOST_MOST = 2 };
+
+/* A 421 to a command of the message: the host may mean everybody, or this message alone. Where no
+ * other host or connection can tell, the message waits for a time of its own as well, or it would
+ * be the first again and again, and end what the others wait for. */
+static bool is_turned_away(const struct job *job, const struct connection *c)
+{
+    const struct deliver_attempt *attempt = &job->attempt;
+    unsigned last = attempt->recipient_count - 1;
+
+    return attempt->scope == STATUS_SCOPE_HOST && attempt->statuses[last].said &&
+           (job->requeues >= LOST_MOST || !balance_has_others(job->site, c));
+}
+
 /* The connection, not the message, was at fault: nothing of it has been judged. */
 static bool is_unharmed(const struct job *job, const struct connection *c)
 {
-    enum { LOST_MOST = 2 };
     const struct deliver_attempt *attempt = &job->attempt;
 
     if (attempt->untouched)
         return true;
     if (attempt->sent || attempt->damaged)
         return false;
-    if (attempt->scope == STATUS_SCOPE_HOST || job->owner->is_stopping)
+    if (job->owner->is_stopping || (attempt->scope == STATUS_SCOPE_HOST && !is_turned_away(job, c)))
         return true;
     /* A connection that had been used before may just have been too old. */
     return attempt->scope == STATUS_SCOPE_SESSION && job->requeues < LOST_MOST &&
@@ -193,7 +206,13 @@ static enum settle_fate judge(struct job *job, const struct connection *c, uint3
     return SETTLE_KEEP;
 }
 
-static void settle(struct job *job, const enum settle_fate *fates, bool any_deferred)
+/* Before MAIL was granted nothing has been said of the message: that is no try. */
+static bool is_of_the_host(const struct deliver_attempt *attempt)
+{
+    return attempt->scope == STATUS_SCOPE_HOST && !attempt->granted;
+}
+
+static void settle(struct job *job, const enum settle_fate *fates, bool any_deferred, bool is_try)
 {
     struct settle_plan plan = {
         .fates = fates,
@@ -206,9 +225,9 @@ static void settle(struct job *job, const enum settle_fate *fates, bool any_defe
 
     if (any_deferred && !has_untried(job->group)) {
         shape_of(&shape, job->destination);
-        plan.tries++;
         plan.due += job->put_off != 0 ? job->put_off
-                                      : scheduler_retry_delay(job->owner, &shape, plan.tries);
+                                      : scheduler_retry_delay(job->owner, &shape, plan.tries + 1);
+        plan.tries += is_try;
     }
     if (job->attempt.damaged) {
         plan.state = QUEUE_GROUP_HELD; /* it can never be sent; an operator must look */
@@ -247,7 +266,7 @@ void job_finished(struct job *job, struct connection *c)
         any_deferred =
             any_deferred || (fates[index] == SETTLE_KEEP && responses[i].action != RULE_NEXT_HOST);
     }
-    settle(job, fates, any_deferred);
+    settle(job, fates, any_deferred, !is_of_the_host(attempt));
 }
 
 void job_conclude(struct job *job, const struct status *status)
@@ -263,7 +282,7 @@ void job_conclude(struct job *job, const struct status *status)
         job_unline(job);
     for (uint32_t i = 0; i < job->group->recipient_count; i++)
         fates[i] = judge(job, NULL, i, &copy, &response, deferred);
-    settle(job, fates, fates[0] == SETTLE_KEEP);
+    settle(job, fates, fates[0] == SETTLE_KEEP, true);
 }
 
 void job_refuse(struct job *job, uint32_t index, const struct status *status)

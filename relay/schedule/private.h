@@ -47,7 +47,7 @@ struct job {
     bool fresh;        /* read from the store, never tried: who took it in may be bringing it too */
     bool is_cleared;   /* plugins have nothing against trying it */
     uint64_t put_off;  /* for how long one has put it off; 0 = as its destination has it */
-    unsigned requeues; /* times that a lost connection put it back unharmed */
+    unsigned requeues; /* times that the end of a connection put it back unharmed */
 
     /* The attempt. */
     struct arena arena; /* the statuses' texts */
@@ -498,6 +498,8 @@ struct connection *balance_idle(struct site *site);
 bool balance_may_take(const struct site *site, const struct connection *c);
 /* The connection's host gets a job. */
 void balance_charge(struct site *site, const struct connection *c);
+/* Whether another host of its site serves, or another connection is there. */
+bool balance_has_others(const struct site *site, const struct connection *c);
 /* Whether it stands in for a host that serves again. */
 bool balance_is_stand_in(const struct site *site, const struct connection *c);
 /* Sticky: brings the destination's own host to the front, and names it in the key of its site. */

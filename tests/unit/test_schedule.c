@@ -299,6 +299,32 @@ static void test_turned_away(void **state)
     schedule_rig_close(&rig);
 }
 
+static const char *turn_away_third(struct smtp_peer *peer, struct span address)
+{
+    (void)peer;
+    return address.ptr[1] == '2' ? "421 4.7.0 not you" : "250 ok";
+}
+
+/* The others do not wait behind the one for which the host ends each connection. */
+static void test_one_that_is_turned_away(void **state)
+{
+    struct schedule_rig rig;
+
+    (void)state;
+    schedule_rig_open_listening(&rig, "");
+    rig.peer.judge = turn_away_third;
+    uint64_t first = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 3);
+    TURN_UNTIL(rig.loop, rig.peer.connections > 0);
+    uint64_t second = schedule_rig_send(&rig, schedule_rig_peer_hop(&rig), 1);
+    TURN_UNTIL(rig.loop, schedule_rig_is_gone(&rig, second));
+    TURN_UNTIL(rig.loop, schedule_rig_group(&rig, first)->tries == 2);
+    assert_int_equal(schedule_rig_group(&rig, first)->recipients[2].last.code, 421);
+    rig.peer.judge = NULL;
+    TURN_UNTIL(rig.loop, schedule_rig_is_idle(&rig));
+    assert_int_equal(rig.peer.messages, 2);
+    schedule_rig_close(&rig);
+}
+
 /* ---- outcomes ----------------------------------------------------------------------------- */
 
 static const char *refuse_second(struct smtp_peer *peer, struct span address)
@@ -501,6 +527,7 @@ int main(void)
         cmocka_unit_test(test_the_record_goes_with_the_last_message),
         cmocka_unit_test(test_one_connection_is_enough),
         cmocka_unit_test(test_turned_away),
+        cmocka_unit_test(test_one_that_is_turned_away),
         cmocka_unit_test(test_refused_for_good),
         cmocka_unit_test(test_no_dsn_about_a_dsn),
         cmocka_unit_test(test_deferred_with_growing_waits),
