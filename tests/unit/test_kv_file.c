@@ -1,10 +1,13 @@
-/* kv: what becomes of the data file behind the store's back, and what is found beside it. */
+/* kv: what becomes of the data file behind the store's back, what is found beside it, and that it
+ * has its name for good only once it is on the disk. */
 #include "base/kv.h"
 #include "support/scratch.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +17,61 @@
 static const char *const names[] = {"a"};
 static char folder[SCRATCH_PATH];
 static struct kv *kv;
+
+/* ---- what is made durable, in which order --------------------------------------------------- */
+
+enum { TRACE_MOST = 64 };
+
+static struct {
+    char calls[TRACE_MOST + 1]; /* S: a file is synced; F: a folder; R: a name is given */
+    atomic_uint count;
+} trace;
+
+static void note(char call)
+{
+    unsigned at = atomic_fetch_add(&trace.count, 1);
+
+    if (at < TRACE_MOST)
+        trace.calls[at] = call;
+}
+
+static const char *traced(void)
+{
+    unsigned count = atomic_load(&trace.count);
+
+    trace.calls[count < TRACE_MOST ? count : TRACE_MOST] = '\0';
+    return trace.calls;
+}
+
+static int sync_by(const char *name, int fd)
+{
+    int (*next)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
+    struct stat st;
+
+    note(fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? 'F' : 'S');
+    return next(fd);
+}
+
+int fsync(int fd)
+{
+    return sync_by("fsync", fd);
+}
+
+int fdatasync(int fd)
+{
+    return sync_by("fdatasync", fd);
+}
+
+int renameat(int from, const char *old, int to, const char *new)
+{
+    int (*next)(int, const char *, int, const char *) =
+        (int (*)(int, const char *, int, const char *))dlsym(RTLD_NEXT, "renameat");
+
+    note('R');
+    return next(from, old, to, new);
+}
+
+/* ---- the store ------------------------------------------------------------------------------ */
 
 static const char *path_of(const char *name)
 {
@@ -133,6 +191,24 @@ static void what_a_compaction_has_left_is_removed(void **state)
     assert_int_equal(run(KV_SHRINK, delete_key), ERR_NONE);
 }
 
+static void a_new_file_is_on_the_disk_before_it_has_its_name(void **state)
+{
+    (void)state;
+    kv_close(kv);
+    assert_int_equal(unlink(path_of("data.mdb")), 0);
+    atomic_store(&trace.count, 0);
+    assert_false(err_is(try_open()));
+    assert_memory_equal(traced(), "SRF", 3);
+}
+
+static void a_compacted_file_is_on_the_disk_before_it_has_its_name(void **state)
+{
+    (void)state;
+    atomic_store(&trace.count, 0);
+    assert_false(err_is(kv_compact(kv)));
+    assert_string_equal(traced(), "SRF");
+}
+
 int main(void)
 {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, enter, leave)
@@ -141,6 +217,8 @@ int main(void)
         CASE(nothing_is_added_to_a_replaced_file),
         CASE(an_emptied_file_is_refused),
         CASE(what_a_compaction_has_left_is_removed),
+        CASE(a_new_file_is_on_the_disk_before_it_has_its_name),
+        CASE(a_compacted_file_is_on_the_disk_before_it_has_its_name),
     };
 
     return cmocka_run_group_tests_name("kv_file", tests, NULL, NULL);
