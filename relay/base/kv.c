@@ -454,6 +454,10 @@ static void dispose(struct kv *kv)
 
 static struct err start_writer(struct kv *kv)
 {
+    struct err e = kv_know_file(kv);
+
+    if (err_is(e))
+        return e;
     kv_reserve_find(kv);
     kv_check_room(kv);
     kv->readers_checked = clock_mono_ms();

@@ -7,6 +7,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #define KV_DATA "data.mdb"
 
@@ -39,6 +40,7 @@ struct kv {
     uint64_t gather_ms;
     bool gathering;
     uint64_t extended; /* the file has been given blocks up to here */
+    struct statx file; /* which one was opened */
 
     _Atomic uint64_t commits;
     _Atomic uint64_t operations;
@@ -68,6 +70,8 @@ struct err kv_create_data(const struct kv *kv);
 
 /* Brings kv->low up to date, and makes the reserve where it is missing. */
 void kv_check_room(struct kv *kv);
+/* Remembers which data file was opened, for kv_check_file. */
+struct err kv_know_file(struct kv *kv);
 /* Notices that the data file has been removed or replaced. */
 void kv_check_file(struct kv *kv);
 /* Takes over the reserve of a former process. */

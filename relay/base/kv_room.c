@@ -166,16 +166,26 @@ struct err kv_probe_room(const struct kv *kv, uint64_t bytes)
 
 /* ---- the file's name ---------------------------------------------------------------------- */
 
+struct err kv_know_file(struct kv *kv)
+{
+    int fd;
+    int rc = mdb_env_get_fd(kv->env, &fd);
+
+    if (rc == 0 && statx(fd, "", AT_EMPTY_PATH, STATX_INO, &kv->file) != 0)
+        rc = errno;
+    return kv_error(rc, "look at the store's data");
+}
+
+/* No times are asked for: behind that a file's next write changes the inode, which the sync then
+ * has to write as well. */
 static bool has_its_file(const struct kv *kv)
 {
-    struct stat mine, named;
-    int fd;
+    struct statx named;
 
-    if (mdb_env_get_fd(kv->env, &fd) != 0 || fstat(fd, &mine) != 0)
-        return true;
-    if (fstatat(kv->folder, KV_DATA, &named, AT_SYMLINK_NOFOLLOW) != 0)
+    if (statx(kv->folder, KV_DATA, AT_SYMLINK_NOFOLLOW, STATX_INO, &named) != 0)
         return errno != ENOENT;
-    return mine.st_dev == named.st_dev && mine.st_ino == named.st_ino;
+    return named.stx_ino == kv->file.stx_ino && named.stx_dev_major == kv->file.stx_dev_major &&
+           named.stx_dev_minor == kv->file.stx_dev_minor;
 }
 
 void kv_check_file(struct kv *kv)
