@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STDOUT_BUFFER = 1 << 20, WIDTH_UNKNOWN = 80, WIDTH_MIN = 60 };
+enum { STDOUT_BUFFER = 1 << 20, WIDTH_UNKNOWN = 80, HEIGHT_UNKNOWN = 24, WIDTH_MIN = 60 };
 
 static struct {
     size_t width;
@@ -25,13 +25,19 @@ void output_start(void)
     struct winsize size;
     const char *no_color = getenv("NO_COLOR");
     const char *terminal = getenv("TERM");
-    screen.width = WIDTH_UNKNOWN;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        screen.width = size.ws_col;
-    if (screen.width < WIDTH_MIN)
-        screen.width = WIDTH_MIN;
+    output_screen(&size.ws_col, &size.ws_row);
+    screen.width = size.ws_col < WIDTH_MIN ? WIDTH_MIN : size.ws_col;
     screen.colours = (no_color == NULL || no_color[0] == '\0') &&
                      (terminal == NULL || strcmp(terminal, "dumb") != 0);
+}
+
+void output_screen(unsigned short *columns_out, unsigned short *lines_out)
+{
+    struct winsize size;
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+
+    *columns_out = known && size.ws_col > 0 ? size.ws_col : WIDTH_UNKNOWN;
+    *lines_out = known && size.ws_row > 0 ? size.ws_row : HEIGHT_UNKNOWN;
 }
 
 bool output_end(void)

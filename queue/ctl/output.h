@@ -17,7 +17,9 @@ enum output_style { OUTPUT_PLAIN, OUTPUT_BOLD, OUTPUT_GOOD, OUTPUT_WARN, OUTPUT_
 void output_start(void);
 /* False where not everything could be written. */
 bool output_end(void);
-/* Columns of the terminal; 0 where stdout is none. */
+/* Of the terminal as it is now, however small; 80 and 24 where it does not tell. */
+void output_screen(unsigned short *columns_out, unsigned short *lines_out);
+/* Columns of the terminal when it began, 60 at least; 0 where stdout is none. */
 size_t output_width(void);
 
 /* Control bytes and what is no UTF-8 become "?". */

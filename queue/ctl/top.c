@@ -17,7 +17,10 @@ enum {
     REFRESH_MS = 1000,
     REST = 4, /* a large queue is read for a fifth of the time at most */
     WIDTH_COUNT = 10,
-    INTERRUPT = 3, /* Ctrl-C, which is a byte here */
+    COUNTS_WIDTH = 2 * (WIDTH_COUNT + 1), /* each with its space */
+    HEADING_LINES = 2,
+    ROOMY = 1 << 30, /* columns and lines of what is no screen */
+    INTERRUPT = 3,   /* Ctrl-C, which is a byte here */
 };
 
 static const char *const counter_names[] = {"accepted", "rejected", "delivered", "deferred",
@@ -32,7 +35,8 @@ struct top {
     bool has_daemon;
     uint64_t sessions, connections;
     uint64_t counters[COUNTERS], before[COUNTERS];
-    uint64_t at, before_at; /* monotonic ms; 0 = there is nothing before */
+    uint64_t at, before_at;  /* monotonic ms; 0 = there is nothing before */
+    uint64_t columns, lines; /* that are left of the screen; ROOMY where it is none */
 };
 
 static bool visit(void *context, const struct selected *s)
@@ -87,61 +91,101 @@ static enum ctl_exit collect(struct top *top)
 
 /* ---- the screen ----------------------------------------------------------------------------- */
 
-static void write_counters(const struct top *top)
+/* As much of it as fits behind `used` columns. */
+static void write_rest(const struct top *top, struct span text, uint64_t used)
+{
+    if (used < top->columns)
+        output_text(span_head(text, top->columns - used));
+    putchar('\n');
+}
+
+/* A line of its own, where there is room for one. */
+static void write_line(struct top *top, struct buf *line)
+{
+    if (top->lines > 0) {
+        write_rest(top, buf_span(line), 0);
+        top->lines--;
+    }
+    buf_clear(line);
+}
+
+static void write_counters(struct top *top, struct buf *line)
 {
     if (!top->has_daemon) {
-        puts("smarthopd is not running.");
+        buf_addf(line, "smarthopd is not running.");
+        write_line(top, line);
         return;
     }
     uint64_t ms = top->before_at != 0 && top->at > top->before_at ? top->at - top->before_at : 0;
     for (unsigned i = 0; i < COUNTERS; i++) {
-        printf("%s%s %" PRIu64, i ? ", " : "", counter_names[i], top->counters[i]);
+        buf_addf(line, "%s%s %" PRIu64, i ? ", " : "", counter_names[i], top->counters[i]);
         if (ms > 0 && top->counters[i] >= top->before[i])
-            printf(" (%.1f/s)", (double)(top->counters[i] - top->before[i]) * 1000.0 / (double)ms);
+            buf_addf(line, " (%.1f/s)",
+                     (double)(top->counters[i] - top->before[i]) * 1000.0 / (double)ms);
     }
-    printf("\n%" PRIu64 " sessions in, %" PRIu64 " connections out\n", top->sessions,
-           top->connections);
+    write_line(top, line);
+    buf_addf(line, "%" PRIu64 " sessions in, %" PRIu64 " connections out", top->sessions,
+             top->connections);
+    write_line(top, line);
 }
 
-static void write_rows(struct census *census, const char *heading, uint64_t most)
+static void write_rows(struct top *top, struct census *census, const char *heading, uint64_t most)
 {
     unsigned count;
     const struct census_row *rows = census_rows(census, &count);
 
+    if (top->lines <= HEADING_LINES)
+        return;
+    top->lines -= HEADING_LINES;
     putchar('\n');
     output_cell(SPAN("MESSAGES"), WIDTH_COUNT, OUTPUT_BOLD);
     output_cell(SPAN("RECIPIENTS"), WIDTH_COUNT, OUTPUT_BOLD);
     output_cell(span_cstr(heading), 0, OUTPUT_BOLD);
     putchar('\n');
-    for (unsigned i = 0; i < count && i < most; i++) {
+    for (unsigned i = 0; i < count && i < most && top->lines > 0; i++) {
         output_number(rows[i].messages, WIDTH_COUNT);
         output_number(rows[i].recipients, WIDTH_COUNT);
-        output_text(rows[i].key.len > 0 ? rows[i].key : SPAN("(all others)"));
-        putchar('\n');
+        write_rest(top, rows[i].key.len > 0 ? rows[i].key : SPAN("(all others)"), COUNTS_WIDTH);
+        top->lines--;
     }
 }
 
-static void write_screen(const struct top *top)
+/* One line stays empty, for the cursor. */
+static void measure(struct top *top, bool is_screen)
+{
+    unsigned short columns, lines;
+
+    output_screen(&columns, &lines);
+    top->columns = is_screen ? columns : ROOMY;
+    top->lines = is_screen ? lines - 1U : ROOMY;
+}
+
+static void write_screen(struct top *top)
 {
     char size[OUTPUT_SIZE_MAX], now[OUTPUT_TIME_MAX];
     size_t len = output_size(top->bytes, size);
+    struct buf line;
 
     output_time(clock_wall_ms(), now);
-    printf("%s  %" PRIu64 " messages for %" PRIu64 " recipients, %.*s\n", now, top->messages,
-           top->recipients, (int)len, size);
-    write_counters(top);
-    write_rows(top->states, "STATE", VIEW_STATES + 2);
-    write_rows(top->destinations, "DESTINATION",
+    buf_init(&line, 0);
+    buf_addf(&line, "%s  %" PRIu64 " messages for %" PRIu64 " recipients, %.*s", now, top->messages,
+             top->recipients, (int)len, size);
+    write_line(top, &line);
+    write_counters(top, &line);
+    buf_fini(&line);
+    write_rows(top, top->states, "STATE", VIEW_STATES + 2);
+    write_rows(top, top->destinations, "DESTINATION",
                top->ctl->options & CTL_LIMIT ? top->ctl->limit : ROWS);
 }
 
-static enum ctl_exit draw(struct top *top, bool clears)
+static enum ctl_exit draw(struct top *top, bool is_screen)
 {
     top->states = census_create();
     top->destinations = census_create();
     enum ctl_exit result = collect(top);
     if (result == CTL_OK) {
-        if (clears)
+        measure(top, is_screen);
+        if (is_screen)
             fputs("\033[H\033[2J", stdout);
         write_screen(top);
         fflush(stdout);

@@ -1,9 +1,11 @@
 """smarthopctl queue: filters, counting, and changes of many messages."""
 
+import fcntl
 import json
 import os
 import pty
 import re
+import struct
 import subprocess
 import termios
 
@@ -388,3 +390,24 @@ def test_top_on_a_terminal(site):
     os.close(theirs)
     os.close(ours)
     assert said.startswith(b"\033[?1049h")
+
+
+def test_top_fits_the_screen(site, daemon):
+    """What does not fit is cut: nothing is wrapped, and the first lines do not scroll away."""
+    site.fill(20, 1)
+    daemon({"ok": True, "accepted": 1234567, "sessions": 2, "connections": 3})
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 40, 0, 0))
+    command = [BIN / "smarthopctl", "-c", site.config, "queue", "top"]
+    child = subprocess.Popen(command, stdin=theirs, stdout=theirs, env={"NO_COLOR": "1"})
+    said = b""
+    while said.count(b"\033[2J") < 2:
+        said += os.read(ours, 65536)
+    os.write(ours, b"q")
+    assert child.wait(DEADLINE) == 0
+    os.close(theirs)
+    os.close(ours)
+    screen = said.decode().split("\033[2J")[1].split("\033[H")[0]
+    lines = screen.replace("\r\n", "\n").splitlines()
+    assert "20 messages" in lines[0] and lines[1].startswith("accepted 1234567, rejected 0")
+    assert len(lines) <= 9 and max(map(len, lines)) <= 40
