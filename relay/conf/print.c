@@ -1,6 +1,6 @@
 #include "conf/value.h"
 
-enum { WIDTH = 98 };
+enum { WIDTH = 98, MANUAL_WORD_MAX = 60 };
 
 /* Of a route's choices only the one that made its action is printed; of what may be inherited only
  * what the item has of its own. */
@@ -115,12 +115,27 @@ static void print_status(const struct conf_key *key, struct buf *out)
     buf_addf(out, ".%s%s", absent, key->reloadable ? "" : " A change needs a restart.");
 }
 
+/* A longer word fits no line: it may be broken there. */
+static void print_breakable(struct span text, struct buf *out)
+{
+    size_t run = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        run = text.ptr[i] == ' ' ? 0 : run + 1;
+        buf_addf(out, "%c%s", text.ptr[i], run == MANUAL_WORD_MAX ? "\\:" : "");
+    }
+}
+
 static void print_manual_keys(const struct conf_section *section, struct buf *out)
 {
     for (unsigned i = 0; i < section->key_count; i++) {
         const struct conf_key *key = &section->keys[i];
+        struct buf suggestion;
+        buf_init(&suggestion, 0);
+        print_suggestion(key, &suggestion);
         buf_addf(out, ".TP\n\\fB%s\\fP = ", key->name);
-        print_suggestion(key, out);
+        print_breakable(buf_span(&suggestion), out);
+        buf_fini(&suggestion);
         buf_addf(out, "\n%s\n.br\n", key->help);
         print_status(key, out);
         buf_addf(out, "\n");
