@@ -99,6 +99,32 @@ static bool copy_all(int from, int to)
     return good;
 }
 
+/* `text` may begin with the name of what it is about, which is not what the operator calls it. */
+static bool refuse_library(const struct smarthop_self *self, struct span text, const char *name,
+                           struct buf *messages)
+{
+    size_t len = strlen(name);
+    bool is_named = text.len > len + 2 && memcmp(text.ptr, name, len) == 0;
+    struct span why = is_named ? span_from(text, len + 2) : text;
+
+    buf_addf(messages, "%s: plugin \"%s\" cannot be loaded: %.*s\n", self->file, self->name,
+             SPAN_ARG(span_head(why, span_index(why, '\n'))));
+    return false;
+}
+
+static bool open_file(const struct smarthop_self *self, struct stat *st_out, int *fd_out,
+                      struct buf *messages)
+{
+    struct buf why;
+
+    buf_init(&why, 0);
+    struct err e = file_open(self->file, FILE_MOST, fd_out, st_out, &why);
+    if (err_is(e))
+        refuse_library(self, buf_span(&why), self->file, messages);
+    buf_fini(&why);
+    return !err_is(e);
+}
+
 /* The library is a copy: whoever overwrites the file does not pull the code from under our feet,
  * and a new file is never taken for the old one. The copy stays open, because a library of the same
  * name would be taken for it. */
@@ -108,7 +134,7 @@ static bool open_library(struct smarthop_self *self, struct buf *messages)
     char path[COPY_PATH];
     int fd;
 
-    if (err_is(file_open(self->file, FILE_MOST, &fd, &st, messages)))
+    if (!open_file(self, &st, &fd, messages))
         return false;
     self->copy = memfd_create(self->name, MFD_CLOEXEC);
     if (self->copy < 0 || !copy_all(fd, self->copy)) {
@@ -117,8 +143,7 @@ static bool open_library(struct smarthop_self *self, struct buf *messages)
         snprintf(path, sizeof path, "/proc/self/fd/%d", self->copy);
         self->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (self->library == NULL)
-            buf_addf(messages, "%s: plugin \"%s\" cannot be loaded: %s\n", self->file, self->name,
-                     dlerror());
+            refuse_library(self, span_cstr(dlerror()), path, messages);
     }
     close(fd);
     self->device = st.st_dev;

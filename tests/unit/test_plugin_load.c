@@ -272,11 +272,11 @@ static void test_what_is_no_library_is_refused(void **state)
     snprintf(text, sizeof text, "plugin_path = \"%s\"\nplugin \"text\" { }\n", folder);
     assert_false(plugin_rig_load(&rig, text));
     assert_int_equal(lines(&rig), 1);
-    assert_true(tells(&rig, "/text.so: plugin \"text\" cannot be loaded: "));
+    assert_true(tells(&rig, "/text.so: plugin \"text\" cannot be loaded: file too short"));
     snprintf(text, sizeof text, "plugin_path = \"%s\"\nplugin \"none\" { }\n", folder);
     assert_false(plugin_rig_load(&rig, text));
     assert_int_equal(lines(&rig), 1);
-    assert_true(tells(&rig, "/none.so"));
+    assert_true(tells(&rig, "/none.so: plugin \"none\" cannot be loaded: open file: No such"));
     scratch_remove(folder);
     plugin_rig_stop(&rig);
 }
