@@ -472,7 +472,7 @@ enum smarthop_option_type {
 
 /* A row of the plugin's options. */
 struct smarthop_option {
-    const char *name;
+    const char *name; /* [a-z0-9_]; none of the keys that relay.conf(5) has for each plugin */
     uint32_t type;
     uint32_t list;         /* 1 = any number of values */
     const char *otherwise; /* default as one would write it; NULL = none */

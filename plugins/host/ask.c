@@ -151,6 +151,7 @@ static void take(struct plugin_run *run, struct smarthop_self *self,
     if (is_blank(verdict))
         return;
     verdict_merge(run->arena, &run->verdict, verdict);
+    run->spoke = arena_dup(run->arena, span_cstr(self->name)).ptr;
     if (verdict->action != SMARTHOP_PASS)
         name_decider(run, self);
 }
@@ -286,7 +287,7 @@ void run_begin(struct plugin_run *run)
     run->verdict = blank;
     if (run->said != NULL)
         verdict_keep(&run->verdict, run->said);
-    run->by = NULL;
+    run->by = run->spoke = NULL;
     run->steps = NULL;
     run->problem = NULL;
     run->event.size = sizeof run->event;

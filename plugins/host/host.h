@@ -152,6 +152,7 @@ struct plugin_run {
     struct smarthop_verdict
         verdict;       /* SMARTHOP_PASS = relay.conf decides; its spans lie in arena */
     const char *by;    /* the plugin that decided; NULL = none. Lies in arena. */
+    const char *spoke; /* the last that said something, if only besides; likewise */
     bool is_postponed; /* is_early: a plugin has to see the message first */
     bool is_cancelled;
 

@@ -128,9 +128,24 @@ static bool take_default(struct smarthop_self *self, struct option *option, stru
     return true;
 }
 
-static bool is_sound(const struct smarthop_option *schema)
+static bool is_key(const char *name)
 {
-    return schema->name != NULL && schema->help != NULL && schema->type <= SMARTHOP_OPTION_FLAG;
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+    return len > 0 && name[len] == '\0';
+}
+
+/* NULL, or why nobody could set it. */
+static const char *what_is_wrong(const struct smarthop_self *self,
+                                 const struct smarthop_option *schema)
+{
+    if (schema->name == NULL || schema->help == NULL || schema->type > SMARTHOP_OPTION_FLAG)
+        return "has no name, type or help";
+    if (!is_key(schema->name))
+        return "has a name that is not of [a-z0-9_]";
+    if (conf_key_find(&conf_sections[CONF_PLUGIN], span_cstr(schema->name)) != NULL)
+        return "has the name of a key of the server's own";
+    return find(self, schema->name) != NULL ? "has the name of another one" : NULL;
 }
 
 bool options_load(struct smarthop_self *self, const struct conf_plugin *section,
@@ -141,14 +156,16 @@ bool options_load(struct smarthop_self *self, const struct conf_plugin *section,
 
     self->options = mem_zalloc((plugin->option_count + 1) * sizeof *self->options);
     for (unsigned i = 0; i < plugin->option_count; i++) {
-        self->options[i].schema =
+        const struct smarthop_option *schema =
             (const void *)((const char *)plugin->options + i * plugin->option_size);
-        if (!is_sound(self->options[i].schema)) {
-            buf_addf(messages, "plugin \"%s\": its option %u has no name, type or help\n",
-                     self->name, i);
+        const char *wrong = what_is_wrong(self, schema);
+        if (wrong != NULL) {
+            buf_addf(messages, "%s: plugin \"%s\" cannot be used: its option %u%s%.40s %s\n",
+                     self->file, self->name, i, schema->name != NULL ? ", " : "",
+                     schema->name != NULL ? schema->name : "", wrong);
             return false;
         }
-        self->option_count++;
+        self->options[self->option_count++].schema = schema;
     }
     for (unsigned i = 0; i < section->option_count; i++)
         good &= take_given(self, &section->options[i], messages);
@@ -198,6 +215,15 @@ uint64_t service_option_number(struct smarthop_self *self, const char *name, uin
     return value != NULL ? value->number : 0;
 }
 
+/* One line for a terminal: what would end or change it is left out. */
+static void add_line(struct buf *out, const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text >= ' ' && *text != 127)
+            buf_add(out, span_of(text, 1));
+    buf_add(out, SPAN("\n"));
+}
+
 void service_option_problem(struct smarthop_self *self, const char *name, uint32_t index,
                             const char *text)
 {
@@ -206,8 +232,9 @@ void service_option_problem(struct smarthop_self *self, const char *name, uint32
     if (self->problems == NULL)
         return;
     if (value != NULL && value->line != 0)
-        buf_addf(self->problems, "%s:%u: %s: %s\n", self->conf_file, value->line, name, text);
+        buf_addf(self->problems, "%s:%u: %s: ", self->conf_file, value->line, name);
     else
-        buf_addf(self->problems, "%s: plugin \"%s\"%s%s: %s\n", self->conf_file, self->name,
-                 name != NULL ? ": " : "", name != NULL ? name : "", text);
+        buf_addf(self->problems, "%s: plugin \"%s\"%s%s: ", self->conf_file, self->name,
+                 name != NULL ? ": " : "", name != NULL ? name : "");
+    add_line(self->problems, text);
 }

@@ -13,7 +13,7 @@
 
 enum {
     ANSWER_TIMEOUT_S = 600, /* a change of a whole queue takes its time */
-    ANSWER_MAX = 1 << 20,   /* of one line */
+    ANSWER_MAX = 8 << 20,   /* of one line: 1 MiB that a plugin may say, as JSON */
     PIECE = 16384,
 };
 

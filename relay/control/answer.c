@@ -27,11 +27,11 @@ json_t *answer_time(uint64_t wall_ms)
 
 json_t *answer_text(struct span bytes)
 {
-    if (utf8_is_valid(bytes))
+    if (utf8_is_valid(bytes) && span_index(bytes, '\0') == bytes.len)
         return json_stringn(bytes.ptr ? bytes.ptr : "", bytes.len);
     char *ascii = mem_alloc(bytes.len + 1);
     for (size_t i = 0; i < bytes.len; i++)
-        ascii[i] = (unsigned char)bytes.ptr[i] < 0x80 ? bytes.ptr[i] : '?';
+        ascii[i] = bytes.ptr[i] != '\0' && (unsigned char)bytes.ptr[i] < 0x80 ? bytes.ptr[i] : '?';
     json_t *string = json_stringn(ascii, bytes.len);
     free(ascii);
     return string;

@@ -100,7 +100,7 @@ void wishes_keep(struct session *s, const struct plugin_run *run, struct status 
     if (tenant.len > 0)
         fits = keep_tenant(s, tenant);
     if (!route_wishes_are_sound(&said, s->conf))
-        *refusal = route_wishes_refuse(&said, run->by, SPAN_NONE);
+        *refusal = route_wishes_refuse(&said, run->spoke, SPAN_NONE);
     else if (route_wishes_exist(&said))
         fits &= keep(s, run, &said);
     if (!fits)

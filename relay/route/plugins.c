@@ -240,7 +240,7 @@ static void answer(struct route_asking *a, const struct smarthop_verdict *v,
         .told = wishes_told(v),
     };
     if (!wishes_are_sound(a->query, v)) {
-        routing_refuse_wishes(&r, a->run.by);
+        routing_refuse_wishes(&r, a->run.spoke);
         return;
     }
     if (!sender_is_sound(v)) {

@@ -114,6 +114,7 @@ static const struct smarthop_target *describe_targets(struct hook *hook,
         struct ip_address ip;
         targets[i].host = copy_of(hook, span_cstr(d->found[i].host));
         targets[i].port = sockaddr_port(address);
+        targets[i].preference = d->found[i].preference;
         targets[i].weight = d->found[i].weight;
         if (ip_from_sockaddr(address, &ip))
             targets[i].address = copy_of(hook, span_of(text, ip_format(&ip, text)));

@@ -64,6 +64,7 @@ struct target {
     char *host;
     struct sockaddr_storage address; /* an IP's or a Unix socket's, and zeros */
     bool implicit_tls;               /* from the first byte */
+    uint16_t preference;             /* of the MX */
     unsigned weight; /* its share: TARGET_SHARE for each 1 of the host's, over its addresses */
     uint64_t spent;  /* likewise weighted: its own time in the site's turns */
     bool lags;       /* it did not take its turns: nobody waits for it until it has caught up */

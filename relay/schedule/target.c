@@ -48,7 +48,8 @@ static void add_target(struct destination *d, const char *host, const struct tar
 static void add_resolved(struct destination *d, const struct resolver_target *resolved,
                          const struct route_host *host, unsigned weight)
 {
-    struct target target = {.implicit_tls = host->implicit_tls, .weight = weight};
+    struct target target = {
+        .implicit_tls = host->implicit_tls, .preference = resolved->preference, .weight = weight};
     struct ip_address ip;
 
     if (!ip_from_sockaddr(&resolved->address.any, &ip))

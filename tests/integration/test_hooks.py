@@ -285,7 +285,8 @@ def test_wishes_that_cannot_be(start, when):
         assert send(client, "data", message(f"X-Headers: {when}nowhere")) == ["451 4.3.5"]
     relay.stop()
     refused = relay.log("plugin-next-hop-refused")
-    assert [record["source"] for record in refused] == ["nowhere"] * 4
+    assert [(record["plugin"], record["source"]) for record in refused] == [
+        ("warden", "nowhere")] * 4
 
 
 # ---- messages ----

@@ -50,6 +50,17 @@ def test_targets(start_relay, start_sink):
     relay.stop()
 
 
+def test_preferences(start_relay, dns):
+    dns.records |= {"example.test": ["MX 60 20 b.test", "MX 60 10 a.test"],
+                    "a.test": ["A 60 127.0.0.2"], "b.test": ["A 60 127.0.0.3"]}
+    relay = start_relay(routes={"*": {"use_mx": True, "port": 1, "tls": "none"}},
+                        dns_servers=[dns.address], plugins=courier(tell_targets=True))
+    submit(relay, MESSAGE, "to@example.test")
+    [told, *_] = relay.wait_log("plugin", what="targets")
+    assert told["text"] == "a.test 10, b.test 20"
+    relay.stop()
+
+
 def test_put_off(start_relay, sink):
     """Nobody is connected to meanwhile; then it goes, after the time that the plugin has said."""
     relay = start_relay(routes={"*": to(sink)}, plugins=courier(put_off=2), retry_first="1h",

@@ -251,6 +251,9 @@ def test_commands(start, sink):
     assert relay.ctl("plugin", "show", "other", check=False).returncode == 1
     assert relay.ctl("plugin", "command", "puppet", "a b", "c").stdout == b"a b\nc\n"
     assert relay.ctl("plugin", "command", "puppet", check=False).returncode == 1
+    assert relay.ctl("plugin", "command", "puppet", "bytes").stdout == b"??\x01\\bytes\n"
+    flood = relay.ctl("plugin", "command", "puppet", "flood").stdout
+    assert len(flood) == 1 << 20 and flood.startswith(b"\x02 of 32 bytes")
     refused = relay.ctl("plugin", "command", "other", check=False)
     assert refused.returncode == 1 and b"no such plugin" in refused.stderr
     relay.stop()

@@ -42,12 +42,28 @@ static bool is_set(struct courier *courier, const char *option)
     return courier->host->option_number(courier->self, option, 0) != 0;
 }
 
+static void tell_targets(struct courier *courier, const struct smarthop_event *event)
+{
+    char text[512];
+    size_t len = 0;
+
+    for (uint32_t i = 0; i < event->target_count && len < sizeof text; i++) {
+        const struct smarthop_target *target =
+            (const void *)((const char *)event->targets + i * event->target_stride);
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%.*s %u", i > 0 ? ", " : "",
+                                (int)target->host.len, target->host.ptr, target->preference);
+    }
+    courier->host->log(courier->self, event->token, SMARTHOP_INFO, "targets", text);
+}
+
 static int targets(void *state, const struct smarthop_event *event,
                    struct smarthop_verdict *verdict)
 {
     struct courier *courier = state;
     struct smarthop_target *chosen;
 
+    if (is_set(courier, "tell_targets"))
+        tell_targets(courier, event);
     if (!is_set(courier, "last_target"))
         return SMARTHOP_DONE;
     chosen = courier->host->alloc(courier->self, event->token, sizeof *chosen);
@@ -115,6 +131,7 @@ static int bounce(void *state, const struct smarthop_event *event, struct smarth
 
 static const struct smarthop_option options[] = {
     {"last_target", SMARTHOP_OPTION_FLAG, 0, "no", 0, 0, "Only the last host of each next hop."},
+    {"tell_targets", SMARTHOP_OPTION_FLAG, 0, "no", 0, 0, "All hosts go to the log."},
     {"put_off", SMARTHOP_OPTION_NUMBER, 0, "0", 0, 1000, "How many attempts are put off."},
     {"put_off_for", SMARTHOP_OPTION_NUMBER, 0, "100", 0, 0, "For how many milliseconds."},
     {"no_bounces", SMARTHOP_OPTION_FLAG, 0, "no", 0, 0, "No sender is told of failures."},

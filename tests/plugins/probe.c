@@ -117,6 +117,9 @@ static const struct smarthop_option options[] = {
     {"bytes", SMARTHOP_OPTION_SIZE, 0, "4KiB", 0, 0, "a size"},
     {"time", SMARTHOP_OPTION_DURATION, 0, "2s", 0, 0, "a duration"},
     {"flag", SMARTHOP_OPTION_FLAG, 0, "yes", 0, 0, "a flag"},
+#ifdef PROBE_OPTION
+    {PROBE_OPTION, SMARTHOP_OPTION_TEXT, 0, NULL, 0, 0, "one that cannot be"},
+#endif
 };
 
 SMARTHOP_EXPORT const struct smarthop_plugin PROBE_SYMBOL = {

@@ -154,6 +154,10 @@ static int command(void *state, const struct smarthop_span *words, uint32_t coun
 {
     (void)state;
     for (uint32_t i = 0; i < count; i++) {
+        if (smarthop_equal(words[i], SMARTHOP_TEXT("bytes")))
+            write(context, "\0\xff\x01\\", 4);
+        for (int k = 0; k < 1 << 16 && smarthop_equal(words[i], SMARTHOP_TEXT("flood")); k++)
+            write(context, "\x02 of 32 bytes, all of them known", 33);
         write(context, words[i].ptr, words[i].len);
         write(context, "\n", 1);
     }

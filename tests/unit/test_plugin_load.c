@@ -225,6 +225,9 @@ static void test_what_does_not_fit_the_interface_is_refused_clearly(void **state
         {"short", "its descriptor is shorter than that of version 1.0"},
         {"nameless", "its descriptor has no name, version or summary"},
         {"startless", "its descriptor has no start"},
+        {"taken", "its option 8, timeout has the name of a key of the server's own"},
+        {"double", "its option 8, flag has the name of another one"},
+        {"unwritten", "its option 8, a key has a name that is not of [a-z0-9_]"},
         {"stranger", "it does not export smarthop_plugin"},
     };
     struct plugin_rig rig;
