@@ -435,6 +435,13 @@ bool lookup_has_failed(const struct status *why);
 void lookup_failed(struct destination *d);
 void lookup_succeeded(struct destination *d);
 
+/* ourselves.c */
+enum { OURSELVES_NOWHERE = UINT16_MAX + 1 };
+/* The best preference at which the answer has this relay itself, at `port`; OURSELVES_NOWHERE:
+ * it is not among the hosts. */
+unsigned ourselves_preference(const struct conf *conf, const struct resolver_answer *answer,
+                              uint16_t port);
+
 /* target.c: where a destination's hosts are */
 /* Finds its site, and runs it again. */
 void targets_resolve(struct destination *d);

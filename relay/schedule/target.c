@@ -112,6 +112,11 @@ static struct status failure_of(const struct resolver_answer *answer)
 static const struct status unreadable = {
     .code = 451, .enhanced = {4, 4, 3}, .text = {"The next hop's address is not readable", 38}};
 
+static const struct status circular = {
+    .code = 554,
+    .enhanced = {5, 4, 6},
+    .text = {"The best MX host is this relay itself, which has no route for the domain", 72}};
+
 static void resolve_next(struct destination *d);
 
 static int compare_hosts(const void *a, const void *b)
@@ -223,6 +228,22 @@ static void resolved(struct destination *d)
     destination_run(d);
 }
 
+/* RFC 5321 5.1: of MX hosts only those before ourselves, or mail would go in circles. */
+static void add_answer(struct destination *d, const struct resolver_answer *answer)
+{
+    const struct route_host *host = &d->next_hop.hosts[d->resolving_host];
+    unsigned most = OURSELVES_NOWHERE;
+
+    if (d->next_hop.use_mx)
+        most = ourselves_preference(d->owner->conf, answer, host->port);
+    for (unsigned i = 0; i < answer->target_count; i++)
+        if (answer->targets[i].preference < most)
+            add_resolved(d, &answer->targets[i], host,
+                         host->weight * TARGET_SHARE / answer->target_count);
+    if (most != OURSELVES_NOWHERE && d->found_count == 0)
+        d->resolve_failure = circular;
+}
+
 /* A host that was not found is looked for again as soon as that is forgotten: the others serve
  * meanwhile. */
 static void note_expiry(struct destination *d, const struct resolver_answer *answer)
@@ -239,13 +260,10 @@ static void on_answer(struct call *call)
     struct resolver_query *query = container_of(call, struct resolver_query, call);
     struct destination *d = container_of(query, struct destination, query);
     struct resolver_answer *answer = query->answer;
-    const struct route_host *host = &d->next_hop.hosts[d->resolving_host];
 
     d->pending--;
     d->owner->working--;
-    for (unsigned i = 0; i < answer->target_count; i++)
-        add_resolved(d, &answer->targets[i], host,
-                     host->weight * TARGET_SHARE / answer->target_count);
+    add_answer(d, answer);
     note_expiry(d, answer);
     if (answer->outcome != RESOLVER_OK &&
         (d->resolve_failure.code == 0 || !status_is_permanent(&d->resolve_failure) ||

@@ -143,6 +143,49 @@ def test_answers_without_a_lifetime(start, sinks, dns):
     assert dns.count("example.test", "MX") <= 10 + time.monotonic() - began
 
 
+def listening(start_relay, address, dns, **keys):
+    """A relay that knows its port, at which it takes MX hosts to be."""
+    relay = start_relay(dns_servers=[dns.address], connect_timeout="200ms",
+                        listeners={"smtp": {"address": f"{address}:0", "tls": "none"}}, **keys)
+    relay.sections["route"]["*"] = {"use_mx": True, "port": relay.port, "tls": "none"}
+    relay.sections["listener"]["smtp"]["address"] = f"{address}:{relay.port}"
+    relay.ports.clear()
+    relay.write_conf()
+    return relay.restart()
+
+
+def test_ourselves(start_relay, start_sink, sink, dns):
+    """Only hosts before this relay are used (RFC 5321 5.1), whether they serve or not."""
+    dns.records |= HOSTS | {"us.test": ["A 60 127.0.0.1"],
+                            "last.test": ["MX 60 10 b.test", "MX 60 20 us.test", "MX 60 30 a.test"],
+                            "first.test": ["MX 60 10 us.test", "MX 60 20 b.test"],
+                            "implicit.test": ["A 60 127.0.0.1"]}
+    relay = listening(start_relay, "127.0.0.1", dns, routes={"client.test": to(sink)})
+    start_sink(host=A, port=relay.port)
+    second = start_sink(host=B, port=relay.port)
+    submit(relay, MESSAGE, "to@last.test")
+    assert second.wait(1)
+    second.stop()
+    submit(relay, MESSAGE, "to@last.test")
+    relay.wait_log("destination-backs-off", count=2)
+    submit(relay, MESSAGE, "to@first.test", "to@implicit.test")
+    for record in relay.wait_log("failed", count=2):
+        assert (record["code"], record["dsn"]) == ("554", "5.4.6"), record
+    relay.stop()
+    assert len(relay.log("accepted")) == 3
+
+
+def test_ourselves_at_any_address(start_relay, sink, dns):
+    dns.records |= {"us.test": ["A 60 127.0.0.7"], "elsewhere.test": ["A 60 192.0.2.1"]}
+    relay = listening(start_relay, "0.0.0.0", dns, routes={"client.test": to(sink)})
+    submit(relay, MESSAGE, "to@elsewhere.test")
+    relay.wait_log("destination-backs-off")
+    submit(relay, MESSAGE, "to@us.test")
+    relay.wait_log("failed", dsn="5.4.6")
+    relay.stop()
+    assert len(relay.log("failed")) == 1
+
+
 def test_address_literal(start, sinks):
     relay = start({})
     submit(relay, MESSAGE, f"to@[{B}]")
