@@ -109,6 +109,7 @@ enum ctl_exit ctl_mailbox_quota(struct ctl *ctl);
 enum ctl_exit ctl_mailbox_export(struct ctl *ctl);
 enum ctl_exit ctl_mailbox_import(struct ctl *ctl);
 enum ctl_exit ctl_mailbox_check(struct ctl *ctl);
+enum ctl_exit ctl_mailbox_repair(struct ctl *ctl);
 enum ctl_exit ctl_mailbox_compact(struct ctl *ctl);
 enum ctl_exit ctl_plugins(struct ctl *ctl);
 enum ctl_exit ctl_plugin_command(struct ctl *ctl);

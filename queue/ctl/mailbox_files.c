@@ -105,7 +105,8 @@ enum ctl_exit ctl_mailbox_import(struct ctl *ctl)
     return transfer(ctl, &t, false, mailbox_import);
 }
 
-/* ---- check and compact -------------------------------------------------------------------- */
+/* ---- check, repair and compact
+ * -------------------------------------------------------------------- */
 
 static void tell_problem(void *context, const char *line)
 {
@@ -159,6 +160,38 @@ enum ctl_exit ctl_mailbox_check(struct ctl *ctl)
         return mailbox_store_failed(e);
     print_check(ctl, &check);
     return check.problems == 0 ? CTL_OK : CTL_FAILED;
+}
+
+static void tell_repair(void *context, const char *line)
+{
+    const struct ctl *ctl = context;
+
+    if (!ctl->json)
+        printf("%s\n", line);
+}
+
+enum ctl_exit ctl_mailbox_repair(struct ctl *ctl)
+{
+    struct mailstore *store;
+    uint64_t repaired;
+    enum ctl_exit opened = mailbox_open(ctl, false, &store);
+
+    if (opened != CTL_OK)
+        return opened;
+    struct err e = mailstore_repair(store, tell_repair, ctl, &repaired);
+    mailstore_close(store);
+    if (err_is(e))
+        return mailbox_store_failed(e);
+    if (ctl->json) {
+        json_open(NULL, '{');
+        json_bool("ok", true);
+        json_number("repairs", repaired);
+        json_close('}');
+        json_end_line();
+    } else if (repaired == 0) {
+        printf("nothing to repair\n");
+    }
+    return CTL_OK;
 }
 
 enum ctl_exit ctl_mailbox_compact(struct ctl *ctl)

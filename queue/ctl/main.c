@@ -130,6 +130,8 @@ static const struct command {
      "take in a maildir or mbox files (without the daemon)"},
     {"mailbox", "check", ctl_mailbox_check, CONFIG_LOADED, 0, 0, 0, "",
      "read everything in the drop, and compare"},
+    {"mailbox", "repair", ctl_mailbox_repair, CONFIG_LOADED, 0, 0, 0, "",
+     "take out what is damaged, and count anew (without the daemon)"},
     {"mailbox", "compact", ctl_mailbox_compact, CONFIG_LOADED, 0, 0, 0, "",
      "give back what nothing refers to (without the daemon)"},
     {NULL, "route", ctl_route, CONFIG_LOADED, CTL_TRIAL, 1, 1,

@@ -94,7 +94,9 @@ def test_what_only_the_store_s_owner_can_do_is_refused_beside_the_daemon(drop, t
     drop.deliver(MESSAGE)
     assert "stop it first" in refused(drop, "import", ALICE, str(tmp_path))
     assert "stop it first" in refused(drop, "compact")
+    assert "stop it first" in refused(drop, "repair")
     drop.relay.stop()
+    assert fields(drop, "repair") == {"ok": True, "repairs": 0}
     assert fields(drop, "compact")["ok"]
 
 

@@ -180,6 +180,59 @@ static void test_damaged_entry_is_passed_over(void **state)
     check_entries(rig_box(store, RIG_USER, "x").id, "1/8 2/8 3/8 ");
 }
 
+/* ---- the repair --------------------------------------------------------------------------- */
+
+static uint64_t repair(void)
+{
+    uint64_t repaired;
+
+    assert_false(err_is(mailstore_repair(store, rig_tell, NULL, &repaired)));
+    return repaired;
+}
+
+static void test_repair(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++)
+        put_bytes(SPAN("text"));
+    assert_int_equal(repair(), 0);
+    uint32_t box = rig_box(store, RIG_USER, "INBOX").id;
+    rig_create(store, RIG_USER, "x");
+    do_damage(TABLE_ENTRY, key_of_entry(box, 2), false);
+    do_damage(TABLE_ENTRY, key_of_entry(box, 3), true);
+    do_damage(TABLE_CHANGE, key_of_change(box, 5, 4), true);
+    assert_true(rig_check(store) > 0);
+    /* An entry, its mailbox, the user, references. */
+    assert_int_equal(repair(), 4);
+    assert_int_equal(rig_check(store), 0);
+    check_entries(box, "1/0 4/0 ");
+    char *vanished = rig_vanished(store, box, 5);
+    assert_string_equal(vanished, "6:2-2 ");
+    free(vanished);
+    assert_int_equal(rig_user(store, RIG_USER).messages, 2);
+    assert_int_equal(repair(), 0);
+    put_bytes(SPAN("more"));
+    check_entries(box, "1/0 4/0 5/0 ");
+    assert_int_equal(rig_check(store), 0);
+}
+
+/* What it cannot put right it leaves alone. */
+static void test_repair_of_what_cannot_be_read(void **state)
+{
+    (void)state;
+    put_bytes(SPAN("one"));
+    put_bytes(SPAN("two"));
+    uint64_t message = message_of("INBOX", 1);
+    uint32_t box = rig_box(store, RIG_USER, "INBOX").id;
+    do_damage(TABLE_BODY, key_of_part(message, 0), false);
+    assert_int_equal(repair(), 0);
+    do_damage(TABLE_MESSAGE, key_of(message), false);
+    assert_int_equal(repair(), 0);
+    do_damage(TABLE_BOX, key_of_box(box), false);
+    assert_int_equal(repair(), 0);
+    check_entries(box, "1/0 2/0 ");
+}
+
 /* ---- the check ---------------------------------------------------------------------------- */
 
 /* Each kind of row, damaged and lost, is noticed. */
@@ -323,6 +376,8 @@ int main(void)
         TEST(test_staged_chunks_are_lost),
         TEST(test_other_format),
         TEST(test_damaged_entry_is_passed_over),
+        TEST(test_repair),
+        TEST(test_repair_of_what_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { MESSAGES_A_LOOK = 500 };
 
@@ -18,9 +17,7 @@ struct checking {
     void *context;
     struct mailstore_check *out;
 
-    uint64_t *referred; /* messages, once for each entry */
-    size_t referred_count;
-    size_t referred_room;
+    struct references references;
 };
 
 __attribute__((format(printf, 2, 3))) static void problem(struct checking *checking,
@@ -51,16 +48,6 @@ static bool is_there(struct checking *checking, enum store_table table, const st
     struct span value;
 
     return !err_is(kv_get(checking->txn, table, key_span(key), &value));
-}
-
-static void refer(struct checking *checking, uint64_t message)
-{
-    if (checking->referred_count == checking->referred_room) {
-        checking->referred_room = checking->referred_room ? checking->referred_room * 2 : 1024;
-        checking->referred =
-            mem_realloc(checking->referred, checking->referred_room * sizeof *checking->referred);
-    }
-    checking->referred[checking->referred_count++] = message;
 }
 
 /* ---- mailboxes ---------------------------------------------------------------------------- */
@@ -103,7 +90,7 @@ static bool visit_entry(void *context, struct span key, struct span record)
         problem(counting->checking, "mailbox %u: entry %u is damaged", box, uid);
         return true;
     }
-    refer(counting->checking, entry.message);
+    references_add(&counting->checking->references, entry.message);
     if (counting->box != NULL)
         check_entry(counting, &entry);
     return true;
@@ -252,42 +239,16 @@ static bool visit_user(void *context, struct span user, struct span record)
 
 /* ---- messages ----------------------------------------------------------------------------- */
 
-static int compare_ids(const void *a, const void *b)
+static void tell_missing(void *context, uint64_t message)
 {
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-    return left < right ? -1 : left > right;
-}
-
-struct matching {
-    struct checking *checking;
-    size_t at; /* in what is referred to, which is in order */
-};
-
-/* How often the message is referred to; those below it are not there. */
-static uint32_t take_references(struct matching *matching, uint64_t id)
-{
-    const struct checking *checking = matching->checking;
-    uint32_t references = 0;
-
-    for (; matching->at < checking->referred_count; matching->at++) {
-        uint64_t referred = checking->referred[matching->at];
-        if (referred > id)
-            break;
-        if (referred == id)
-            references++;
-        else
-            problem(matching->checking, "message %llu is missing", (unsigned long long)referred);
-    }
-    return references;
+    problem(context, "message %llu is missing", (unsigned long long)message);
 }
 
 static bool visit_message(void *context, struct span key, struct span record)
 {
-    struct matching *matching = context;
-    struct checking *checking = matching->checking;
+    struct checking *checking = context;
     uint64_t id = key.len == sizeof id ? wire_get64(key.ptr) : 0;
-    uint32_t references = take_references(matching, id);
+    uint32_t references = references_take(&checking->references, id, tell_missing, checking);
     struct message_row row;
 
     checking->out->messages++;
@@ -326,13 +287,9 @@ static struct err check_owners(struct checking *checking, enum store_table table
 
 static struct err check_messages(struct checking *checking)
 {
-    struct matching matching = {.checking = checking};
-
-    if (checking->referred_count > 0)
-        qsort(checking->referred, checking->referred_count, sizeof *checking->referred,
-              compare_ids);
-    struct err e = kv_walk(checking->txn, TABLE_MESSAGE, SPAN_NONE, visit_message, &matching);
-    take_references(&matching, UINT64_MAX);
+    references_sort(&checking->references);
+    struct err e = kv_walk(checking->txn, TABLE_MESSAGE, SPAN_NONE, visit_message, checking);
+    references_take(&checking->references, UINT64_MAX, tell_missing, checking);
     if (!err_is(e))
         e = check_owners(checking, TABLE_BODY);
     return err_is(e) ? e : check_owners(checking, TABLE_DIGEST);
@@ -412,6 +369,6 @@ struct err mailstore_check(struct mailstore *store, void (*tell)(void *context, 
     if (!err_is(e))
         e = check_messages(&checking);
     mailstore_read_end(checking.txn);
-    free(checking.referred);
+    references_fini(&checking.references);
     return err_is(e) ? e : read_bytes(&checking);
 }

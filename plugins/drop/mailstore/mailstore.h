@@ -463,6 +463,11 @@ struct mailstore_check {
 struct err mailstore_check(struct mailstore *store, void (*tell)(void *context, const char *line),
                            void (*progress)(void *context, uint64_t done, uint64_t all),
                            void *context, struct mailstore_check *out);
+/* Where rows are damaged, makes the others fit each other again: entries that cannot be read are
+ * expunged, and what is counted is counted anew. Each repair is a line for `tell`. Blocks; nobody
+ * else has the store open. */
+struct err mailstore_repair(struct mailstore *store, void (*tell)(void *context, const char *line),
+                            void *context, uint64_t *repaired_out);
 /* Removes what nothing refers to any more, and vanished UIDs beyond `keep` ranges a mailbox, in
  * bounded steps, as the writer does by itself when there is little to do. Blocks. */
 struct err mailstore_tidy(struct mailstore *store, uint64_t keep);

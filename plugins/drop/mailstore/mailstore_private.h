@@ -187,6 +187,23 @@ struct err removal_end(struct removal *removal);
  * are gone. The row is to be saved. */
 struct err removal_forget(struct kv_txn *txn, struct box_row *row, uint64_t most, unsigned step);
 
+/* ---- references.c --------------------------------------------------------------------------- */
+
+struct references {     /* zeroed before the first */
+    uint64_t *messages; /* once for each entry */
+    size_t count;
+    size_t room;
+    size_t at;
+};
+void references_add(struct references *references, uint64_t message);
+/* Behind the last one. */
+void references_sort(struct references *references);
+/* How many there are of this message, which is above the one of the call before. Those between that
+ * are told to `missing`, which may be NULL. */
+uint32_t references_take(struct references *references, uint64_t message,
+                         void (*missing)(void *context, uint64_t message), void *context);
+void references_fini(struct references *references);
+
 /* ---- boxes.c -------------------------------------------------------------------------------- */
 
 bool store_user_is_valid(struct span user);
