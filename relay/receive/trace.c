@@ -20,6 +20,22 @@ static const char *protocol_of(const struct session *s, const struct transaction
     return s->esmtp ? names[lmtp][utf8][s->secured][s->user != NULL] : "SMTP";
 }
 
+static bool adds_fields(const struct session *s)
+{
+    return s->listener.role != CONF_ROLE_RELAY && s->listener.role != CONF_ROLE_LMTP;
+}
+
+/* Whether an empty line has to end what is put in front. A first line that begins with a space has
+ * no field to continue, and ours it must not; behind fields that were added, text without a header
+ * would be lost in them. Nothing else of a body is changed. */
+static bool needs_end(const struct session *s, const struct transaction *tx)
+{
+    const struct header_scanner *header = &tx->header;
+    bool has_none = header->fields == 0 && (header->flags & HEADER_MALFORMED) != 0;
+
+    return (header->flags & HEADER_CONTINUES) != 0 || (has_none && adds_fields(s));
+}
+
 /* What a submitted message lacks of the fields that RFC 5322 3.6 asks for, as RFC 6409 section 8
  * lets a submission server add them. */
 static struct span missing_fields(const struct session *s, const struct transaction *tx,
@@ -28,15 +44,16 @@ static struct span missing_fields(const struct session *s, const struct transact
     struct arena *arena = &tx->message->arena;
     struct span sender = tx->message->reverse_path;
     struct span lines = SPAN("");
+    bool has_none = needs_end(s, tx); /* whatever comes behind the empty line */
 
-    if (s->listener.role == CONF_ROLE_RELAY || s->listener.role == CONF_ROLE_LMTP)
+    if (!adds_fields(s))
         return lines;
-    if (!data_has_field(tx, DATA_FIELD_DATE))
+    if (has_none || !data_has_field(tx, DATA_FIELD_DATE))
         lines = arena_printf(arena, "Date: %s\r\n", date);
-    if (!data_has_field(tx, DATA_FIELD_MESSAGE_ID))
+    if (has_none || !data_has_field(tx, DATA_FIELD_MESSAGE_ID))
         lines = arena_printf(arena, "%.*sMessage-ID: <%s@%s>\r\n", SPAN_ARG(lines), id,
                              s->conf->hostname);
-    if (!data_has_field(tx, DATA_FIELD_FROM) && sender.len > 0)
+    if ((has_none || !data_has_field(tx, DATA_FIELD_FROM)) && sender.len > 0)
         lines = arena_printf(arena, "%.*sFrom: <%.*s>\r\n", SPAN_ARG(lines), SPAN_ARG(sender));
     return lines;
 }
@@ -65,8 +82,7 @@ void trace_make(struct session *s, struct transaction *tx)
     rfc5322_date((time_t)(clock_wall_ms() / 1000), 0, date);
     id_format(message->id, id);
     struct span added = missing_fields(s, tx, id, date);
-    /* A first line that begins with a space has no field to continue; ours it must not. */
-    const char *end = tx->header.flags & HEADER_CONTINUES ? "\r\n" : "";
+    const char *end = needs_end(s, tx) ? "\r\n" : "";
     message->trace = arena_printf(
         &message->arena,
         "Received: from %s (%s%s%s)\r\n\tby %s with %s id %s%.*s%.*s%.*s;\r\n\t%s\r\n%.*s%s",

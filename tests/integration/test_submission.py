@@ -439,17 +439,20 @@ def test_missing_fields(present, sender, start_submission, secured, sink):
     assert rest == b"".join(ours[name] for name in FIELDS if name not in present) + sent
 
 
-def test_a_first_line_that_begins_with_a_space_continues_no_field(start_submission, secured, sink):
-    """What has no header does not become a part of what was added: an empty line is between."""
+@pytest.mark.parametrize("sent", [b" <boss@client.test>\r\nhello\r\n", b"hello\r\nyou\r\n", b"hello",
+                                  b"\tx: y\r\nFrom: x\r\n\r\nhello\r\n"])
+def test_text_without_a_header(start_submission, secured, sink, sent):
+    """It does not become a part of the fields that were added: an empty line is between."""
     relay = start_submission(routes={"*": to(sink)})
     with secured(relay) as client:
         assert client.command(GOOD).status == LOGGED_IN
         client.begin("to@example.test", sender=ALICE)
-        assert client.data(b" <boss@client.test>\r\nhello\r\n.\r\n").status == OK
+        client.send(b"BDAT %d LAST\r\n" % len(sent) + sent)
+        assert client.reply().status == OK
     _, rest = content.split_trace(sink.wait(1)[0].content)
     fields, _, text = rest.partition(b"\r\n\r\n")
     assert fields.endswith(b"\r\nFrom: <%s>" % ALICE.encode())
-    assert text == b" <boss@client.test>\r\nhello\r\n"
+    assert text.removesuffix(b"\r\n") == sent.removesuffix(b"\r\n")
 
 
 def test_relaying_adds_nothing(start_submission, sink):
