@@ -4,8 +4,7 @@
 
 #include "proto/ip.h"
 
-#include <sys/socket.h>
-#include <unistd.h>
+#include <ifaddrs.h>
 
 static bool is_any(const struct ip_address *ip)
 {
@@ -14,40 +13,43 @@ static bool is_any(const struct ip_address *ip)
     return memcmp(ip->bytes, zeros, sizeof zeros) == 0;
 }
 
-/* What leaves for an address of this machine leaves from that address. Nothing is sent. */
-static bool is_of_this_machine(const struct ip_address *ip)
+static bool is_loopback(const struct ip_address *ip)
 {
-    struct sockaddr_storage address = {0}, local = {0};
-    socklen_t len = sizeof local;
-    struct ip_address source;
+    static const uint8_t loopback[16] = {[15] = 1};
 
-    ip_to_sockaddr(ip, 1, &address);
-    int fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    bool is_known = connect(fd, (const struct sockaddr *)&address,
-                            sockaddr_size((const struct sockaddr *)&address)) == 0 &&
-                    getsockname(fd, (struct sockaddr *)&local, &len) == 0 &&
-                    ip_from_sockaddr((const struct sockaddr *)&local, &source);
-    close(fd);
-    return is_known && (ip_equal(&source, ip) || is_any(ip));
+    return ip->family == AF_INET ? ip->bytes[0] == 127
+                                 : memcmp(ip->bytes, loopback, sizeof loopback) == 0;
 }
 
-static bool listens_at(const struct conf_address *listener, const struct ip_address *ip,
-                       uint16_t port)
+static bool is_of_this_machine(const struct ip_address *ip, const struct ifaddrs *interfaces)
 {
     struct ip_address own;
 
-    if (sockaddr_port(&listener->any) != port || !ip_from_sockaddr(&listener->any, &own))
-        return false;
-    return is_any(&own) ? is_of_this_machine(ip) : ip_equal(&own, ip) || is_any(ip);
+    if (is_any(ip) || is_loopback(ip))
+        return true;
+    for (const struct ifaddrs *one = interfaces; one != NULL; one = one->ifa_next)
+        if (one->ifa_addr != NULL && ip_from_sockaddr(one->ifa_addr, &own) && ip_equal(&own, ip))
+            return true;
+    return false;
 }
 
-static bool is_ourselves(const struct conf *conf, const struct ip_address *ip, uint16_t port)
+static bool listens_at(const struct conf_address *listener, const struct resolver_target *target,
+                       uint16_t port, const struct ifaddrs *interfaces)
+{
+    struct ip_address own, ip;
+
+    if (sockaddr_port(&listener->any) != port || !ip_from_sockaddr(&listener->any, &own) ||
+        !ip_from_sockaddr(&target->address.any, &ip))
+        return false;
+    return is_any(&own) ? is_of_this_machine(&ip, interfaces) : ip_equal(&own, &ip) || is_any(&ip);
+}
+
+static bool is_ourselves(const struct conf *conf, const struct resolver_target *target,
+                         uint16_t port, const struct ifaddrs *interfaces)
 {
     for (unsigned i = 0; i < conf->listener_count; i++)
         for (unsigned k = 0; k < conf->listeners[i].address_count; k++)
-            if (listens_at(&conf->listeners[i].addresses[k], ip, port))
+            if (listens_at(&conf->listeners[i].addresses[k], target, port, interfaces))
                 return true;
     return false;
 }
@@ -56,13 +58,15 @@ unsigned ourselves_preference(const struct conf *conf, const struct resolver_ans
                               uint16_t port)
 {
     unsigned best = OURSELVES_NOWHERE;
-    struct ip_address ip;
+    struct ifaddrs *interfaces = NULL;
 
+    if (getifaddrs(&interfaces) != 0)
+        interfaces = NULL;
     for (unsigned i = 0; i < answer->target_count; i++) {
         const struct resolver_target *target = &answer->targets[i];
-        if (target->preference < best && ip_from_sockaddr(&target->address.any, &ip) &&
-            is_ourselves(conf, &ip, port))
+        if (target->preference < best && is_ourselves(conf, target, port, interfaces))
             best = target->preference;
     }
+    freeifaddrs(interfaces);
     return best;
 }

@@ -170,7 +170,7 @@ def test_ourselves(start_relay, start_sink, sink, dns):
     relay.wait_log("destination-backs-off", count=2)
     submit(relay, MESSAGE, "to@first.test", "to@implicit.test")
     for record in relay.wait_log("failed", count=2):
-        assert (record["code"], record["dsn"]) == ("554", "5.4.6"), record
+        assert (record["code"], record["dsn"], record["by"]) == ("554", "5.4.6", ""), record
     relay.stop()
     assert len(relay.log("accepted")) == 3
 
@@ -183,7 +183,7 @@ def test_ourselves_at_any_address(start_relay, sink, dns):
     submit(relay, MESSAGE, "to@us.test")
     relay.wait_log("failed", dsn="5.4.6")
     relay.stop()
-    assert len(relay.log("failed")) == 1
+    assert len(relay.log("failed")) == 1 and len(relay.log("accepted")) == 2
 
 
 def test_address_literal(start, sinks):
