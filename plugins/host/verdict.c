@@ -203,9 +203,10 @@ static void read_short(const struct smarthop_verdict *in, struct smarthop_verdic
 static void check_numbers(struct copying *c, const struct smarthop_verdict *v)
 {
     unsigned klass = v->action == SMARTHOP_REJECT ? 5 : 4;
+    bool has_code =
+        v->action == SMARTHOP_DEFER || v->action == SMARTHOP_REJECT || v->action == SMARTHOP_HOLD;
 
-    if (v->code != 0 && (v->action == SMARTHOP_DEFER || v->action == SMARTHOP_REJECT) &&
-        v->code / 100 != klass)
+    if (v->code != 0 && has_code && v->code / 100 != klass)
         refuse(c, "a reply code that does not fit its action");
     if (v->transport > SMARTHOP_DROP || v->tls > SMARTHOP_TLS_REQUIRED)
         refuse(c, "a transport or a use of TLS that there is not");

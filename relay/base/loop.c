@@ -203,8 +203,10 @@ static void arm(struct loop *loop)
 void timer_start(struct loop *loop, struct timer *timer, uint64_t delay,
                  void (*fire)(struct timer *timer))
 {
+    uint64_t now = uv_now(&loop->uv), most = UINT64_MAX - now;
+
     /* Never in the round that arms it, so that a timer may arm itself again. */
-    timer->due = uv_now(&loop->uv) + (delay > 0 ? delay : 1);
+    timer->due = now + (delay == 0 ? 1 : delay < most ? delay : most);
     timer->fire = fire;
     if (!timer_is_active(timer))
         heap_insert(&loop->timers, &timer->node, timer->due);

@@ -244,6 +244,23 @@ static void test_moved_timers(void **state)
     loop_free(loop);
 }
 
+/* Plugins choose them. */
+static void test_a_delay_beyond_all_time_does_not_wrap_round(void **state)
+{
+    struct loop *loop = turn_loop_create();
+    struct deadline never = {0}, hardly = {0}, soon = {0};
+
+    (void)state;
+    deadline_start(&never, loop, UINT64_MAX);
+    deadline_start(&hardly, loop, UINT64_MAX - loop_now(loop) + 1);
+    deadline_start(&soon, loop, 5);
+    TURN_UNTIL(loop, soon.times == 1);
+    assert_int_equal(never.times + hardly.times, 0);
+    timer_stop(loop, &never.timer);
+    timer_stop(loop, &hardly.timer);
+    loop_free(loop);
+}
+
 /* One that always wants to be next lets sockets and other timers have their turn. */
 static void test_a_timer_may_arm_itself_anew(void **state)
 {
@@ -440,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_stop_before_it_runs),
         cmocka_unit_test(test_timers_fire_in_time),
         cmocka_unit_test(test_moved_timers),
+        cmocka_unit_test(test_a_delay_beyond_all_time_does_not_wrap_round),
         cmocka_unit_test(test_a_timer_may_arm_itself_anew),
         cmocka_unit_test(test_a_timer_may_stop_one_that_is_due),
         cmocka_unit_test(test_an_armed_timer_outlives_its_loop),

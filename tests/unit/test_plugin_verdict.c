@@ -87,6 +87,7 @@ static const struct answer bad[] = {
     {"a 5yz that defers", SMARTHOP_ON_RCPT, {V, .action = SMARTHOP_DEFER, .code = 550}},
     {"a 2yz", SMARTHOP_ON_RCPT, {V, .action = SMARTHOP_REJECT, .code = 250}},
     {"4.x.x that rejects", SMARTHOP_ON_RCPT, {V, .action = SMARTHOP_REJECT, .enhanced = {4, 1, 1}}},
+    {"a 2yz that holds", SMARTHOP_ON_MESSAGE, {V, .action = SMARTHOP_HOLD, .code = 250}},
     {"without a size", SMARTHOP_ON_RCPT, {.action = SMARTHOP_REJECT}},
     {"of a size that never was",
      SMARTHOP_ON_RCPT,
