@@ -157,6 +157,26 @@ static void test_stop_from_another_thread(void **state)
     }
 }
 
+static void *stop_loop(void *loop)
+{
+    loop_stop(loop);
+    return NULL;
+}
+
+/* Who posts is not through with the mailbox when the call that was posted runs. */
+static void test_a_loop_that_was_stopped_may_go_at_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        struct loop *loop = turn_loop_create();
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, stop_loop, loop), 0);
+        loop_run(loop);
+        loop_free(loop);
+        pthread_join(thread, NULL);
+    }
+}
+
 static void test_stop_before_it_runs(void **state)
 {
     struct loop *loop = turn_loop_create();
@@ -454,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_a_long_chain_does_not_starve_timers),
         cmocka_unit_test(test_posts_of_a_thread_keep_their_order),
         cmocka_unit_test(test_stop_from_another_thread),
+        cmocka_unit_test(test_a_loop_that_was_stopped_may_go_at_once),
         cmocka_unit_test(test_stop_before_it_runs),
         cmocka_unit_test(test_timers_fire_in_time),
         cmocka_unit_test(test_moved_timers),
