@@ -53,7 +53,7 @@ TABLE = (
         "queue/ctl",
         (
             BASE, PROTO, CONF, AUTH, "queue/queue.h", "queue/eml.h", "relay/guard/guard.h", "relay/route/route.h",
-            "plugins/kit/kit.h", "plugins/drop/ctl/mailbox_ctl.h",
+            "relay/rules/rules.h", "plugins/kit/kit.h", "plugins/drop/ctl/mailbox_ctl.h",
         ),
         JANSSON,
     ),

@@ -8,6 +8,7 @@
 #include "queue/ctl/output.h"
 #include "queue/ctl/select.h"
 #include "route/route.h"
+#include "rules/rules.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ enum { WIDTH_COUNT = 10, WIDTH_AGE = 6 };
 struct grouping {
     const struct filter *filter;
     struct census *census;
+    struct rules *rules; /* for classes; NULL = there are none */
     void (*add)(struct grouping *grouping, const struct selected *selected);
 };
 
@@ -102,6 +104,24 @@ static void add_codes(struct grouping *grouping, const struct selected *s)
     }
 }
 
+/* As the response rules in effect have it, whatever they were when it was said. */
+static void add_classes(struct grouping *grouping, const struct selected *s)
+{
+    struct route_next_hop hop = {0};
+
+    route_next_hop_parse(s->group->next_hop, &hop);
+    for (unsigned i = 0; i < s->group->recipient_count; i++) {
+        const struct queue_recipient *recipient = &s->group->recipients[i];
+        const struct rule *rule = NULL;
+        if (!filter_recipient(grouping->filter, recipient))
+            continue;
+        if (grouping->rules != NULL && recipient->last.said)
+            rule = rules_match(grouping->rules, rules_host(recipient->last.by), hop.hosts[0].name,
+                               &recipient->last);
+        add_recipients(grouping, s, rule != NULL ? span_cstr(rule->klass) : SPAN_NONE, 1);
+    }
+}
+
 static const struct key {
     const char *name;
     void (*add)(struct grouping *grouping, const struct selected *selected);
@@ -109,7 +129,7 @@ static const struct key {
     {"domain", add_domains}, {"destination", add_destination},
     {"sender", add_sender},  {"tenant", add_tenant},
     {"state", add_state},    {"age", add_age},
-    {"code", add_codes},
+    {"code", add_codes},     {"class", add_classes},
 };
 
 static bool visit(void *context, const struct selected *selected)
@@ -237,6 +257,18 @@ static void in_capitals(const char *word, char out[16])
     out[len] = '\0';
 }
 
+static enum ctl_exit open_rules(const struct ctl *ctl, struct grouping *grouping)
+{
+    struct buf messages;
+
+    buf_init(&messages, 0);
+    struct err e = rules_open(ctl->conf->response_rules, &messages, &grouping->rules);
+    if (err_is(e))
+        ctl_complain("%.*s", SPAN_ARG(span_trim(buf_span(&messages))));
+    buf_fini(&messages);
+    return err_is(e) ? CTL_FAILED : CTL_OK;
+}
+
 enum ctl_exit ctl_group_by(struct ctl *ctl)
 {
     struct grouping grouping = {.add = NULL};
@@ -246,12 +278,17 @@ enum ctl_exit ctl_group_by(struct ctl *ctl)
         if (strcmp(ctl->operands[0], keys[i].name) == 0)
             grouping.add = keys[i].add;
     if (grouping.add == NULL) {
-        ctl_complain("`queue group-by` takes domain, destination, sender, tenant, state, age or"
-                     " code, not \"%s\"",
+        ctl_complain("`queue group-by` takes domain, destination, sender, tenant, state, age,"
+                     " class or code, not \"%s\"",
                      ctl->operands[0]);
         return CTL_USAGE;
     }
-    enum ctl_exit result = collect(ctl, &grouping);
+    enum ctl_exit result = CTL_OK;
+    if (grouping.add == add_classes)
+        result = open_rules(ctl, &grouping);
+    if (result == CTL_OK)
+        result = collect(ctl, &grouping);
+    rules_unref(grouping.rules);
     in_capitals(ctl->operands[0], heading);
     if (result == CTL_OK)
         write_table(ctl, grouping.census, heading, false);

@@ -317,6 +317,11 @@ const struct rule *rules_match(const struct rules *rules, struct span host, stru
     return NULL;
 }
 
+struct span rules_host(struct span by)
+{
+    return by.len > 0 && by.ptr[0] == '[' ? SPAN("") : span_head(by, span_index(by, ' '));
+}
+
 /* ---- files --------------------------------------------------------------------------------- */
 
 static struct err load(const char *file, void *context, struct stat *st_out, struct buf *messages,
@@ -334,6 +339,23 @@ static struct err load(const char *file, void *context, struct stat *st_out, str
             e = err_make(ERR_INVALID, "rules");
     }
     buf_fini(&text);
+    return e;
+}
+
+struct err rules_open(const char *which, struct buf *messages, struct rules **out)
+{
+    struct stat st;
+    void *loaded;
+
+    *out = NULL;
+    if (strcmp(which, "none") == 0)
+        return ERR_OK;
+    if (strcmp(which, "builtin") == 0) {
+        *out = rules_builtin();
+        return ERR_OK;
+    }
+    struct err e = load(which, NULL, &st, messages, &loaded);
+    *out = loaded;
     return e;
 }
 

@@ -60,6 +60,12 @@ unsigned rules_count(const struct rules *rules);
 const struct rule *rules_match(const struct rules *rules, struct span host, struct span domain,
                                const struct status *status);
 
+/* The host in "host [address]:port", as statuses tell by whom they were said; empty where there is
+ * only an address. */
+struct span rules_host(struct span by);
+
+/* The table that a configuration names: "builtin", "none" (NULL), or a file. Blocks. */
+struct err rules_open(const char *which, struct buf *messages, struct rules **out);
 /* For a table in a file that is followed. */
 extern const struct follow_kind rules_follow;
 

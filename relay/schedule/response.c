@@ -13,12 +13,6 @@ static struct rules *current_rules(const struct scheduler *s)
     return follow_get(s->rules);
 }
 
-/* The name in "host [address]:port"; where that begins with the address there is none. */
-static struct span host_of(struct span by)
-{
-    return by.len > 0 && by.ptr[0] == '[' ? SPAN("") : span_head(by, span_index(by, ' '));
-}
-
 void response_read(const struct scheduler *s, struct span domain, const struct status *status,
                    struct response *out)
 {
@@ -28,7 +22,7 @@ void response_read(const struct scheduler *s, struct span domain, const struct s
     struct rules *rules = current_rules(s);
     if (rules == NULL)
         return;
-    const struct rule *rule = rules_match(rules, host_of(status->by), domain, status);
+    const struct rule *rule = rules_match(rules, rules_host(status->by), domain, status);
     if (rule != NULL) {
         out->action = rule->action;
         out->duration_ms = rule->duration_ms;

@@ -1,4 +1,5 @@
 """What next hops reply, read by rules: the built-in ones, and those of a file that changes."""
+import json
 import os
 from pathlib import Path
 
@@ -34,6 +35,32 @@ def test_built_in(start, sink):
                         for recipient in listed["recipients"]] == ["backoff"], "the back-off")
     relay.ctl("queue", "retry", queue_id)
     assert relay.wait_log("delivered", to="ok@example.test")
+
+
+def test_classes_of_what_waits(start, tmp_path):
+    def grouped():
+        rows = json.loads(relay.ctl("queue", "group-by", "class", "--json").stdout)
+        return {row["key"]: row["messages"] for row in rows}
+
+    rules = tmp_path / "rules"
+    write(rules, '* 450 * "*full*" default mailbox-full')
+    relay, _ = start("--reply-rcpt", "full@*=450 4.2.2 it is full", "--reply-rcpt",
+                     "*=451 4.3.0 not now", response_rules=str(rules), retry_first="1h",
+                     retry_max="1h")
+    submit(relay, MESSAGE, "full@example.test", count=2)
+    submit(relay, MESSAGE, "other@example.test")
+    relay.wait_queued("waiting")
+    assert grouped() == {"mailbox-full": 2, "-": 1}
+    for which, wanted in {"builtin": {"mailbox-full": 2, "temporary": 1}, "none": {"-": 3}}.items():
+        relay.keys["response_rules"] = which
+        relay.write_conf()
+        assert grouped() == wanted
+    relay.keys["response_rules"] = str(rules)
+    relay.write_conf()
+    write(rules, "nonsense")
+    refused = relay.ctl("queue", "group-by", "class", check=False)
+    assert refused.returncode == 1 and b"six words" in refused.stderr
+    assert b"class" in relay.ctl("queue", "group-by", "size", check=False).stderr
 
 
 def test_file(start, sink, tmp_path):
