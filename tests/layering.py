@@ -96,7 +96,7 @@ TABLE = (
 
 LIBC_FOLDERS = ("arpa", "net", "netinet", "sys")
 LIBC = frozenset(
-    "assert ctype dirent endian errno fcntl fnmatch ftw getopt grp iconv inttypes limits locale math "
+    "assert ctype dirent endian errno fcntl fnmatch ftw getopt grp iconv ifaddrs inttypes limits locale math "
     "malloc netdb poll pthread pwd sched semaphore setjmp signal spawn stdalign stdarg stdatomic stdbool stddef "
     "stdint stdio stdlib stdnoreturn string strings sysexits syslog termios time unistd "
     "wchar".split()
