@@ -15,6 +15,7 @@ sys.path.insert(0, str(TESTS / "integration"))  # its package `support`, which t
 sys.path.insert(0, str(TESTS / "support"))
 
 from crowd import CountingSink  # noqa: E402
+from disks import mounted  # noqa: E402
 from rig import FaultRelay, LoadSink  # noqa: E402
 from support import certificates  # noqa: E402
 from support.port import own_port  # noqa: E402
@@ -80,6 +81,12 @@ def make_relay(request):
         if relay.is_running():
             relay.kill()
         relay.dispose()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    with mounted(tmp_path / "disk") as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -72,4 +72,8 @@ PLANTS = (
     Plant(18, "skip the syncs of the mailboxes", "test_drop_power_cut.py", "power_cuts",
           "relay/base/kv.c", "MDB_NOTLS | MDB_NORDAHEAD |",
           "MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD |"),
+    Plant(4, "an append that finds no room counts as done", "test_drop_full_disk.py", "blocks",
+          "plugins/drop/imap/append.c",
+          "    if (!imap_pipeline_holds(s, appended) && imap_is_done(s, &s->operation->op, \"TRYCREATE\"))",
+          "    if (!imap_pipeline_holds(s, appended))"),
 )

@@ -20,7 +20,7 @@ PROMISES = (
             ("test_kill.py", "test_kill_steps.py", "test_reload.py")),
     Promise(3, "service back soon after a kill or a power cut", ("test_restart.py",)),
     Promise(4, "full disk or inodes: 452 at once, the queue drains, mail is taken again",
-            ("test_disk_full.py",), ("queue_full",)),
+            ("test_disk_full.py", "test_drop_full_disk.py"), ("queue_full",)),
     Promise(5, "a failing flush: no 250 afterwards, a clear log, a restart loses nothing",
             ("test_io_errors.py", "test_every_call.py")),
     Promise(6, "2,000 slow clients harm nobody else", ("test_rude_clients.py",)),

@@ -4,18 +4,14 @@ still leaves; what was acknowledged is kept; and with room again mail is taken a
 The store lives on a small tmpfs of its own, which takes root or a user namespace: see run.py.
 """
 
-import errno
-import os
-import subprocess
 import time
 
 import pytest
 
+from disks import DISK, fill_blocks, fill_inodes
 from rig import Load, elapse, simple_message
 from support.wait import wait_until
 
-DISK = 48 << 20
-INODES = 64
 REFUSED = "452 4.3.1"
 ACCEPTED = "250 2.0.0"
 REFUSE_S = 1.0
@@ -26,46 +22,9 @@ SETTINGS = {"store_low_water": "4MiB", "store_reserve": "2MiB", "store_low_inode
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A mounted tmpfs with few blocks and inodes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK},nr_inodes={INODES}", "tmpfs",
-                    folder], check=True)
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-@pytest.fixture
 def relay(make_relay, small_disk):
     """Its next hop is down until a test starts one on its port."""
     return make_relay(store_path=str(small_disk / "queue"), **SETTINGS).start()
-
-
-def fill_blocks(folder):
-    """Takes every free block; returns the ballast."""
-    ballast = folder / "ballast"
-    with open(ballast, "wb") as file:
-        for size in (1 << 20, 4096):
-            while write_some(file.fileno(), size):
-                pass
-    return [ballast]
-
-
-def write_some(descriptor, size):
-    try:
-        return os.write(descriptor, bytes(size)) == size
-    except OSError as problem:
-        assert problem.errno == errno.ENOSPC
-        return False
-
-
-def fill_inodes(folder):
-    ballast = []
-    while os.statvfs(folder).f_favail > 0:
-        ballast.append(folder / f"ballast-{len(ballast)}")
-        ballast[-1].touch()
-    return ballast
 
 
 def seconds_until(status, relay):
@@ -93,6 +52,7 @@ def test_full_disk_refuses_and_drains(relay, make_sink, small_disk, tmp_path, fi
     load = Load(tmp_path, relay.port, "--messages", 100000, "--rate", 200, "--sessions", 8,
                 "--per-session", 10, "--size", 8000)
     load.await_acked(100)
+    assert (small_disk / "queue" / "reserve").stat().st_size == 2 << 20
     ballast = fill(small_disk)
     refused_after = seconds_until(REFUSED, relay)
     elapse(1)  # of load against the full disk

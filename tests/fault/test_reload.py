@@ -13,7 +13,7 @@ RELOADS = scaled(10, 50)
 STOPS = scaled(3, 10)
 SESSIONS = 16
 LOAD = ("--messages", 500000, "--rate", 600, "--sessions", SESSIONS, "--per-session", 50, "--size",
-        6000, "--deadline", 120)
+        6000, "--deadline", 1800)
 DRAIN_S = 60
 
 
