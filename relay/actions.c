@@ -454,17 +454,26 @@ static void on_lines(void *context)
     r->trace->ready(r->trace);
 }
 
+/* "local" stands for the clients of our sockets. */
+static bool parse_clients(struct span text, struct ip_network *out, struct buf *why)
+{
+    *out = (struct ip_network){.family = AF_UNIX};
+    if (span_equal_nocase(text, SPAN("local")))
+        return true;
+    enum ip_network_error error = ip_network_parse(text, out);
+    if (error != IP_NETWORK_OK)
+        buf_addf(why, "%s", ip_network_error_text(error));
+    return error == IP_NETWORK_OK;
+}
+
 static bool begin_trace(void *context, struct span text, struct control_trace *trace,
                         struct buf *why)
 {
     struct actions *actions = context;
     struct ip_network network;
-    enum ip_network_error error = ip_network_parse(text, &network);
 
-    if (error != IP_NETWORK_OK) {
-        buf_addf(why, "%s", ip_network_error_text(error));
+    if (!parse_clients(text, &network, why))
         return false;
-    }
     if (actions->trace_count == RECEIVE_TAPS_MAX) {
         buf_addf(why, "%d traces are under way, and more are not allowed", RECEIVE_TAPS_MAX);
         return false;

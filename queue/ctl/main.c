@@ -95,7 +95,7 @@ static const struct command {
      "where mail goes now: connections, rates, failures"},
     {"destination", "show", ctl_destinations, CONFIG_LOADED, 0, 1, 1, "PATTERN|TEXT",
      "the same in full, with the hosts and how they do"},
-    {NULL, "trace", ctl_trace, CONFIG_LOADED, CTL_FOR, 1, 1, "ADDRESS|NETWORK",
+    {NULL, "trace", ctl_trace, CONFIG_LOADED, CTL_FOR, 1, 1, "ADDRESS|NETWORK|local",
      "follow what clients say and hear, line by line"},
     {"guard", "list", ctl_guard_list, CONFIG_LOADED, CTL_KIND | CTL_LIMIT, 0, 1,
      "[--kind K] [PREFIX]", "what is remembered of users and clients: rates, greylisting"},

@@ -76,6 +76,8 @@ void tap_close(struct tap *tap)
 
 bool tap_matches(const struct tap *tap, const struct sockaddr *client)
 {
+    if (tap->network.family == AF_UNIX)
+        return client->sa_family == AF_UNIX;
     return ip_network_contains(&tap->network, client);
 }
 

@@ -1,5 +1,6 @@
 /*
- * tap: a live look at the sessions of the clients of one network. The servers of all workers write
+ * tap: a live look at the sessions of the clients of one network, or of those of this machine that
+ * come by its sockets. The servers of all workers write
  * lines into it, one reader on another loop takes them. It never holds a session up: lines for
  * which there is no room are counted as lost.
  *
@@ -19,7 +20,8 @@ enum {
 
 struct tap;
 
-/* `ready` runs on `home` when there are lines where there were none after the last tap_take. */
+/* A network of family AF_UNIX stands for the clients of the local sockets. `ready` runs on `home`
+ * when there are lines where there were none after the last tap_take. */
 struct tap *tap_create(const struct ip_network *network, struct loop *home,
                        void (*ready)(void *context), void *context);
 struct tap *tap_ref(struct tap *tap);

@@ -121,9 +121,10 @@ void tapped_challenge(struct session *s)
 
 void tapped_begin(struct session *s)
 {
-    const char *name = s->listener.name ? s->listener.name : "";
-
-    tellf(s, "* connected to \"%s\"", name);
+    if (s->listener.name != NULL)
+        tellf(s, "* connected to \"%s\"", s->listener.name);
+    else
+        tellf(s, "* connected to a local socket");
 }
 
 void tapped_secured(struct session *s)

@@ -251,6 +251,20 @@ def test_too_many_traces(relay):
         trace.__exit__()
 
 
+def test_trace_of_local_clients(start_relay):
+    relay = start_relay(submission_socket="mail.sock")
+    with Trace(relay, "local") as trace, Dialogue(relay.port).hello() as other:
+        assert other.command("NOOP").code == 250
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(relay.folder / "mail.sock"))
+            client.sendall(b"QUIT\r\n")
+            while client.recv(512):
+                pass
+        assert trace.until("* closed") == [
+            "* connected to a local socket", "S: 220 relay.test ESMTP Smarthop", "C: QUIT", "S: 221 2.0.0 Bye",
+            "* closed: quit"]
+
+
 @pytest.mark.parametrize("network", ["", "x", "127.0.0.1/33", "127.0.0.1/8", "::1/129"])
 def test_no_network(relay, network):
     done = relay.ctl("trace", network, check=False)
