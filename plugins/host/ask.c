@@ -238,9 +238,11 @@ static bool ask_one(struct plugin_run *run, const struct plugin_link *link,
     if (run->stays != NULL)
         run->event.recipient = run->at == run->from ? run->stays : run->recipient;
     run->began = *now;
+    hang_may_begin(run->worker, self, run->hook, *now);
     self_enter(self);
     int answer = link->ask(self->state, &run->event, verdict);
     self_exit(self);
+    hang_is_over(run->worker);
     *now = clock_mono_ns();
     tally(&counts->asked);
     run->is_slow = *now - run->began > self->budget_ns;

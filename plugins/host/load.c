@@ -273,6 +273,7 @@ struct err plugin_chain_load(struct plugin_home *home, const struct conf *conf,
     chain->reads = reads(chain);
     refresh(chain, old);
     tell_loaded(chain, old);
+    hangs_watch(chain);
     *out = chain;
     return ERR_OK;
 }

@@ -88,6 +88,7 @@ struct plugin_home {
     struct list plugins;
     struct list stores; /* main thread */
     _Atomic uint64_t next_task;
+    struct timer look; /* hang.c; main thread */
 };
 
 /* How the last asking of a slot's former generation ended. */
@@ -121,6 +122,11 @@ struct plugin_worker {
     unsigned shadow_count;
     struct list jobs;     /* blocking work under way */
     struct list contents; /* under home's lock: runs whose message can be read and written */
+    /* The plugin whose hook is being called; NULL = none. Since when, and which, is set before. */
+    _Atomic(const struct smarthop_self *) inside;
+    _Atomic uint64_t inside_since; /* ns */
+    _Atomic uint32_t inside_hook;
+    uint64_t told_since; /* main thread: the one that has been told of */
 };
 
 /* A token is 8 bits of worker + 1, 24 of slot, 32 of generation. */
@@ -222,6 +228,23 @@ void run_answer(struct plugin_run *run, const struct smarthop_verdict *verdict,
                 const char *problem);
 /* As plugin_cancel, for this reason. */
 void run_cancel(struct plugin_run *run, enum slot_end why);
+
+/* hang.c, on the main thread */
+/* From now on hooks that do not return are told of, where the chain has plugins in this process. */
+void hangs_watch(const struct plugin_chain *chain);
+void hangs_forget(struct plugin_home *home);
+/* Around the call of a hook, on the worker's thread. */
+static inline void hang_may_begin(struct plugin_worker *worker, const struct smarthop_self *self,
+                                  enum smarthop_hook hook, uint64_t now)
+{
+    atomic_store_explicit(&worker->inside_since, now, memory_order_relaxed);
+    atomic_store_explicit(&worker->inside_hook, hook, memory_order_relaxed);
+    atomic_store_explicit(&worker->inside, self, memory_order_release);
+}
+static inline void hang_is_over(struct plugin_worker *worker)
+{
+    atomic_store_explicit(&worker->inside, NULL, memory_order_relaxed);
+}
 
 /* proxy_load.c, in place of self_open: starts a process that has the plugin. Blocks until it
  * serves. */

@@ -125,6 +125,7 @@ void plugin_home_stop(struct plugin_home *home)
     if (home == NULL)
         return;
     home->is_over = true;
+    hangs_forget(home);
     inbox_close(&home->inbox);
     for (unsigned i = 0; i < home->worker_count; i++) {
         inbox_close(&home->workers[i].inbox);

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support import content
-from support.dialogue import submit
+from support.dialogue import Dialogue, submit
 from support.landlock import NEEDS_LANDLOCK
 from support.process import BIN, SANITIZER_REPORT, run
 from support.wait import wait_until
@@ -520,6 +520,16 @@ def test_check(start):
     assert checked.returncode == 1
     assert b"does not start in its process: it has ended by signal 6" in checked.stderr
     relay.stop()
+
+
+def test_hangs_in_the_server(start):
+    """Nothing ends it there, but the log names it."""
+    relay = start(process=False, timeout="300ms")
+    with Dialogue(relay.port).hello() as client:
+        client.send(b"MAIL FROM:<from@client.test>\r\nRCPT TO:<sleep@a.test>\r\n")
+        [told] = relay.wait_log("plugin-hangs")
+    assert (told["plugin"], told["hook"], told["level"]) == ("outlaw", "route", "error")
+    relay.kill()
 
 
 def test_in_the_server(start, sink):
