@@ -83,7 +83,7 @@ int main(int argc, char **argv)
         }
     }
     if (optind != argc) {
-        fputs(usage, stderr);
+        fprintf(stderr, "smarthopd: \"%s\" is no option\n%s", argv[optind], usage);
         return EXIT_USAGE;
     }
     if (file == NULL)

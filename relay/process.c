@@ -1,5 +1,7 @@
 #include "process.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
@@ -46,6 +48,7 @@ struct err process_become(const char *user)
     struct passwd *pw = getpwnam(user);
     if (pw == NULL)
         return err_make(ERR_NOT_FOUND, "look up");
+    log_give(pw->pw_uid, pw->pw_gid);
     if (initgroups(user, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
         prctl(PR_SET_KEEPCAPS, 1) != 0 || setuid(pw->pw_uid) != 0 || keep_low_ports() != 0)
         return err_system(errno, "become user");

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,6 +88,17 @@ void log_forward(log_sink *forward, void *context)
     sink.target = TARGET_FORWARD;
     sink.forward = forward;
     sink.context = context;
+}
+
+void log_give(uid_t user, gid_t group)
+{
+    int fd = atomic_load(&sink.fd);
+    struct stat st;
+
+    if (sink.target != TARGET_FILE || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != 0)
+        return;
+    if (fchown(fd, user, group) != 0)
+        log_failure(LOG_WARN, "log-not-given", err_system(errno, "chown"), "path", sink.path);
 }
 
 struct err log_reopen(void)

@@ -18,6 +18,8 @@
 #include "base/err.h"
 #include "base/span.h"
 
+#include <sys/types.h>
+
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 enum { LOG_LINE_MAX = 2048 };
@@ -37,6 +39,8 @@ struct err log_open(const char *target, enum log_level level);
  * told it. Before threads start. */
 typedef void log_sink(void *context, enum log_level level, const char *event, const char *pairs);
 void log_forward(log_sink *sink, void *context);
+/* A file that root has made becomes this user's, who could not open it anew. */
+void log_give(uid_t user, gid_t group);
 /* Opens the file anew, for rotation. Any thread. On failure the old one stays. */
 struct err log_reopen(void);
 void log_set_level(enum log_level level);

@@ -26,16 +26,29 @@ def test_a_first_users_file_can_be_read_by_the_daemon(tmp_path):
         assert made.st_mode & 0o777 == 0o600
 
 
-def test_root_becomes_the_user_and_may_only_bind_low_ports(start_relay, tmp_path):
-    """Whoever is not root stays who he is."""
+def as_nobody(start_relay):
+    """A relay whose files are all nobody's, and whose log is made by root at its start."""
     relay = start_relay(routes={"*": {"discard": True}})
     relay.stop()
+    relay.log_path.unlink()
     relay.keys["user"] = NOBODY.pw_name
-    is_root = os.geteuid() == 0
-    if is_root:
+    if os.geteuid() == 0:
         for path in (relay.folder, *relay.folder.rglob("*")):
             os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
     relay.start()
+    return relay
+
+
+def test_the_log_can_be_opened_anew(start_relay):
+    relay = as_nobody(start_relay)
+    assert relay.reload()["event"] == "reloaded"
+    assert "log-reopen-failed" not in relay.log_text()
+
+
+def test_root_becomes_the_user_and_may_only_bind_low_ports(start_relay, tmp_path):
+    """Whoever is not root stays who he is."""
+    relay = as_nobody(start_relay)
+    is_root = os.geteuid() == 0
     status = status_of(relay.process.pid)
     uids = {int(uid) for uid in status["Uid"].split()}
     kept = {int(status[key], 16) for key in ("CapPrm", "CapEff")}
