@@ -33,7 +33,8 @@ static enum ctl_exit run_version(struct ctl *ctl)
 
 static enum ctl_exit run_help(struct ctl *ctl);
 
-/* CONFIG_GIVEN: only where one is named. CONFIG_USERS: only where no users file is named. */
+/* CONFIG_GIVEN: only where one is named, or a section of it. CONFIG_USERS: only where no users file
+ * is named. */
 enum config_need { CONFIG_NONE, CONFIG_NAME, CONFIG_GIVEN, CONFIG_LOADED, CONFIG_USERS };
 
 static const struct command {
@@ -477,11 +478,20 @@ static bool load_config(struct ctl *ctl)
     return loaded;
 }
 
+/* A plugin's name, where a file could stand. */
+static bool names_section(const struct ctl *ctl)
+{
+    struct span name = span_cstr(ctl->operand_count > 0 ? ctl->operands[0] : NULL);
+
+    return name.len > 0 && span_index(name, '/') == name.len && span_index(name, '.') == name.len;
+}
+
 static enum ctl_exit run(struct ctl *ctl, const struct command *command)
 {
-    bool is_needed = command->config == CONFIG_LOADED ||
-                     (command->config == CONFIG_USERS && ctl->users == NULL) ||
-                     (command->config == CONFIG_GIVEN && ctl->config != NULL);
+    bool is_needed =
+        command->config == CONFIG_LOADED ||
+        (command->config == CONFIG_USERS && ctl->users == NULL) ||
+        (command->config == CONFIG_GIVEN && (ctl->config != NULL || names_section(ctl)));
 
     if (ctl->config == NULL)
         ctl->config = access("relay.conf", F_OK) == 0 ? "relay.conf" : "/etc/smarthop/relay.conf";

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 void ctl_complain(const char *format, ...)
 {
@@ -48,6 +50,18 @@ static void explain_open_failure(const char *path, struct err e)
         ctl_complain("the store at %s cannot be opened: %s", path, why);
 }
 
+/* A change is no reason to make a store, least of all one that is root's. */
+static struct err find_store(const char *path)
+{
+    char *file;
+
+    if (asprintf(&file, "%s/data.mdb", path) < 0)
+        abort();
+    struct err e = access(file, F_OK) == 0 ? ERR_OK : err_system(errno, "find store");
+    free(file);
+    return e;
+}
+
 enum ctl_exit ctl_open_store(const struct ctl *ctl, bool read_only, struct queue **out)
 {
     struct queue_options options = {
@@ -58,7 +72,9 @@ enum ctl_exit ctl_open_store(const struct ctl *ctl, bool read_only, struct queue
         .reserve = ctl->conf->store_reserve,
         .read_only = read_only,
     };
-    struct err e = queue_open(&options, out);
+    struct err e = find_store(options.path);
+    if (!err_is(e))
+        e = queue_open(&options, out);
 
     if (!err_is(e))
         return CTL_OK;

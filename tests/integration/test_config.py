@@ -99,7 +99,10 @@ def test_certificate_that_has_ended(tmp_path):
 @pytest.mark.parametrize("arguments, code", [(["-h"], 0), (["-V"], 0), (["--bogus"], 2),
                                              (["stray"], 2), (["-c"], 2)], ids=str)
 def test_usage(arguments, code):
-    assert run(BIN / "smarthopd", *arguments, check=False).returncode == code
+    done = run(BIN / "smarthopd", *arguments, check=False)
+    assert done.returncode == code
+    if arguments == ["stray"]:
+        assert done.stderr.startswith(b'smarthopd: "stray" is no option\n')
 
 
 # ---- starting -----------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_wrong_usage(arguments, text):
     assert text in done.stderr and done.stdout == ""
 
 
-def test_start_alone(tmp_path):
+def test_start_alone(tmp_path, monkeypatch):
     """Without a recipient it is asked nothing; a section of the configuration goes by its name."""
     config = tmp_path / "relay.conf"
     table = tmp_path / "table"
@@ -91,6 +91,8 @@ def test_start_alone(tmp_path):
         records = json.loads(done.stdout)
         assert of_kind(records, "plugin")[0]["hooks"] == ["route"]
         assert of_kind(records, "decision") == []
+    monkeypatch.chdir(tmp_path)
+    assert ctl("plugin", "test", "mine").returncode == GOOD  # its relay.conf is found as by others
     table.write_text("example.net nonsense\n")
     done = ctl("-c", config, "plugin", "test", "table")
     assert done.returncode == MISBEHAVED and "table:1: " in done.stderr + done.stdout

@@ -504,6 +504,17 @@ def test_help_and_version(site):
     assert set(site.json("version")) == {"version"}
 
 
+@pytest.mark.parametrize("command", [
+    ("queue", "list"), ("queue", "retry", "--all"),
+    ("queue", "suspend", "a.test", "--for", "1h", "--reason", "works"),
+], ids=lambda words: words[1])
+def test_no_store_is_made(site, command):
+    """It would be root's, and the daemon could not open it."""
+    done = site.run(*command)
+    assert done.returncode == 1 and "there is no store at" in done.stderr
+    assert not site.store.exists()
+
+
 def test_help_with_a_command(site):
     assert "--limit VALUE" in site.good("queue", "ages", "--help")
     assert site.good("help", "queue", "ages") == site.good("queue", "ages", "--help")
