@@ -345,12 +345,13 @@ static void on_rset_reply(struct deliver_session *s, const struct smtp_reply *re
 
 /* ---- events -------------------------------------------------------------------------------- */
 
-/* Opportunistic: what STARTTLS spoiled is tried again without it. A server's alert may come only
- * after our side of the handshake is done. */
+/* Opportunistic: what STARTTLS spoiled is tried again without it, from the command on. A server's
+ * alert may come only after our side of the handshake is done. */
 static bool tls_is_to_blame(const struct deliver_session *s)
 {
     return s->options.tls == DELIVER_TLS_OPPORTUNISTIC && !s->options.implicit_tls &&
-           (s->state == DELIVER_STATE_HANDSHAKE || s->state == DELIVER_STATE_EHLO_TLS);
+           (s->state == DELIVER_STATE_STARTTLS || s->state == DELIVER_STATE_HANDSHAKE ||
+            s->state == DELIVER_STATE_EHLO_TLS);
 }
 
 static void on_trouble(struct deliver_session *s, enum verdict_trouble trouble, const char *detail)
