@@ -244,7 +244,8 @@ static size_t read_tag(struct html_writer *w, struct span text)
         return 1;
     }
     size_t len = tag_len(text);
-    w->is_apart |= !IS_ONE_OF(name, inline_tags);
+    if (!w->is_apart)
+        w->is_apart = !IS_ONE_OF(name, inline_tags);
     if (!is_end && IS_ONE_OF(name, hidden_tags))
         len += element_len(span_from(text, len), name);
     return len;
