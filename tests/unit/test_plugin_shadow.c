@@ -332,7 +332,7 @@ static void test_slow_shadows_are_bounded(void **state)
     struct plugin_desk real = {.ask = hold}, shadow = {.ask = desk_promise};
 
     (void)state;
-    load_two(&rig, &real, &shadow, "");
+    load_two(&rig, &real, &shadow, "budget = 10s timeout = 10m");
     for (unsigned i = 0; i < MANY; i++)
         ask_once(&rig, SMARTHOP_ON_ROUTE);
     TURN_UNTIL(rig.loop, shadow.asked == 1000);
