@@ -200,6 +200,13 @@ static bool judge(struct kit *kit, const struct asking *asking, const char *prob
     if (problem != NULL) {
         record_problem(kit, problem);
         fall_back(kit, out);
+        return false;
+    }
+    problem = asking->hook == SMARTHOP_ON_ROUTE ? usable_problem(out) : NULL;
+    if (problem != NULL) {
+        record_problem(kit, problem);
+        *out = blank;
+        out->action = SMARTHOP_DEFER;
     }
     return problem == NULL;
 }

@@ -102,6 +102,9 @@ void kit_ask(struct kit *kit, enum smarthop_hook hook, const struct scene *scene
 struct asking *asking_find(struct kit *kit, uint64_t token);
 void askings_free(struct kit *kit);
 
+/* usable.c: NULL, or what the daemon could not use of an answer to `route`. */
+const char *usable_problem(const struct smarthop_verdict *v);
+
 /* event.c: the event lies in pages that nobody may write to, and that are gone at its end. */
 struct stage {
     char *pages;

@@ -242,6 +242,10 @@ def test_what_could_not_be_found_out(how):
     ("other", "hook route", "neither done, pending nor broken"),
     ("hook-body", "hook message", "outside of the work"),
     ("size", "hook route", "whose size is not set"),
+    ("brackets", "hook route", "a next hop whose host is no name, address or socket"),
+    ("mx", "hook route", "mx is no domain"),
+    ("nobody", "hook route", "a recipient that is no address"),
+    ("sender", "hook route", "a sender that is no address"),
     ("metric", "start", "a metric whose kind or name cannot be"),
 ])
 def test_misbehaviour_is_told(how, during, text):

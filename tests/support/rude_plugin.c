@@ -207,6 +207,27 @@ static void harm(const struct rude *rude, const struct smarthop_event *event)
         ((struct smarthop_event *)(uintptr_t)event)->hook = 0;
 }
 
+/* What makes sense, but not to a server. */
+static void route_badly(const struct rude *rude, struct smarthop_verdict *verdict)
+{
+    static const struct smarthop_next_hop brackets = {SMARTHOP_TEXT_INIT("[192.0.2.1]"), 25, 0, 0};
+    static const struct smarthop_span nobody = SMARTHOP_TEXT_INIT("x y@example.net");
+
+    if (does(rude, "brackets"))
+        *verdict = sends_to(&brackets);
+    if (does(rude, "mx")) {
+        verdict->action = SMARTHOP_SEND;
+        verdict->mx = SMARTHOP_TEXT("no domain");
+    }
+    if (does(rude, "nobody")) {
+        verdict->action = SMARTHOP_REWRITE;
+        verdict->recipients = &nobody;
+        verdict->recipient_count = 1;
+    }
+    if (does(rude, "sender"))
+        verdict->sender = SMARTHOP_TEXT("a@example.net> SIZE=1");
+}
+
 /* Answers at once, the most of them wrong. */
 static int answer_badly(struct rude *rude, const struct smarthop_event *event,
                         struct smarthop_verdict *verdict)
@@ -222,6 +243,7 @@ static int answer_badly(struct rude *rude, const struct smarthop_event *event,
         verdict->why = SMARTHOP_TEXT("a\nb");
     if (does(rude, "both"))
         answer(rude, event->token);
+    route_badly(rude, verdict);
     if (does(rude, "size"))
         verdict->size = 0;
     if (does(rude, "broken-later"))
