@@ -67,6 +67,8 @@ static void abandon_body(struct deliver_session *s, enum verdict_own why)
 
     s->attempt->damaged = why == VERDICT_DAMAGED;
     s->attempt->declined = why == VERDICT_NEEDS_8BITMIME;
+    if (s->attempt->declined)
+        status.by = s->transaction.by;
     deliver_transaction_settle(s, &status);
     deliver_end(s);
 }

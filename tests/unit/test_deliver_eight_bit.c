@@ -194,6 +194,8 @@ static void test_dialogue(void **state)
     rig.peer.body = CODED; /* of the store, the trace field leaves by itself */
     rig.peer.body_len = strlen(CODED);
     rig_run(&rig);
+    if (!rig.attempts[0].damaged)
+        assert_memory_equal(rig.by, "peer.example ", 13); /* who takes it, or cannot */
 }
 
 int main(void)
