@@ -270,7 +270,7 @@ struct err local_bind(const char *path, mode_t mode, int *fd_out)
     if (!bound || chmod(path, mode) != 0) {
         int sys = errno;
         close(fd);
-        return err_system(sys, "local socket");
+        return err_system(sys, sys == ENOENT ? "local socket: its folder" : "local socket");
     }
     *fd_out = fd;
     return ERR_OK;

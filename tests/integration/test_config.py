@@ -114,6 +114,14 @@ def test_port_taken(start_relay):
             start_relay(listeners={"smtp": {"address": address, "tls": "none"}})
 
 
+def test_folder_of_a_socket_is_missing(tmp_path):
+    file = tmp_path / "relay.conf"
+    file.write_text('hostname = "relay.test"\nsubmission_socket = "none/s.sock"\n' + LISTENER)
+    started = run(BIN / "smarthopd", "-c", file, check=False)
+    assert started.returncode == 1
+    assert b"none/s.sock: local socket: its folder: No such file" in started.stderr
+
+
 def test_port_of_another_one(start_relay, tmp_path):
     """With a store of its own: the two would share the clients without a word."""
     relay = start_relay()
