@@ -49,8 +49,9 @@ struct err kv_open(const struct kv_options *options, struct kv **out);
 void kv_close(struct kv *kv);
 
 /* Puts a copy without unused pages in the place of the data file; blocks. Nothing may be submitted
- * any more, and behind a success the kv is only to be closed. ERR_CONFLICT: another process is
- * reading. On failure, and after a power cut at any moment, the file is as it was or whole and new.
+ * any more, and behind a success the kv is only to be closed. A full disk costs the reserve.
+ * ERR_CONFLICT: another process is reading. On failure, and after a power cut at any moment, the
+ * file is as it was or whole and new.
  */
 struct err kv_compact(struct kv *kv);
 

@@ -63,7 +63,7 @@ struct err kv_create_data(const struct kv *kv)
 
 /* ---- compacting --------------------------------------------------------------------------- */
 
-static struct err copy_data(const struct kv *kv)
+static struct err try_copy(const struct kv *kv)
 {
     int fd = openat(kv->folder, UNFINISHED, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
@@ -74,6 +74,17 @@ static struct err copy_data(const struct kv *kv)
         rc = errno;
     close(fd);
     return kv_error(rc, "compact store");
+}
+
+/* Where the file itself has filled the disk the reserve's room may do for what is left in it; the
+ * next start makes it anew. */
+static struct err copy_data(const struct kv *kv)
+{
+    struct err e = try_copy(kv);
+
+    if (e.kind == ERR_NO_SPACE && unlinkat(kv->folder, KV_RESERVE, 0) == 0)
+        e = try_copy(kv);
+    return e;
 }
 
 /* LMDB's own lock, as the first to open an environment takes it: nobody else has it open, and

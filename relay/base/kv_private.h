@@ -9,7 +9,8 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
-#define KV_DATA "data.mdb"
+#define KV_DATA    "data.mdb"
+#define KV_RESERVE "reserve"
 
 struct kv {
     MDB_env *env;

@@ -40,7 +40,7 @@ void kv_reserve_find(struct kv *kv)
     struct stat st;
 
     kv->reserve_held = kv->reserve > 0 &&
-                       fstatat(kv->folder, "reserve", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                       fstatat(kv->folder, KV_RESERVE, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
                        (uint64_t)st.st_size >= kv->reserve;
 }
 
@@ -51,7 +51,7 @@ static void reserve_make(struct kv *kv, uint64_t now, uint64_t disk_free)
     if (kv->reserve_tried != 0 && now - kv->reserve_tried < RESERVE_RETRY_MS)
         return;
     kv->reserve_tried = now;
-    kv->reserve_held = fill_file(kv, "reserve", kv->reserve) == 0;
+    kv->reserve_held = fill_file(kv, KV_RESERVE, kv->reserve) == 0;
 }
 
 bool kv_reserve_give_up(struct kv *kv)
@@ -61,7 +61,7 @@ bool kv_reserve_give_up(struct kv *kv)
     kv->reserve_held = false;
     kv->reserve_tried = clock_mono_ms();
     log_failure(LOG_ERROR, "store-reserve-used", err_make(ERR_NO_SPACE, "disk"), "path", kv->path);
-    return unlinkat(kv->folder, "reserve", 0) == 0;
+    return unlinkat(kv->folder, KV_RESERVE, 0) == 0;
 }
 
 /* Free pages inside the file, which new data may take. Walks LMDB's own free list, so it is asked

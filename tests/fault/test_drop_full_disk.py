@@ -90,3 +90,18 @@ def test_start_on_a_full_disk(relay, small_disk):
     assert_can_clear_up(client)
     relay.ctl("mailbox", "check")
     relay.stop()
+
+
+def test_compacting_on_a_full_disk(relay, small_disk):
+    """What is left in the file fits into the room of the reserve."""
+    client = log_in(relay, ALICE)
+    client.select("INBOX")
+    client.store("1:*", "+FLAGS.SILENT", "(\\Deleted)")
+    assert client.expunge()[0] == "OK"
+    relay.stop()
+    fill_blocks(small_disk)
+    data = small_disk / "mail" / "data.mdb"
+    before = data.stat().st_size
+    relay.ctl("mailbox", "compact")
+    assert data.stat().st_size < before
+    relay.ctl("mailbox", "check")
