@@ -54,12 +54,23 @@ static bool is_ourselves(const struct conf *conf, const struct resolver_target *
     return false;
 }
 
+static bool listens(const struct conf *conf, uint16_t port)
+{
+    for (unsigned i = 0; i < conf->listener_count; i++)
+        for (unsigned k = 0; k < conf->listeners[i].address_count; k++)
+            if (sockaddr_port(&conf->listeners[i].addresses[k].any) == port)
+                return true;
+    return false;
+}
+
 unsigned ourselves_preference(const struct conf *conf, const struct resolver_answer *answer,
                               uint16_t port)
 {
     unsigned best = OURSELVES_NOWHERE;
     struct ifaddrs *interfaces = NULL;
 
+    if (!listens(conf, port))
+        return OURSELVES_NOWHERE;
     if (getifaddrs(&interfaces) != 0)
         interfaces = NULL;
     for (unsigned i = 0; i < answer->target_count; i++) {
