@@ -29,6 +29,7 @@ struct deliver_transaction {
     bool at_once;                /* BDAT and all of the message leave together with the envelope */
     struct downgrade *downgrade; /* makes the data 7-bit; NULL = it goes as it is */
     bool utf8;                   /* SMTPUTF8 is said */
+    bool overtaken;              /* more had come with the 354: a 250 is not for the message */
     struct span by;              /* in the attempt's arena */
     struct dot_encoder encoder;  /* with BDAT only its line checker is used, if any */
 };

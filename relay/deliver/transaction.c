@@ -438,21 +438,9 @@ void deliver_on_rcpt_reply(struct deliver_session *s, const struct smtp_reply *r
     next_command(s);
 }
 
-/* More has come behind the 354: a 250 there must not be taken for one to the message. */
-static void refuse_early(struct deliver_session *s)
-{
-    struct status status =
-        verdict_of_trouble(s->state, VERDICT_GARBAGE, "more than one reply", s->attempt->arena);
-
-    deliver_fail(s, &status);
-}
-
 void deliver_on_data_reply(struct deliver_session *s, const struct smtp_reply *reply)
 {
-    if (reply->code == 354 && conn_input(s->conn).len > 0) {
-        refuse_early(s);
-        return;
-    }
+    s->transaction.overtaken = conn_input(s->conn).len > 0;
     if (reply->code == 354 && s->transaction.accepted > 0) {
         begin_body(s);
         enter_body(s);
@@ -493,6 +481,10 @@ void deliver_on_early_reply(struct deliver_session *s, const struct smtp_reply *
 void deliver_on_final_reply(struct deliver_session *s, const struct smtp_reply *reply)
 {
     struct status status = judge(s, reply);
+
+    if (s->transaction.overtaken && status_is_success(&status))
+        status = verdict_of_trouble(s->state, VERDICT_GARBAGE, "it came before the message",
+                                    s->attempt->arena);
 
     if (ends_session(&status)) {
         deliver_fail(s, &status);
