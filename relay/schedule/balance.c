@@ -71,40 +71,11 @@ static uint64_t spent_of(const struct site *site, const struct target *target)
     return turn > saved && target->spent < turn - saved ? turn - saved : target->spent;
 }
 
-/* Two addresses of one host and port, whichever of which a connection is made to. */
-static bool are_of_both_families(const struct target *a, const struct target *b)
-{
-    return a->address.ss_family != b->address.ss_family && port_of(a) == port_of(b) &&
-           strcmp(a->host, b->host) == 0;
-}
-
-struct share {
-    uint64_t connections;
-    uint64_t weight;
-};
-
-/* With what the host's address of the other family has: a connection that is begun to one of them
- * may come to be one to the other. */
-static struct share share_of(const struct site *site, const struct target *target)
-{
-    struct share share = {target->connections, target->weight};
-
-    for (unsigned i = 0; i < site->target_count; i++) {
-        const struct target *other = &site->targets[i];
-        if (are_of_both_families(other, target)) {
-            share.connections += other->connections;
-            share.weight += other->weight;
-        }
-    }
-    return share;
-}
-
 /* Of two hosts the one that lacks more of its share of the connections. */
-static bool is_better(const struct site *site, const struct target *a, const struct target *b)
+static bool is_better(const struct target *a, const struct target *b)
 {
-    struct share share_a = share_of(site, a), share_b = share_of(site, b);
-    uint64_t of_a = (share_a.connections + 1) * share_b.weight;
-    uint64_t of_b = (share_b.connections + 1) * share_a.weight;
+    uint64_t of_a = (uint64_t)(a->connections + 1) * b->weight;
+    uint64_t of_b = (uint64_t)(b->connections + 1) * a->weight;
 
     return of_a != of_b ? of_a < of_b : a->spent < b->spent;
 }
@@ -122,7 +93,7 @@ struct target *balance_choose(const struct site *site)
             continue;
         if (!is_weighted(site))
             return target;
-        if (good == NULL || is_better(site, target, good))
+        if (good == NULL || is_better(target, good))
             good = target;
     }
     return good != NULL ? good : due;
@@ -149,12 +120,17 @@ struct target *balance_missing(const struct site *site)
         return NULL;
     for (unsigned i = 0; i < site->target_count; i++) {
         struct target *target = &site->targets[i];
-        if (target->connections == 0 && share_of(site, target).connections > 0)
-            continue;
         if ((least == NULL || target->spent < least->spent) && look(site, target) == HEALTH_GOOD)
             least = target;
     }
     return least != NULL && least->connections == 0 ? least : NULL;
+}
+
+/* Two addresses of one host and port, whichever of which a connection is made to. */
+static bool are_of_both_families(const struct target *a, const struct target *b)
+{
+    return a->address.ss_family != b->address.ss_family && port_of(a) == port_of(b) &&
+           strcmp(a->host, b->host) == 0;
 }
 
 const struct target *balance_other_family(const struct site *site, const struct target *target)

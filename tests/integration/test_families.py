@@ -5,7 +5,6 @@ from contextlib import closing
 import pytest
 from support import content
 from support.dialogue import submit
-from support.next_hop import NextHop
 
 MESSAGE = content.message(b"hello")
 HOST = {"example.test": ["MX 60 10 both.test"],
@@ -63,22 +62,6 @@ def test_both_count_once(start, sink, silent):
 
 def test_one_refuses(start, sink):
     deliver(start(connect_attempt_delay="10s"), sink)
-
-
-def test_shares(start_relay, dns):
-    """A family that does not work costs no connections beyond those that are used."""
-    with NextHop() as first, NextHop() as second:
-        dns.records["both.test"] = HOST["both.test"][:1] + ["A 60 127.0.0.1"]
-        relay = start_relay(
-            routes={"*": {"hosts": [f"both.test:{first.port}*3", f"both.test:{second.port}"],
-                          "tls": "none", "balance": "weighted"}},
-            dns_servers=[dns.address], workers=1, connections_per_destination=4,
-            connection_idle_timeout="1m")
-        submit(relay, MESSAGE, "to@example.test", count=80)
-        relay.wait_empty()
-        assert len(first.messages) in range(55, 66)
-        assert len(first.clients) + len(second.clients) <= 8
-        relay.stop()
 
 
 def test_off(start, sink):
