@@ -46,7 +46,22 @@ bool deliver_address(const struct deliver_session *s, struct span address, struc
     return true;
 }
 
-/* What needs SMTPUTF8 has been declined before, unless nobody has said so. */
+bool deliver_envelope_is_ascii(const struct deliver_session *s)
+{
+    const struct deliver_attempt *attempt = s->attempt;
+    struct span address;
+
+    if (!deliver_address(s, deliver_reverse_path(attempt), &address))
+        return false;
+    for (unsigned i = 0; i < attempt->recipient_count; i++) {
+        struct span recipient = attempt->group->recipients[attempt->recipients[i]].address;
+        if (!deliver_address(s, recipient, &address))
+            return false;
+    }
+    return true;
+}
+
+/* What needs SMTPUTF8 has been declined before. */
 static void write_address(const struct deliver_session *s, const char *command, struct span address,
                           struct buf *out)
 {

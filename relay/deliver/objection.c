@@ -44,23 +44,16 @@ static struct span header_of(const struct queue_message *message)
 }
 
 /* RFC 6531 3.2: a message that needs nothing of SMTPUTF8 may go to a host without it. What is not
- * in memory is not known. */
+ * in memory is not known. A rewritten address may need it though the message never did. */
 static bool needs_smtputf8(const struct deliver_session *s)
 {
-    const struct deliver_attempt *attempt = s->attempt;
-    const struct queue_message *message = attempt->message;
-    struct span address;
+    const struct queue_message *message = s->attempt->message;
 
-    if (!message->body_in_memory || !utf8_is_ascii(message->trace) ||
-        !utf8_is_ascii(header_of(message)) ||
-        !deliver_address(s, deliver_reverse_path(attempt), &address))
+    if (!deliver_envelope_is_ascii(s))
         return true;
-    for (unsigned i = 0; i < attempt->recipient_count; i++) {
-        struct span recipient = attempt->group->recipients[attempt->recipients[i]].address;
-        if (!deliver_address(s, recipient, &address))
-            return true;
-    }
-    return false;
+    return (message->flags & QUEUE_SMTPUTF8) != 0 &&
+           (!message->body_in_memory || !utf8_is_ascii(message->trace) ||
+            !utf8_is_ascii(header_of(message)));
 }
 
 /* Whether 8-bit bytes are in it, or may be. */
@@ -98,8 +91,7 @@ bool deliver_is_declined(struct deliver_session *s)
         return true;
     if (message->by == ESMTP_BY_RETURN && lacks_time(s))
         return true;
-    if ((message->flags & QUEUE_SMTPUTF8) != 0 && !deliver_is_offered(s, SMTP_EXT_SMTPUTF8) &&
-        needs_smtputf8(s))
+    if (!deliver_is_offered(s, SMTP_EXT_SMTPUTF8) && needs_smtputf8(s))
         s->objection = VERDICT_NEEDS_SMTPUTF8;
     else if (is_8bit_unwelcome(s))
         s->objection = VERDICT_NEEDS_8BITMIME;

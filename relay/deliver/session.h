@@ -134,6 +134,8 @@ unsigned deliver_write_xforward(const struct deliver_session *s, struct span *ou
  * said. False, and the mailbox as it is, where that is not possible. Lives as long as the attempt.
  */
 bool deliver_address(const struct deliver_session *s, struct span address, struct span *out);
+/* Whether all of the attempt's mailboxes can be written so. */
+bool deliver_envelope_is_ascii(const struct deliver_session *s);
 /* Seconds that are left until message->deliver_by, begun ones too; 0 or less when it has passed. */
 int64_t deliver_seconds_left(const struct queue_message *message);
 

@@ -17,7 +17,8 @@ void deliver_transaction_prepare(struct deliver_session *s, struct deliver_attem
     for (unsigned i = 0; i < attempt->recipient_count; i++)
         attempt->statuses[i] = (struct status){0};
     s->transaction.utf8 =
-        (attempt->message->flags & QUEUE_SMTPUTF8) != 0 && deliver_is_offered(s, SMTP_EXT_SMTPUTF8);
+        deliver_is_offered(s, SMTP_EXT_SMTPUTF8) &&
+        ((attempt->message->flags & QUEUE_SMTPUTF8) != 0 || !deliver_envelope_is_ascii(s));
     attempt->scope = STATUS_SCOPE_RECIPIENT;
     attempt->sent = false;
     attempt->dsn_passed = deliver_is_offered(s, SMTP_EXT_DSN);
