@@ -2,12 +2,14 @@
 and counts, nothing parsed that need not be."""
 
 import base64
+import contextlib
 import socket
 import ssl
 
 from .mail_servers import PASSWORD, USER
 
 RECEIVE = 1 << 20
+PATIENCE_S = 120
 
 
 class Line:
@@ -17,7 +19,7 @@ class Line:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        plain = socket.create_connection(("127.0.0.1", port), timeout=120)
+        plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = context.wrap_socket(plain)
         self.buffer = bytearray()
@@ -30,6 +32,15 @@ class Line:
         if not data:
             raise RuntimeError(f"the server has closed the connection behind {bytes(self.buffer[-200:])!r}")
         self.buffer += data
+
+    def forget(self):
+        """What has come already."""
+        self.buffer.clear()
+        self.socket.setblocking(False)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while self.socket.recv(RECEIVE):
+                pass
+        self.socket.settimeout(PATIENCE_S)
 
     def line(self):
         return self.until(b"\r\n")
