@@ -204,27 +204,17 @@ static struct err check_boxes(struct checking *checking)
 
 /* ---- users -------------------------------------------------------------------------------- */
 
-static bool visit_own_box(void *context, const struct mailstore_box *box)
-{
-    struct user_row *sum = context;
-
-    sum->boxes++;
-    sum->bytes += box->bytes;
-    sum->messages += box->exists;
-    return true;
-}
-
 static bool visit_user(void *context, struct span user, struct span record)
 {
     struct checking *checking = context;
-    struct user_row row, sum = {.boxes = 0};
+    struct user_row row, sum;
 
     checking->out->users++;
     if (!store_user_is_valid(user) || err_is(store_read_user(record, user, &row))) {
         problem(checking, "user %.*s is damaged", SPAN_ARG(user));
         return true;
     }
-    struct err e = mailstore_box_walk(checking->txn, user, visit_own_box, &sum);
+    struct err e = store_sum_user(checking->txn, user, &sum);
     if (err_is(e))
         problem(checking, "user %.*s: %s", SPAN_ARG(user), e.where);
     else if (sum.boxes != row.boxes || sum.bytes != row.bytes || sum.messages != row.messages)

@@ -102,6 +102,8 @@ struct err store_use_id(struct mailstore *store, struct kv_txn *txn, uint64_t id
 
 struct err store_load_user(struct kv_txn *txn, struct span user, struct user_row *out);
 struct err store_save_user(struct kv_txn *txn, struct span user, const struct user_row *row);
+/* What the user's row has to say of the user's mailboxes: their number, messages and bytes. */
+struct err store_sum_user(struct kv_txn *txn, struct span user, struct user_row *out);
 /* What holds for the user, in place of what is stored. */
 void store_resolve_quota(struct mailstore *store, struct user_row *row);
 bool store_is_over_quota(struct mailstore *store, const struct user_row *row, uint64_t bytes,

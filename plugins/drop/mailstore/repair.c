@@ -46,7 +46,7 @@ struct box_repair {
     size_t kept_room;
     uint32_t *lost;
     size_t lost_count, lost_room;
-    uint64_t changes; /* rows that there are */
+    uint32_t changes; /* rows that there are */
     bool is_repaired;
 };
 
@@ -87,30 +87,34 @@ static bool visit_entry(void *context, struct span key, struct span record)
     return true;
 }
 
-static bool visit_change(void *context, struct span key, struct span value)
+struct row_count {
+    uint32_t box;
+    uint32_t rows;
+};
+
+static bool visit_row(void *context, struct span key, struct span value)
 {
-    struct box_repair *it = context;
+    struct row_count *count = context;
     uint64_t modseq;
     uint32_t box, uid;
 
     (void)value;
-    if (!key_read_change(key, &box, &modseq, &uid) || box != it->id)
+    if (!key_read_change(key, &box, &modseq, &uid) || box != count->box)
         return false;
-    it->changes++;
+    count->rows++;
     return true;
 }
 
-static bool visit_vanished(void *context, struct span key, struct span value)
+/* Of TABLE_CHANGE or TABLE_VANISHED, whose keys are alike. */
+static struct err count_rows(struct kv_txn *txn, enum store_table table, uint32_t box,
+                             uint32_t *out)
 {
-    struct box_repair *it = context;
-    uint64_t modseq;
-    uint32_t box, uid;
+    struct key prefix = key_of_box(box);
+    struct row_count count = {.box = box};
+    struct err e = kv_walk(txn, table, key_span(&prefix), visit_row, &count);
 
-    (void)value;
-    if (!key_read_change(key, &box, &modseq, &uid) || box != it->id)
-        return false;
-    it->vanished++;
-    return true;
+    *out = count.rows;
+    return e;
 }
 
 static struct err look(struct box_repair *it, struct kv_txn *txn)
@@ -119,9 +123,9 @@ static struct err look(struct box_repair *it, struct kv_txn *txn)
     struct err e = kv_walk(txn, TABLE_ENTRY, key_span(&prefix), visit_entry, it);
 
     if (!err_is(e))
-        e = kv_walk(txn, TABLE_CHANGE, key_span(&prefix), visit_change, it);
+        e = count_rows(txn, TABLE_CHANGE, it->id, &it->changes);
     if (!err_is(e))
-        e = kv_walk(txn, TABLE_VANISHED, key_span(&prefix), visit_vanished, it);
+        e = count_rows(txn, TABLE_VANISHED, it->id, &it->vanished);
     return e;
 }
 
@@ -192,7 +196,7 @@ static struct err apply_box(struct kv_op *op, struct kv_txn *txn)
     struct mailstore_box *box = &it->row.box;
 
     it->found = (struct mailstore_box){0};
-    it->lost_count = it->changes = it->vanished = 0;
+    it->lost_count = 0;
     it->is_repaired = false;
     struct err e = store_load_box(txn, it->id, &it->row);
     if (err_is(e))
@@ -258,16 +262,6 @@ struct user_repair {
     bool is_repaired;
 };
 
-static bool visit_own_box(void *context, const struct mailstore_box *box)
-{
-    struct user_row *sum = context;
-
-    sum->boxes++;
-    sum->bytes += box->bytes;
-    sum->messages += box->exists;
-    return true;
-}
-
 /* One whose row, or a mailbox of whose, cannot be read is left as he is. */
 static struct err apply_user(struct kv_op *op, struct kv_txn *txn)
 {
@@ -275,10 +269,9 @@ static struct err apply_user(struct kv_op *op, struct kv_txn *txn)
     struct user_row row;
 
     it->is_repaired = false;
-    it->sum = (struct user_row){0};
     struct err e = store_load_user(txn, it->user, &row);
     if (!err_is(e))
-        e = mailstore_box_walk(txn, it->user, visit_own_box, &it->sum);
+        e = store_sum_user(txn, it->user, &it->sum);
     if (err_is(e))
         return e.kind == ERR_CORRUPT || e.kind == ERR_NOT_FOUND ? ERR_OK : e;
     if (row.boxes == it->sum.boxes && row.bytes == it->sum.bytes &&

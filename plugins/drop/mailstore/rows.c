@@ -77,6 +77,22 @@ struct err store_save_user(struct kv_txn *txn, struct span user, const struct us
     return e;
 }
 
+static bool visit_own_box(void *context, const struct mailstore_box *box)
+{
+    struct user_row *sum = context;
+
+    sum->boxes++;
+    sum->bytes += box->bytes;
+    sum->messages += box->exists;
+    return true;
+}
+
+struct err store_sum_user(struct kv_txn *txn, struct span user, struct user_row *out)
+{
+    *out = (struct user_row){0};
+    return mailstore_box_walk(txn, user, visit_own_box, out);
+}
+
 void store_resolve_quota(struct mailstore *store, struct user_row *row)
 {
     if (row->bytes_max == UINT64_MAX)
